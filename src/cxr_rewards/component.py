@@ -1,0 +1,76 @@
+"""The one interface of every metric, model score, judge and guard."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, Literal
+
+from cxr_rewards.engine import Engine
+from cxr_rewards.errors import ConfigError
+from cxr_rewards.feature import Feature, FeatureTable
+from cxr_rewards.settings import Configurable
+from cxr_rewards.types import Case, Score
+
+Text = Literal["candidate", "reference", "priors"]
+
+
+class Component(Configurable, ABC):
+    """Turns a case, and the features it asked for, into one number.
+
+    A subclass is one small file: class attributes, settings, perhaps `needs`, and `score_case`. It does arithmetic
+    only; batching, caching and failures are the engine's.
+
+    Class attributes:
+        name: registry key, configuration key and CSV column.
+        summary: what it measures, in a few words, for tables.
+        bounds: smallest and largest value, possibly infinite.
+        higher_is_better: False for penalties and for metrics such as RadCliQ.
+        reads: the texts it looks at. A component that reads the reference is unscored, with the reason, where the
+            reference is blank; features over texts are computed for the texts that are read.
+        identical: why identical candidate and reference may fall short of the best bound; empty if they never do.
+        requires: importable modules beyond the light core; `extra` is the pip extra that brings them.
+
+    Example:
+        >>> class WordCount(Component):
+        ...     name = "word_count"
+        ...     summary = "words in the candidate"
+        ...     bounds = (0.0, float("inf"))
+        ...     reads = ("candidate",)
+        ...     def score_case(self, case, features):
+        ...         return Score(float(len(case.candidate.split())))
+        >>> WordCount().score("No acute disease.", "Normal chest.").value
+        3.0
+    """
+
+    summary: ClassVar[str] = ""
+    bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
+    higher_is_better: ClassVar[bool] = True
+    reads: ClassVar[tuple[Text, ...]] = ("candidate", "reference")
+    identical: ClassVar[str] = ""
+    requires: ClassVar[tuple[str, ...]] = ()
+    extra: ClassVar[str] = ""
+
+    @property
+    def needs(self) -> tuple[Feature, ...]:
+        """Features to be computed before `score_case` is called."""
+        return ()
+
+    @abstractmethod
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Return the score of one case: pure arithmetic on `features` and the texts it `reads`."""
+
+    def score(self, candidate: str, reference: str, priors: Sequence[str] = ()) -> Score:
+        """Score one candidate alone; for many, build a `CompositeReward`, which shares work between them."""
+        case = Case(candidate=candidate, reference=reference, priors=tuple(priors))
+        return Engine({self.name: self}).run([case])[0][0]
+
+    def invalid(self, key: str, expected: str) -> ConfigError:
+        """Return the error to raise from `__post_init__` for a setting out of its range."""
+        return ConfigError(f"{self.name}: {key} must be {expected}, got {getattr(self, key)!r}")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        unknown = set(cls.reads) - {"candidate", "reference", "priors"}
+        if unknown:
+            raise TypeError(f"{cls.__qualname__}.reads: unknown {sorted(unknown)}; known: candidate, reference, priors")

@@ -1,0 +1,202 @@
+"""Plan, fill, score: the only loop over cases, the only place of batching, the one exception boundary."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cxr_rewards.errors import ConfigError, SetupError, shorten
+from cxr_rewards.feature import Feature, FeatureFailed, FeatureTable, Item, Over, PairItem, item_of
+from cxr_rewards.types import Case, Failure, Score
+
+if TYPE_CHECKING:
+    from cxr_rewards.cache import Cache
+    from cxr_rewards.component import Component
+
+MAX_CHARS = 100_000
+"""Longest text that is scored, in characters: about 30 times the longest real report."""
+
+
+_OVERS = ("text", "pair", "case")
+
+
+class _Step(NamedTuple):
+    feature: Feature
+    reads: frozenset[str]
+
+
+def _plan(components: Iterable[Component]) -> list[_Step]:
+    """Order the features so that each comes after what it needs; join what components read through them."""
+    order: dict[str, Feature] = {}
+    reads: dict[str, set[str]] = {}
+
+    def visit(feature: Feature, texts: set[str], path: tuple[str, ...]) -> None:
+        if feature.name in path:
+            raise ConfigError(f"features need each other in a circle: {' -> '.join((*path, feature.name))}")
+        if feature.over != "text":  # it may look at all the texts of its items, whatever the component reads
+            texts = {"candidate", "reference"} | ({"priors"} if feature.over == "case" else set())
+        for need in feature.needs:
+            if _OVERS.index(need.over) > _OVERS.index(feature.over):
+                raise ConfigError(
+                    f"{feature.name}, over {feature.over}, cannot need {need.name}, over {need.over}"
+                )
+            visit(need, texts, (*path, feature.name))
+        order.setdefault(feature.signature, feature)
+        reads.setdefault(feature.signature, set()).update(texts)
+
+    for component in components:
+        for feature in component.needs:
+            visit(feature, set(component.reads), ())
+    return [_Step(feature, frozenset(reads[signature])) for signature, feature in order.items()]
+
+
+def _problem(case: Case, max_chars: int) -> Failure | None:
+    """Say why the texts of a case cannot be scored at all; None if they can."""
+    texts = [("candidate", case.candidate), ("reference", case.reference)]
+    if case.priors:
+        if type(case.priors) is not tuple:
+            return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
+        texts += [(f"priors[{i}]", prior) for i, prior in enumerate(case.priors)]
+    for where, text in texts:
+        if not isinstance(text, str):
+            return Failure(where, f"expected text, got {shorten(text)}")
+        if len(text) > max_chars:
+            return Failure(where, f"has {len(text):,} characters, more than max_chars = {max_chars:,}")
+    return None
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+_NO_REFERENCE = Failure("reference", "is empty: there is nothing to compare with")
+
+
+class Engine:
+    """Runs components over cases: features first, each once for each distinct item, then the scores.
+
+    Holds no state between calls, so one engine may be used by many threads at once and goes through pickle.
+    """
+
+    def __init__(self, components: Mapping[str, Component], *, max_chars: int = MAX_CHARS) -> None:
+        """Args: components: by the label their scores appear under.  max_chars: longer texts are unscored."""
+        self.components = dict(components)
+        self.max_chars = max_chars
+        self._steps = _plan(self.components.values())
+
+    def run(self, cases: Sequence[Case], cache: Cache | None = None) -> list[tuple[Score, ...]]:
+        """Return, for each case in order, one `Score` a component in the order of `components`.
+
+        A case's scores do not depend on the other cases. Anything that goes wrong for one case becomes a `Failure`
+        in its scores; only a `SetupError`, which no case can be blamed for, is raised.
+        """
+        problems = [_problem(case, self.max_chars) for case in cases]
+        good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
+        table = self._fill(good, cache)
+        columns = [[score_one(label, c, case, table) for case in good] for label, c in self.components.items()]
+        if len(good) == len(cases):
+            return list(zip(*columns, strict=True))
+        rows = iter(zip(*columns, strict=True))
+        width = len(self.components)
+        return [next(rows) if problem is None else (Score(None, failure=problem),) * width for problem in problems]
+
+    def _fill(self, cases: Sequence[Case], cache: Cache | None) -> FeatureTable:
+        columns: dict[str, dict[Item, Any]] = {}
+        table = FeatureTable(columns)
+        for step in self._steps:
+            feature = step.feature
+            items = _items(step, cases)
+            values = columns[feature.signature] = {}
+            if cache is not None:
+                values.update(cache.get_many(feature, items))
+                items = [item for item in items if item not in values]
+            for need in feature.needs:  # what failed upstream fails here with the same reason, and costs nothing
+                items = _drop_failed(items, need, columns[need.signature], values)
+            items.sort(key=_length, reverse=True)
+            for start in range(0, len(items), feature.chunk_size):
+                chunk = items[start : start + feature.chunk_size]
+                computed = dict(zip(chunk, _compute(feature, chunk, table), strict=True))
+                values.update(computed)
+                if cache is not None:
+                    cache.put_many(feature, {k: v for k, v in computed.items() if type(v) is not Failure})
+        return table
+
+
+def _items(step: _Step, cases: Sequence[Case]) -> list[Any]:
+    """Return the distinct items of a feature, in order of appearance."""
+    if step.feature.over != "text":
+        return list(dict.fromkeys(item_of(step.feature.over, case) for case in cases))
+    items: dict[Item, None] = {}
+    if "candidate" in step.reads:
+        items.update(dict.fromkeys(case.candidate for case in cases))
+    if "reference" in step.reads:
+        items.update(dict.fromkeys(case.reference for case in cases))
+    if "priors" in step.reads:
+        items.update(dict.fromkeys(prior for case in cases for prior in case.priors))
+    return list(items)
+
+
+def _texts(item: Any) -> tuple[str, ...]:
+    if isinstance(item, str):
+        return (item,)
+    return (item.candidate, item.reference, *getattr(item, "priors", ()))
+
+
+def _length(item: Any) -> int:
+    return len(item) if isinstance(item, str) else sum(map(len, _texts(item)))
+
+
+def _narrow(item: Any, over: Over) -> Any:
+    return PairItem(item.candidate, item.reference) if over == "pair" else item
+
+
+def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], values: dict[Item, Any]) -> list[Any]:
+    """Give items the first failure among what they are computed from; return the others."""
+    if not any(type(value) is Failure for value in upstream.values()):
+        return items
+    kept = []
+    for item in items:
+        sources = _texts(item) if need.over == "text" else (_narrow(item, need.over),)
+        failure = next((v for s in sources if type(v := upstream.get(s)) is Failure), None)
+        if failure is None:
+            kept.append(item)
+        else:
+            values[item] = failure
+    return kept
+
+
+def _compute(feature: Feature, chunk: Sequence[Any], table: FeatureTable) -> list[Any]:
+    """Compute a chunk; if that raises, each item alone, so that only the guilty fail."""
+    try:
+        values = list(feature.compute(chunk, table))
+        if len(values) != len(chunk):
+            raise ValueError(f"returned {len(values)} values for {len(chunk)} items")
+    except SetupError:
+        raise
+    except FeatureFailed as failed:
+        values = [failed.failure]
+    except Exception as error:  # noqa: BLE001 - the one boundary: an item's error becomes its Failure
+        values = [Failure(feature.name, _reason(error))]
+    else:
+        return values
+    if len(chunk) == 1:
+        return values
+    return [_compute(feature, [item], table)[0] for item in chunk]
+
+
+def score_one(label: str, component: Component, case: Case, table: FeatureTable) -> Score:
+    """Return one component's score of one case; whatever goes wrong for the case becomes its failure."""
+    if "reference" in component.reads and not case.reference.strip():
+        return Score(None, failure=_NO_REFERENCE)
+    try:
+        score = component.score_case(case, table)
+        if score.failure is None and (score.value is None or not isfinite(score.value)):
+            raise ValueError(f"score_case returned {score.value!r} without a failure")
+    except SetupError:
+        raise
+    except FeatureFailed as failed:
+        return Score(None, failure=failed.failure)
+    except Exception as error:  # noqa: BLE001 - the one boundary: a case's error becomes its Failure
+        return Score(None, failure=Failure(label, _reason(error)))
+    return score

@@ -1,0 +1,116 @@
+"""Features: what is computed from texts once and shared by all components that need it."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from cxr_rewards.settings import Configurable
+from cxr_rewards.types import Case, Failure
+
+Over = Literal["text", "pair", "case"]
+
+
+class PairItem(NamedTuple):
+    """What a feature over `pair` is computed from."""
+
+    candidate: str
+    reference: str
+
+
+class CaseItem(NamedTuple):
+    """What a feature over `case` is computed from: everything in a case that can change a number."""
+
+    candidate: str
+    reference: str
+    priors: tuple[str, ...]
+    context: tuple[tuple[str, str], ...]
+
+
+Item = str | PairItem | CaseItem
+
+
+class FeatureFailed(Exception):  # noqa: N818 - not an error of the caller: the engine turns it into the Failure it carries
+    """Raised by `FeatureTable.value` for an item whose computation failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+class Feature(Configurable, ABC):
+    """Something computed from texts and worth sharing: findings, an annotation, an embedding, a judge's reply.
+
+    Features with equal signatures are one feature: each distinct item is computed once a call, whatever number of
+    components ask for it, and kept in the reward's cache.
+
+    Class attributes:
+        over: what one item is: a `text`, a `pair` (candidate, reference) or a whole `case`.
+        persistent: whether values are worth keeping on disk. Leave it False where computing costs less than a
+            look-up in a file.
+        chunk_size: items per `compute` call; what an interruption loses at most, and what is retried one by one
+            when a call raises.
+
+    Example: see `cxr_rewards.features.findings`.
+    """
+
+    over: ClassVar[Over] = "text"
+    persistent: ClassVar[bool] = True
+    chunk_size: ClassVar[int] = 256
+
+    @property
+    def needs(self) -> tuple[Feature, ...]:
+        """Features this one is computed from; they must not form a cycle."""
+        return ()
+
+    @abstractmethod
+    def compute(self, items: Sequence[Any], upstream: FeatureTable) -> Sequence[Any]:
+        """Return one value, or `Failure`, for each item, in order.
+
+        Args:
+            items: distinct items (`str`, `PairItem` or `CaseItem` by `over`), longest text first.
+            upstream: the values of `needs`.
+
+        Raises:
+            SetupError: the feature cannot work at all; ends the whole call.
+            Exception: any other error concerns some item: the engine retries the items singly and records a
+                `Failure` for those that raise again.
+        """
+
+    def encode(self, value: Any) -> Any:
+        """Return `value` as JSON-compatible data or a numpy array, for a cache on disk. Default: unchanged."""
+        return value
+
+    def decode(self, stored: Any) -> Any:
+        """Invert `encode`."""
+        return stored
+
+
+def item_of(over: Over, case: Case) -> PairItem | CaseItem:
+    """Return the item that a feature over `pair` or `case` is keyed by."""
+    if over == "pair":
+        return PairItem(case.candidate, case.reference)
+    return CaseItem(case.candidate, case.reference, case.priors, tuple(sorted(case.context.items())))
+
+
+class FeatureTable:
+    """Values of the features of one call, by feature and item."""
+
+    __slots__ = ("_columns",)
+
+    def __init__(self, columns: Mapping[str, Mapping[Item, Any]]) -> None:
+        """Args: columns: for each feature's signature, value (or `Failure`) by item."""
+        self._columns = columns
+
+    def value(self, feature: Feature, of: str | Case | PairItem | CaseItem) -> Any:
+        """Return the feature's value for a text, or, for features over `pair` and `case`, for a case or its item.
+
+        Raises:
+            FeatureFailed: it could not be computed for this item. Let it pass: the engine records the reason.
+            KeyError: the feature is not among the caller's `needs`, or the text is not among what it `reads`.
+        """
+        value = self._columns[feature.signature][item_of(feature.over, of) if type(of) is Case else of]  # type: ignore[index]
+        if type(value) is Failure:
+            raise FeatureFailed(value)
+        return value

@@ -1,0 +1,75 @@
+"""What components and features share: a name, a version, documented settings and a signature made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import Field, dataclass, field, fields
+from functools import cached_property
+from typing import Any, ClassVar, dataclass_transform
+
+
+def setting(default: Any, doc: str, *, changes_scores: bool = True) -> Any:
+    """Declare one setting of a component or feature.
+
+    Args:
+        default: an immutable default.
+        doc: one sentence for the reference: meaning, unit, range.
+        changes_scores: whether the setting can move a number. Only such settings enter the signature;
+            a device or a batch size does not.
+    """
+    return field(default=default, metadata={"doc": doc, "changes_scores": changes_scores})
+
+
+def _rebuild(cls: type[Configurable], values: dict[str, Any]) -> Configurable:
+    return cls(**values)
+
+
+@dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
+class Configurable:
+    """Base that turns annotated `setting(...)` attributes of a subclass into keyword arguments.
+
+    Every subclass becomes a frozen dataclass: hashable, comparable, and pickled as its settings alone, so that
+    whatever an instance caches (compiled patterns, loaded models) is made anew in the other process.
+
+    Example:
+        >>> class Scaled(Configurable):
+        ...     name = "scaled"
+        ...     factor: float = setting(1.0, "Multiplies the value.")
+        >>> Scaled(factor=2.0).signature
+        'scaled/1?factor=2.0'
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[int] = 1
+    """Raised whenever the numbers may move: it is part of every signature and cache key."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclass(frozen=True, kw_only=True)(cls)
+        reserved = {"name", "version"} & set(cls.settings())
+        if reserved:
+            raise TypeError(f"{cls.__qualname__}: write {sorted(reserved)} without annotation; they are not settings")
+
+    @classmethod
+    def settings(cls) -> dict[str, Field[Any]]:
+        """Return the settings by name, in order; each field's `metadata["doc"]` explains it."""
+        return {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+
+    def _needed(self) -> Sequence[Configurable]:
+        return getattr(self, "needs", ())
+
+    @cached_property
+    def signature(self) -> str:
+        """Identity of the numbers: name, version, each setting that can move them, and the same of what it needs."""
+        values = [
+            f"{key}={json.dumps(getattr(self, key), sort_keys=True)}"
+            for key, spec in self.settings().items()
+            if spec.metadata.get("changes_scores", True)
+        ]
+        own = f"{self.name}/{self.version}" + ("?" + "&".join(values) if values else "")
+        needed = ",".join(need.signature for need in self._needed())
+        return f"{own}({needed})" if needed else own
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), {key: getattr(self, key) for key in self.settings()})

@@ -1,0 +1,320 @@
+"""The engine: each item once, longest first, in chunks; one exception boundary; neighbours keep their scores."""
+
+from __future__ import annotations
+
+import math
+import threading
+
+import pytest
+
+from cxr_rewards.cache import MemoryCache
+from cxr_rewards.component import Component
+from cxr_rewards.engine import Engine
+from cxr_rewards.errors import ConfigError, ModelLoadError
+from cxr_rewards.feature import CaseItem, Feature, PairItem
+from cxr_rewards.settings import setting
+from cxr_rewards.types import Case, Failure, Score
+
+CALLS: list[list[object]] = []
+
+
+@pytest.fixture(autouse=True)
+def _no_calls():
+    CALLS.clear()
+
+
+class Length(Feature):
+    """Characters of a text; fails for texts that hold 'bad', raises for a whole chunk that holds 'boom'."""
+
+    name = "text_length"
+    chunk_size = 4
+    scale: float = setting(1.0, "Multiplies the length.")
+
+    def compute(self, items, upstream):
+        CALLS.append(list(items))
+        if any("boom" in item for item in items):
+            raise RuntimeError("boom in chunk")
+        if any("fatal" in item for item in items):
+            raise ModelLoadError("no weights")
+        return [Failure(self.name, "bad text") if "bad" in item else self.scale * len(item) for item in items]
+
+
+class Ratio(Feature):
+    """Length of the candidate over that of the reference."""
+
+    name = "ratio"
+    over = "pair"
+
+    @property
+    def needs(self):
+        return (Length(),)
+
+    def compute(self, items, upstream):
+        CALLS.append(list(items))
+        (length,) = self.needs
+        return [upstream.value(length, c) / upstream.value(length, r) for c, r in items]
+
+
+class Longest(Component):
+    name = "longest"
+    summary = "length of the candidate"
+    bounds = (0.0, math.inf)
+    scale: float = setting(1.0, "Multiplies the length.")
+
+    @property
+    def needs(self):
+        return (Length(scale=self.scale),)
+
+    def score_case(self, case, features):
+        return Score(features.value(self.needs[0], case.candidate))
+
+
+class Ratios(Component):
+    name = "ratios"
+    summary = "ratio"
+    bounds = (0.0, math.inf)
+
+    @property
+    def needs(self):
+        return (Ratio(),)
+
+    def score_case(self, case, features):
+        return Score(features.value(self.needs[0], case))
+
+
+class Plain(Component):
+    name = "plain"
+    summary = "candidate only"
+    reads = ("candidate",)
+
+    def score_case(self, case, features):
+        if case.candidate == "nan":
+            return Score(float("nan"))
+        if case.candidate == "none":
+            return Score(None)
+        if case.candidate == "raise":
+            raise ZeroDivisionError
+        if case.candidate == "fatal":
+            raise ModelLoadError("no weights")
+        return Score(1.0)
+
+
+def cases(*pairs):
+    return [Case(candidate=c, reference=r) for c, r in pairs]
+
+
+def values(rows):
+    return [[s.value for s in row] for row in rows]
+
+
+def test_each_distinct_text_is_computed_once_longest_first_in_chunks():
+    engine = Engine({"longest": Longest(), "again": Longest(), "ratios": Ratios()})
+    rows = engine.run(cases(("a" * 7, "rr"), ("bbb", "rr"), ("a" * 7, "rrrr"), ("c" * 9, "a" * 7), ("d", "rr")))
+    assert values(rows) == [[7, 7, 3.5], [3, 3, 1.5], [7, 7, 1.75], [9, 9, 9 / 7], [1, 1, 0.5]]
+    texts = [call for call in CALLS if isinstance(call[0], str)]
+    assert [len(item) for call in texts for item in call] == [9, 7, 4, 3, 2, 1]
+    assert [len(call) for call in texts] == [4, 2]
+    pairs = [item for call in CALLS for item in call if not isinstance(item, str)]
+    assert len(pairs) == 5
+    assert all(type(item) is PairItem for item in pairs)
+
+
+def test_features_with_other_settings_are_other_features():
+    rows = Engine({"one": Longest(), "two": Longest(scale=2.0)}).run(cases(("abc", "r")))
+    assert values(rows) == [[3.0, 6.0]]
+
+
+def test_a_failing_item_keeps_its_neighbours_scores_and_names_its_reason():
+    engine = Engine({"longest": Longest(), "ratios": Ratios(), "plain": Plain()})
+    rows = engine.run(cases(("good", "rr"), ("a bad one", "rr"), ("fine", "so bad"), ("boom", "rr"), ("ok", "rr")))
+    assert values(rows) == [[4, 2, 1], [None, None, 1], [4, None, 1], [None, None, 1], [2, 1, 1]]
+    assert rows[1][0].failure == Failure("text_length", "bad text")
+    assert rows[1][1].failure == Failure("text_length", "bad text"), "what fails upstream keeps its first reason"
+    assert rows[3][0].failure == Failure("text_length", "RuntimeError: boom in chunk")
+
+
+def test_what_failed_upstream_is_not_computed_downstream():
+    Engine({"ratios": Ratios()}).run(cases(("a bad one", "rr"), ("good", "rr")))
+    assert [PairItem("good", "rr")] in CALLS
+    assert not any(PairItem("a bad one", "rr") in call for call in CALLS)
+
+
+def test_a_setup_error_is_raised_not_scored():
+    with pytest.raises(ModelLoadError, match="no weights"):
+        Engine({"longest": Longest()}).run(cases(("fatal", "r"), ("fine", "r")))
+    with pytest.raises(ModelLoadError, match="no weights"):
+        Engine({"plain": Plain()}).run(cases(("fatal", "r")))
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reason"),
+    [
+        ("nan", "plain: ValueError: score_case returned nan without a failure"),
+        ("none", "plain: ValueError: score_case returned None without a failure"),
+        ("raise", "plain: ZeroDivisionError"),
+    ],
+)
+def test_a_component_that_returns_nonsense_or_raises_fails_for_that_case_only(candidate, reason):
+    bad, good = Engine({"plain": Plain()}).run(cases((candidate, "r"), ("fine", "r")))
+    assert bad[0].value is None
+    assert str(bad[0].failure) == reason
+    assert good[0].value == 1.0
+
+
+def test_wrong_number_of_values_becomes_a_failure_of_each_item():
+    class Short(Length):
+        name = "short"
+
+        def compute(self, items, upstream):
+            return []
+
+    class Uses(Longest):
+        name = "uses"
+
+        @property
+        def needs(self):
+            return (Short(),)
+
+    (row,) = Engine({"uses": Uses()}).run(cases(("abc", "r")))
+    assert str(row[0].failure) == "short: ValueError: returned 0 values for 1 items"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"candidate": None}, "candidate: expected text, got None"),
+        ({"candidate": float("nan")}, "candidate: expected text, got nan"),
+        ({"reference": 3}, "reference: expected text, got 3"),
+        ({"priors": (None,)}, "priors[0]: expected text, got None"),
+        ({"priors": 5.0}, "priors: expected a tuple of texts, got 5.0"),
+        ({"candidate": "x" * 11}, "candidate: has 11 characters, more than max_chars = 10"),
+    ],
+)
+def test_a_case_that_is_no_case_fails_everywhere_and_alone(fields, reason):
+    engine = Engine({"longest": Longest(), "plain": Plain()}, max_chars=10)
+    bad = Case(**{"candidate": "c", "reference": "r", **fields})
+    rows = engine.run([*cases(("ab", "r")), bad, *cases(("abc", "r"))])
+    assert values(rows) == [[2, 1], [None, None], [3, 1]]
+    assert [str(s.failure) for s in rows[1]] == [reason, reason]
+
+
+def test_a_blank_reference_fails_only_what_reads_it():
+    ((longest, plain),) = Engine({"longest": Longest(), "plain": Plain()}).run(cases(("ab", " \n")))
+    assert str(longest.failure) == "reference: is empty: there is nothing to compare with"
+    assert plain.value == 1.0
+
+
+def test_values_come_from_the_cache_and_failures_do_not_go_in():
+    cache = MemoryCache()
+    engine = Engine({"longest": Longest()})
+    engine.run(cases(("abc", "bad")), cache)
+    engine.run(cases(("abc", "bad")), cache)
+    assert CALLS == [["abc", "bad"], ["bad"]] or CALLS == [["bad", "abc"], ["bad"]]
+
+
+def test_priors_are_read_only_where_a_component_reads_them():
+    case = Case(candidate="c", reference="r", priors=("prior",))
+    Engine({"longest": Longest()}).run([case])
+    assert all("prior" not in call for call in CALLS)
+
+    class WithPriors(Longest):
+        name = "with_priors"
+        reads = ("candidate", "reference", "priors")
+
+    CALLS.clear()
+    Engine({"with_priors": WithPriors(), "longest": Longest()}).run([case])
+    assert "prior" in CALLS[0]
+
+
+def test_a_case_feature_sees_priors_and_context_as_a_canonical_item():
+    seen = []
+
+    class Whole(Feature):
+        name = "whole"
+        over = "case"
+
+        @property
+        def needs(self):
+            return (Length(),)
+
+        def compute(self, items, upstream):
+            seen.extend(items)
+            return [sum(upstream.value(Length(), t) for t in item.priors) for item in items]
+
+    class UsesWhole(Longest):
+        name = "uses_whole"
+
+        @property
+        def needs(self):
+            return (Whole(),)
+
+        def score_case(self, case, features):
+            return Score(float(features.value(self.needs[0], case)))
+
+    one = Case(candidate="c", reference="r", priors=["pp", "ppp"], context={"sex": "F", "age": "60"})
+    two = Case(candidate="c", reference="r", priors=("pp", "ppp"), context={"age": "60", "sex": "F"}, case_id="other")
+    rows = Engine({"uses_whole": UsesWhole()}).run([one, two])
+    assert values(rows) == [[5.0], [5.0]]
+    assert seen == [CaseItem("c", "r", ("pp", "ppp"), (("age", "60"), ("sex", "F")))]
+
+
+def test_features_in_a_circle_or_over_wider_items_are_refused_at_construction():
+    class Circle(Feature):
+        name = "circle"
+
+        @property
+        def needs(self):
+            return (Circle(),)
+
+        def compute(self, items, upstream):
+            return items
+
+    class Backwards(Feature):
+        name = "backwards"
+
+        @property
+        def needs(self):
+            return (Ratio(),)
+
+        def compute(self, items, upstream):
+            return items
+
+    for feature, message in (
+        (Circle, "circle -> circle"),
+        (Backwards, "backwards, over text, cannot need ratio, over pair"),
+    ):
+
+        class Uses(Longest):
+            name = "uses"
+            needs = property(lambda self, feature=feature: (feature(),))
+
+        with pytest.raises(ConfigError, match=message):
+            Engine({"uses": Uses()})
+
+
+def test_interruption_is_not_swallowed():
+    class Interrupts(Plain):
+        name = "interrupts"
+
+        def score_case(self, case, features):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        Engine({"interrupts": Interrupts()}).run(cases(("a", "r")))
+
+
+def test_one_engine_serves_many_threads():
+    engine = Engine({"longest": Longest(), "ratios": Ratios()})
+    batch = cases(*((f"{'x' * n} c", "ref") for n in range(50)))
+    expected, wrong = values(engine.run(batch)), []
+
+    def work():
+        if values(engine.run(batch)) != expected:
+            wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong

@@ -1,0 +1,65 @@
+"""Settings, signatures and pickling of components and features."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+
+from cxr_rewards.component import Component
+from cxr_rewards.settings import Configurable, setting
+
+
+class Thing(Configurable):
+    name = "thing"
+    version = 3
+    size: int = setting(1, "A size.")
+    mode: str = setting("a b", "A mode.")
+    device: str = setting("cpu", "Where to run.", changes_scores=False)
+
+
+class Holder(Configurable):
+    name = "holder"
+
+    @property
+    def needs(self):
+        return (Thing(size=7),)
+
+
+def test_signature_holds_name_version_settings_and_needs_but_not_what_cannot_move_a_score():
+    assert Thing().signature == 'thing/3?size=1&mode="a b"'
+    assert Thing(device="cuda").signature == Thing().signature
+    assert Holder().signature == 'holder/1(thing/3?size=7&mode="a b")'
+
+
+def test_settings_are_frozen_keyword_arguments():
+    with pytest.raises(AttributeError):
+        Thing().size = 2
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sise'"):
+        Thing(sise=2)
+    assert Thing(size=2) == Thing(size=2) != Thing()
+    assert len({Thing(), Thing(), Thing(size=2)}) == 2
+
+
+def test_only_settings_travel_through_pickle():
+    thing = Thing(size=5)
+    assert thing.signature
+    vars(thing)["expensive"] = lambda: None  # what an instance caches need not be picklable
+    copy = pickle.loads(pickle.dumps(thing))
+    assert copy == thing
+    assert "expensive" not in vars(copy)
+
+
+def test_a_name_written_as_a_setting_is_refused():
+    with pytest.raises(TypeError, match=r"write \['name'\] without annotation"):
+
+        class Wrong(Configurable):
+            name: str = "wrong"
+
+
+def test_a_component_that_reads_an_unknown_text_is_refused():
+    with pytest.raises(TypeError, match="unknown \\['prior'\\]; known: candidate, reference, priors"):
+
+        class Wrong(Component):
+            name = "wrong"
+            reads = ("prior",)
