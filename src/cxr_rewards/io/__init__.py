@@ -1,0 +1,32 @@
+"""Tables of reports on disk: read them as cases, keep progress, write the results.
+
+```
+open_table(path) ──► Table ──► choose_columns(table.columns) ──► read_cases(table, column_map) ──► Case, Case, ...
+                       │                                                                              │ scored in chunks
+                       ▼                                                                              ▼
+             write_table(out, table, columns, journal.results()) ◄────────────────────────── journal.append(results)
+```
+
+The format is told by the extension: `.csv`, `.jsonl` / `.ndjson`, `.parquet` / `.pq`. Everything streams: memory does
+not grow with the number of rows. A row that cannot be read is reported with its place and costs no other row.
+"""
+
+from cxr_rewards.io.cases import CaseRow, read_cases, to_case
+from cxr_rewards.io.columns import ColumnMap, choose_columns
+from cxr_rewards.io.journal import Journal
+from cxr_rewards.io.table import Row, Table, open_table
+from cxr_rewards.io.write import check_output, write_table
+
+__all__ = [
+    "CaseRow",
+    "ColumnMap",
+    "Journal",
+    "Row",
+    "Table",
+    "check_output",
+    "choose_columns",
+    "open_table",
+    "read_cases",
+    "to_case",
+    "write_table",
+]

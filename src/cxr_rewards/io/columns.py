@@ -1,0 +1,169 @@
+"""Which column is the candidate, which the reference, and so on: by the user's word, or by the usual names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cxr_rewards.errors import InputError, unknown_name
+
+_CANDIDATE = (
+    ("candidate", "candidate_report"),
+    (
+        "completion", "generated", "generated_report", "generated_text", "generation", "hyp", "hypothesis",
+        "model_output", "output", "pred", "predicted", "predicted_report", "prediction", "response",
+    ),
+)  # fmt: skip
+_REFERENCE = (
+    ("reference", "reference_report"),
+    ("gold", "ground_truth", "ground_truth_report", "groundtruth", "gt", "gt_report", "target", "target_report"),
+    ("report", "true_report"),
+)
+_PRIORS = (("priors", "prior_reports", "previous_reports"), ("prior", "prior_report", "previous_report"))
+_NUMBERED_PRIOR = re.compile(r"(?:prior|prior_report|previous_report)_?(\d+)")
+_CASE_ID = (("case_id",), ("id",))
+_GROUP = (("group",), ("group_id",), ("prompt_id",))
+_CONTEXT = ("age", "sex", "gender", "indication", "history")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnMap:
+    """Where in a table the parts of a case are.
+
+    Attributes:
+        candidate, reference: column names.
+        priors: one column that holds a list, or several that hold one report each, oldest first; empty: no priors.
+        case_id: the column whose values name the cases, each at most once; `None`: cases are named by row number.
+        group: the column whose equal values make a group; `None`: no groups.
+        context: column by context key.
+    """
+
+    candidate: str
+    reference: str
+    priors: tuple[str, ...] = ()
+    case_id: str | None = None
+    group: str | None = None
+    context: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def used(self) -> tuple[str, ...]:
+        """All columns that are read, each once."""
+        named = (self.candidate, self.reference, *self.priors, self.case_id, self.group, *self.context.values())
+        return tuple(dict.fromkeys(name for name in named if name is not None))
+
+    def __str__(self) -> str:
+        parts = [
+            f"candidate from {self.candidate!r}",
+            f"reference from {self.reference!r}",
+            f"priors from {_listed(self.priors)}" if self.priors else "no priors",
+            f"case ids from {self.case_id!r}" if self.case_id else "no case ids",
+        ]
+        if self.group:
+            parts.append(f"groups from {self.group!r}")
+        if self.context:
+            parts.append(f"context from {_listed(self.context.values())}")
+        return ", ".join(parts)
+
+
+def choose_columns(
+    columns: Sequence[str],
+    *,
+    candidate: str | None = None,
+    reference: str | None = None,
+    priors: Sequence[str] = (),
+    case_id: str | None = None,
+    group: str | None = None,
+    context: Sequence[str] = (),
+    where: str = "input",
+) -> ColumnMap:
+    """Find the columns of a case: those named, and for the rest the usual names.
+
+    The usual names are compared without regard to case, with spaces and hyphens as underscores. A column that is named
+    for one part is not found for another. Numbered priors (`prior_1`, `prior_2`, ...) count up from the oldest.
+
+    Args:
+        columns: the table's.
+        candidate, reference, case_id, group: column names; `None` to look for the usual ones.
+        priors, context: column names; empty to look for the usual ones. A context key is the column's name in lower
+            case with underscores.
+        where: the table's name in messages.
+
+    Raises:
+        InputError: a named column does not exist; candidate or reference are not found, or several columns fit equally.
+
+    Example:
+        >>> print(choose_columns(["Prediction", "Ground Truth", "prior_1", "prior_2", "age"]))
+        candidate from 'Prediction', reference from 'Ground Truth', priors from 'prior_1', 'prior_2', no case ids,
+        context from 'age'
+    """
+    named = [*(name for name in (candidate, reference, case_id, group) if name is not None), *priors, *context]
+    for name in named:
+        if name not in columns:
+            raise InputError(unknown_name(where, "column", name, columns))
+    free = _Free([name for name in columns if name not in named], columns, where)
+    return ColumnMap(
+        candidate=candidate or free.required("candidate", _CANDIDATE, "--candidate-col"),
+        reference=reference or free.required("reference", _REFERENCE, "--reference-col"),
+        priors=tuple(priors) or free.priors(),
+        case_id=case_id or free.one("case ids", _CASE_ID, "--id-col"),
+        group=group or free.one("groups", _GROUP, "--group-col"),
+        context=free.context() if not context else {_usual(name): name for name in context},
+    )
+
+
+class _Free:
+    """The columns that nobody named, by their usual form."""
+
+    def __init__(self, free: Iterable[str], columns: Iterable[str], where: str) -> None:
+        self._columns, self._where = list(columns), where
+        self._by_form: dict[str, list[str]] = {}
+        for name in free:
+            self._by_form.setdefault(_usual(name), []).append(name)
+
+    def one(self, what: str, ranks: Iterable[Iterable[str]], option: str) -> str | None:
+        for forms in ranks:
+            found = [name for form in forms for name in self._by_form.get(form, ())]
+            if len(found) > 1:
+                raise self._ambiguous(what, found, option)
+            if found:
+                return found[0]
+        return None
+
+    def required(self, what: str, ranks: Sequence[Sequence[str]], option: str) -> str:
+        found = self.one(what, ranks, option)
+        if found is None:
+            raise InputError(
+                f"{self._where}: no column for the {what}; columns: {_listed(self._columns)}. Name it with {option}, "
+                f"or rename it {ranks[0][0]!r}"
+            )
+        return found
+
+    def priors(self) -> tuple[str, ...]:
+        numbered = self._matching(lambda form: _NUMBERED_PRIOR.fullmatch(form) is not None)
+        single = self.one("priors", _PRIORS, "--prior-col")
+        if not numbered:
+            return () if single is None else (single,)
+        numbers = [int(re.findall(r"\d+", _usual(name))[-1]) for name in numbered]
+        if single is not None or len(set(numbers)) < len(numbers):
+            raise self._ambiguous("priors", numbered if single is None else [single, *numbered], "--prior-col")
+        return tuple(name for _, name in sorted(zip(numbers, numbered, strict=True)))
+
+    def context(self) -> dict[str, str]:
+        return {form: self._by_form[form][0] for form in _CONTEXT if form in self._by_form}
+
+    def _matching(self, test: Callable[[str], bool]) -> list[str]:
+        return [name for form, names in self._by_form.items() if test(form) for name in names]
+
+    def _ambiguous(self, what: str, found: Iterable[str], option: str) -> InputError:
+        return InputError(
+            f"{self._where}: several columns could be the {what}: {_listed(found)}. Name one with {option}"
+        )
+
+
+def _usual(name: str) -> str:
+    return re.sub(r"[\s\-_]+", "_", name.strip()).lower()
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(repr, names))

@@ -1,0 +1,192 @@
+"""A table on disk, row by row: what CSV, JSONL and Parquet have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cxr_rewards.errors import InputError, shorten
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+"""Format by extension, in lower case."""
+
+FRAME_ROWS = 5_000
+"""Rows that are held in memory at once where a format works in batches: about 10 MB of reports."""
+
+
+class Row(NamedTuple):
+    """One data row, good or bad.
+
+    Attributes:
+        file: the table's path, for messages.
+        number: 1 for the first data row.
+        line: the physical line it starts on, 1 for the first line of the file; `None` in Parquet.
+        values: cell by column: text in CSV; in JSONL and Parquet what the file holds. A bad row has what could be read.
+        error: why the row is bad; `None` for a good one.
+    """
+
+    file: str
+    number: int
+    line: int | None
+    values: dict[str, Any]
+    error: InputError | None = None
+
+    @property
+    def where(self) -> str:
+        """The place in words.
+
+        Example:
+            >>> Row("reports.csv", 12, 15, {}).where
+            'reports.csv: row 12 (line 15)'
+        """
+        return place(self.file, self.number, self.line)
+
+
+def place(file: str, number: int, line: int | None) -> str:
+    """Return the place of a row in words."""
+    return f"{file}: row {number}" if line is None else f"{file}: row {number} (line {line})"
+
+
+class Table(ABC):
+    """A file of rows with named columns; may be iterated any number of times, each time from the start.
+
+    Attributes:
+        path: the file.
+        columns: column names in order. In JSONL, the keys of all rows in order of first appearance.
+    """
+
+    columns: tuple[str, ...]
+
+    def __init__(self, path: Path) -> None:
+        """Open with `open_table`, which picks the class and checks the path."""
+        self.path = path
+        self._state = self._now()
+
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate over all rows with all columns."""
+        return self.rows()
+
+    def rows(self, columns: Collection[str] | None = None) -> Iterator[Row]:
+        """Iterate over the rows, good and bad, in the order of the file.
+
+        Args:
+            columns: the ones that will be looked at, all by default. Only Parquet makes use of it: it reads no others.
+
+        Raises:
+            InputError: the file has changed since it was opened, or it breaks off where no later row can be found
+                (a corrupt Parquet page). What concerns one row is that row's `error` instead.
+        """
+        self._check_unchanged()
+        return self._rows(columns)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return size and SHA-256 of the content: equal for equal files, wherever they lie and whenever written."""
+        with self.path.open("rb") as file:
+            return {"input_bytes": self._state[0], "input_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """Return the type each column has in Parquet."""
+        import polars as pl
+
+        return {name: pl.String() for name in self.columns}
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Iterate over all rows as frames of up to `FRAME_ROWS` rows with the types of `schema`."""
+        import polars as pl
+
+        schema = self.schema()
+        rows = self.rows()
+        while chunk := [row.values for row in islice(rows, FRAME_ROWS)]:
+            yield pl.DataFrame([self._series(name, kind, chunk) for name, kind in schema.items()])
+
+    def _series(self, name: str, kind: pl.DataType, chunk: Sequence[dict[str, Any]]) -> pl.Series:
+        import polars as pl
+
+        return pl.Series(name, [values.get(name) for values in chunk], dtype=kind)
+
+    @abstractmethod
+    def _rows(self, columns: Collection[str] | None) -> Iterator[Row]: ...
+
+    def _check_unchanged(self) -> None:
+        if not self.path.exists() or self._now() != self._state:
+            raise InputError(f"{self.path}: has changed since it was opened; leave it alone, and start again")
+
+    def _now(self) -> tuple[int, int]:
+        stat = self.path.stat()
+        return stat.st_size, stat.st_mtime_ns
+
+
+def format_of(path: Path) -> str:
+    """Return `csv`, `jsonl` or `parquet`.
+
+    Raises:
+        InputError: another extension.
+    """
+    try:
+        return FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise InputError(
+            f"{path}: unknown extension {path.suffix!r}; known: {', '.join(FORMATS)}. Convert the file or rename it"
+        ) from None
+
+
+def open_table(path: str | Path) -> Table:
+    r"""Open a table; the extension tells the format.
+
+    Reads the header of a CSV, the metadata of a Parquet file, and the whole of a JSONL file (its columns are
+    known no sooner).
+
+    Raises:
+        InputError: the file is missing, not a file, unreadable, empty or of unknown extension; its header is broken;
+            or it has no rows.
+
+    Example:
+        >>> import tempfile
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "reports.csv").write_text("candidate,reference\nNo effusion.,Small effusion.\n")
+        >>> table = open_table(folder / "reports.csv")
+        >>> table.columns
+        ('candidate', 'reference')
+        >>> [(row.number, row.line, row.values["reference"]) for row in table]
+        [(1, 2, 'Small effusion.')]
+    """
+    from cxr_rewards.io.csv_table import CsvTable
+    from cxr_rewards.io.jsonl_table import JsonlTable
+    from cxr_rewards.io.parquet_table import ParquetTable
+
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"{path}: is a folder; give a file")
+    try:
+        with path.open("rb") as file:
+            start = file.read(4)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file{_nearby(path)}") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    kind = format_of(path)
+    if not start:
+        raise InputError(f"{path}: is empty; expected a {kind} file with at least one row")
+    if kind == "parquet":
+        return ParquetTable(path)
+    if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise InputError(f"{path}: is UTF-16, not UTF-8; save it as UTF-8 (Excel: 'CSV UTF-8')")
+    return CsvTable(path) if kind == "csv" else JsonlTable(path)
+
+
+def _nearby(path: Path) -> str:
+    import difflib
+
+    try:
+        names = [other.name for other in islice(path.parent.iterdir(), 1_000)]
+    except OSError:
+        return f", nor is there a folder {shorten(str(path.parent))}"
+    nearest = difflib.get_close_matches(path.name, names, n=1)
+    return f". Did you mean {nearest[0]!r}?" if nearest else "; check the path"

@@ -1,0 +1,152 @@
+"""From rows to cases."""
+
+import math
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cxr_rewards.errors import InputError
+from cxr_rewards.io import ColumnMap, Row, choose_columns, open_table, read_cases, to_case
+from cxr_rewards.types import Case
+
+COLUMNS = ColumnMap(candidate="c", reference="r", priors=("p",), case_id="i", group="g", context={"age": "a"})
+
+
+def row(**values: Any) -> Row:
+    return Row("in.csv", 7, 9, {"c": "Clear.", "r": "Normal."} | values)
+
+
+def test_case_has_every_part() -> None:
+    assert to_case(row(p="Edema.", i="s1", g="g1", a="63"), COLUMNS) == Case(
+        candidate="Clear.", reference="Normal.", priors=("Edema.",), case_id="s1", group="g1", context={"age": "63"}
+    )
+
+
+def test_numbers_may_be_ids_and_context_but_blanks_are_left_out() -> None:
+    case = to_case(row(i=12, g=3, a=63), COLUMNS)
+    assert (case.case_id, case.group, case.context) == ("12", "3", {"age": "63"})
+    case = to_case(row(i=" ", g=None, a=math.nan), COLUMNS)
+    assert (case.case_id, case.group, case.context) == ("", "", {})
+
+
+def test_cases_without_an_id_column_are_named_by_row() -> None:
+    assert to_case(row(), ColumnMap(candidate="c", reference="r")).case_id == "row 7"
+
+
+@pytest.mark.parametrize("value", [None, math.nan, ""])
+def test_missing_text_is_empty(value: Any) -> None:
+    assert to_case(row(c=value), COLUMNS).candidate == ""
+
+
+def test_key_absent_from_a_json_row_is_an_empty_text() -> None:
+    assert to_case(Row("in.jsonl", 1, 1, {"c": "Clear."}), COLUMNS).reference == ""
+
+
+@pytest.mark.parametrize(
+    ("cell", "priors"),
+    [
+        (None, ()),
+        ("  ", ()),
+        ("[]", ()),
+        ("Edema.", ("Edema.",)),
+        ('["Edema.", "", "Less."]', ("Edema.", "Less.")),
+        (' ["Edema."]\n', ("Edema.",)),
+        (["Edema.", None, "Less."], ("Edema.", "Less.")),
+        ("[Outside film] Edema.", ("[Outside film] Edema.",)),
+        ("[Outside film]", ("[Outside film]",)),
+    ],
+)
+def test_priors_in_one_column_are_a_list_or_a_text(cell: Any, priors: tuple[str, ...]) -> None:
+    assert to_case(row(p=cell), COLUMNS).priors == priors
+
+
+def test_priors_in_several_columns_keep_their_order_and_their_brackets() -> None:
+    columns = ColumnMap(candidate="c", reference="r", priors=("p1", "p2", "p3"))
+    assert to_case(row(p1='["old"]', p2="", p3="new"), columns).priors == ('["old"]', "new")
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"c": 3.5}, "column 'c': expected text, got 3.5; choose another column, or write it as text"),
+        ({"r": True}, "column 'r': expected text, got True; choose another column, or write it as text"),
+        ({"r": ["x"]}, "column 'r': expected text, got ['x']; choose another column, or write it as text"),
+        ({"c": "x" * 1_001}, "column 'c': has 1,001 characters, more than 1,000; shorten it, or raise max_chars"),
+        ({"c": "ab\0c"}, "column 'c': has a NUL character after 2 characters; remove it"),
+        ({"p": '["x", 1]'}, "column 'p': expected text, got 1; choose another column, or write it as text"),
+        ({"p": ["y" * 1_001]}, "column 'p': has 1,001 characters, more than 1,000; shorten it, or raise max_chars"),
+        (
+            {"p": "['x', 'y']"},
+            """column 'p': looks like a list but is not JSON: "['x', 'y']"; write priors as a JSON list of texts""",
+        ),
+    ],
+)
+def test_what_is_no_text_is_refused(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        to_case(row(**values), COLUMNS, max_chars=1_000)
+    assert str(caught.value) == f"in.csv: row 7 (line 9), {message}"
+
+
+def test_bad_row_gives_its_own_error() -> None:
+    error = InputError("in.csv: row 7 (line 9) has 1 field, expected 2")
+    with pytest.raises(InputError) as caught:
+        to_case(Row("in.csv", 7, 9, {}, error), COLUMNS)
+    assert caught.value is error
+
+
+def test_bad_rows_cost_no_good_ones(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_bytes(b'candidate,reference\nA,B\nC\n"D,E\nF,\xff\nG\0,H\nI,J\n')
+    table = open_table(path)
+    items = list(read_cases(table, choose_columns(table.columns)))
+    assert [item.case.candidate if item.case else None for item in items] == ["A", None, None, None, None, "I"]
+    assert all((item.case is None) == (item.error is not None) for item in items)
+    assert [item.row.number for item in items] == [1, 2, 3, 4, 5, 6]
+
+
+def test_repeated_id_names_both_rows(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,candidate,reference\ns1,A,B\n,C,D\n,E,F\ns1,G,H\ns2,I,J\n")
+    table = open_table(path)
+    items = list(read_cases(table, choose_columns(table.columns)))
+    assert [item.error is None for item in items] == [True, True, True, False, True]
+    assert str(items[3].error) == (
+        f"{path}: row 4 (line 5), column 'id': case id 's1' is already that of row 1 (line 2); "
+        "make ids unique, or name another column with --id-col"
+    )
+
+
+def test_repeated_id_in_a_table_without_lines_names_both_rows(tmp_path: Path) -> None:
+    pl = pytest.importorskip("polars")
+    path = tmp_path / "in.parquet"
+    pl.DataFrame({"id": [5, 5], "candidate": ["A", "B"], "reference": ["C", "D"]}).write_parquet(path)
+    table = open_table(path)
+    error = list(read_cases(table, choose_columns(table.columns)))[1].error
+    assert f"{path}: row 2, column 'id': case id '5' is already that of row 1; make" in str(error)
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl"])
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path, name: str) -> None:
+    def peak(rows: int) -> int:
+        path = tmp_path / name
+        with path.open("w") as file:
+            file.write("id,candidate,reference\n" * (name == "in.csv"))
+            for i in range(rows):
+                text = f"{i:08} " + "lungs " * 50
+                file.write(
+                    f"{i},{text},{text}\n"
+                    if name == "in.csv"
+                    else f'{{"id": {i}, "candidate": "{text}", "reference": "{text}"}}\n'
+                )
+        table = open_table(path)
+        tracemalloc.start()
+        count = sum(item.case is not None for item in read_cases(table, choose_columns(table.columns)))
+        top = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert count == rows
+        return top
+
+    peak(10)  # imports
+    assert peak(6_000) < peak(600) + 100_000  # held in memory they would take 4 MB

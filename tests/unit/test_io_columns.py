@@ -1,0 +1,123 @@
+"""Finding the columns of a case."""
+
+import pytest
+
+from cxr_rewards.errors import InputError
+from cxr_rewards.io import ColumnMap, choose_columns
+
+
+@pytest.mark.parametrize(
+    "name", ["candidate", "Candidate Report", "prediction", "PRED", "generated-report", "hyp", "model_output"]
+)
+def test_usual_candidate_names_are_found(name: str) -> None:
+    assert choose_columns([name, "reference"]).candidate == name
+
+
+@pytest.mark.parametrize("name", ["reference", "Ground Truth", "ground_truth", "gt", "target", "Report", " reference "])
+def test_usual_reference_names_are_found(name: str) -> None:
+    assert choose_columns(["candidate", name]).reference == name
+
+
+def test_better_name_wins_over_lesser() -> None:
+    found = choose_columns(["prediction", "candidate", "report", "target", "reference", "id", "case_id"])
+    assert (found.candidate, found.reference, found.case_id) == ("candidate", "reference", "case_id")
+
+
+def test_everything_is_found_and_said_in_words() -> None:
+    found = choose_columns(["id", "pred", "gt", "Prior 10", "prior_2", "prompt_id", "Age", "Sex", "study_id"])
+    assert found == ColumnMap(
+        candidate="pred",
+        reference="gt",
+        priors=("prior_2", "Prior 10"),
+        case_id="id",
+        group="prompt_id",
+        context={"age": "Age", "sex": "Sex"},
+    )
+    assert str(found) == (
+        "candidate from 'pred', reference from 'gt', priors from 'prior_2', 'Prior 10', case ids from 'id', "
+        "groups from 'prompt_id', context from 'Age', 'Sex'"
+    )
+    assert found.used == ("pred", "gt", "prior_2", "Prior 10", "id", "prompt_id", "Age", "Sex")
+
+
+def test_nothing_beyond_the_texts_is_needed() -> None:
+    assert str(choose_columns(["hyp", "ref_text"], reference="ref_text")) == (
+        "candidate from 'hyp', reference from 'ref_text', no priors, no case ids"
+    )
+
+
+def test_named_columns_win() -> None:
+    found = choose_columns(
+        ["candidate", "reference", "prior", "c2", "r2", "old", "older", "key", "g", "Pain Score"],
+        candidate="c2",
+        reference="r2",
+        priors=["older", "old"],
+        case_id="key",
+        group="g",
+        context=["Pain Score"],
+    )
+    assert found.used == ("c2", "r2", "older", "old", "key", "g", "Pain Score")
+    assert found.context == {"pain_score": "Pain Score"}
+
+
+def test_same_column_for_both_only_if_named() -> None:
+    assert choose_columns(["report"], candidate="report", reference="report").used == ("report",)
+    with pytest.raises(InputError, match=r"input: no column for the reference; columns: 'report'\. Name it with --ref"):
+        choose_columns(["report"], candidate="report")
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "message"),
+    [
+        (
+            ["text", "reference"],
+            {},
+            "in.csv: no column for the candidate; columns: 'text', 'reference'. Name it with --candidate-col, "
+            "or rename it 'candidate'",
+        ),
+        (
+            ["pred", "hyp", "reference"],
+            {},
+            "in.csv: several columns could be the candidate: 'hyp', 'pred'. Name one with --candidate-col",
+        ),
+        (
+            ["candidate", "gt", "target"],
+            {},
+            "in.csv: several columns could be the reference: 'gt', 'target'. Name one with --reference-col",
+        ),
+        (
+            ["candidate", "Candidate", "reference"],
+            {},
+            "in.csv: several columns could be the candidate: 'candidate', 'Candidate'. Name one with --candidate-col",
+        ),
+        (
+            ["candidate", "reference", "priors", "prior_1"],
+            {},
+            "in.csv: several columns could be the priors: 'priors', 'prior_1'. Name one with --prior-col",
+        ),
+        (
+            ["candidate", "reference", "prior_1", "prior_report_1"],
+            {},
+            "in.csv: several columns could be the priors: 'prior_1', 'prior_report_1'. Name one with --prior-col",
+        ),
+        (
+            ["candidate", "reference", "ID", "id"],
+            {},
+            "in.csv: several columns could be the case ids: 'ID', 'id'. Name one with --id-col",
+        ),
+        (
+            ["candidate", "reference"],
+            {"candidate": "canddate"},
+            "in.csv: unknown column 'canddate'; known: candidate, reference. Did you mean 'candidate'?",
+        ),
+        (
+            ["candidate", "reference"],
+            {"priors": ["zzz"]},
+            "in.csv: unknown column 'zzz'; known: candidate, reference.",
+        ),
+    ],
+)
+def test_doubt_is_told_with_the_option_to_give(columns: list[str], options: dict, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        choose_columns(columns, where="in.csv", **options)
+    assert str(caught.value) == message
