@@ -1,0 +1,71 @@
+"""Repetition guard: does the text go round in circles?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from cxr_rewards.component import Component
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.settings import setting
+from cxr_rewards.types import Case, Score
+
+# Numbers are no words here, so that a loop with a counter in it is a loop all the same.
+_WORD = re.compile(r"[^\W\d_]+")
+_STOP = re.compile(r"[.!?;\n]+")
+
+
+class Repetition(Component):
+    """Share of the candidate that says again what it has already said, in the same words.
+
+        value = max(n-grams said again / all n-grams,  words in sentences said again / all words)
+
+    The first `allowed` times that an n-gram or sentence occurs are free, every further one is said again: a report may
+    state a thing in the findings and once more in the impression. Words are runs of letters in lower case; sentences
+    end at . ! ? ; or a line's end. N-grams catch loops within and across sentences, and sentences catch short ones
+    that come back in another order. A text of fewer than `n` words is judged by its sentences alone. A report written
+    out twice over scores 0 unless `allowed` is 1; its length gives it away.
+
+    Range: [0, 1], lower is better; ordinary reports score 0 or a few hundredths, a loop near 1. Empty candidate: 0.
+
+    Example:
+        >>> Repetition().score("No pleural effusion. No pneumothorax. No pleural edema.", "Normal.").value
+        0.0
+        >>> Repetition().score("No pneumothorax. " * 40, "Normal.").value
+        0.95
+    """
+
+    name = "repetition"
+    summary = "share of the text that repeats itself"
+    bounds = (0.0, 1.0)
+    higher_is_better = False
+    reads = ("candidate",)
+    identical = "it judges the candidate alone, and a reference may repeat itself"
+    n: int = setting(4, "Length of the n-grams, in words, 1 to 20.")
+    allowed: int = setting(2, "How often an n-gram or sentence may occur before it counts as repeated; at least 1.")
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.n <= 20:
+            raise self.invalid("n", "from 1 to 20")
+        if self.allowed < 1:
+            raise self.invalid("allowed", "at least 1")
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Return the larger share, with both in the details."""
+        text = case.candidate.lower()
+        sentences = [tuple(_WORD.findall(sentence)) for sentence in _STOP.split(text)]
+        words = [word for sentence in sentences for word in sentence]
+        in_ngrams = self._again(zip(*(words[i:] for i in range(self.n)), strict=False)) / max(
+            1, len(words) - self.n + 1
+        )
+        in_sentences = self._again(sentences, weigh=True) / max(1, len(words))
+        return Score(max(in_ngrams, in_sentences), {"ngrams": in_ngrams, "sentences": in_sentences})
+
+    def _again(self, items: Iterable[tuple[str, ...]], *, weigh: bool = False) -> int:
+        """Count the occurrences beyond those allowed, by their words if `weigh`."""
+        return sum(
+            (times - self.allowed) * (len(item) if weigh else 1)
+            for item, times in Counter(items).items()
+            if times > self.allowed
+        )
