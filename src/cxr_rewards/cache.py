@@ -29,7 +29,7 @@ from cxr_rewards.feature import Feature, Item
 from cxr_rewards.types import Failure
 
 MAX_ITEMS = 16_384
-"""Values kept in memory unless told otherwise: a few rollout batches of 1,000 reports for a handful of features."""
+"""Values kept in memory by default: a few rollout batches of 1,000 reports for a handful of features."""
 
 RETRY_AFTER_S = 60.0
 """Seconds for which nothing is written to a file after a write to it failed."""
@@ -178,7 +178,7 @@ class MemoryCache:
         return type(self), (self.max_items,)
 
     def _disconnect(self) -> None:
-        """Nothing is open here; the fork hooks need not know."""
+        """Nothing is open here."""
 
 
 class FeatureUsage(NamedTuple):
@@ -527,7 +527,7 @@ class SqliteCache:
             return _UnusableError(f"{self.path}: {held} ({error}). End that process, or raise busy_timeout_s.")
         if code == sqlite3.SQLITE_FULL:
             return _UnusableError(f"{self.path}: no space for the cache file ({error}). Free some, or prune the cache.")
-        cure = "Check the permissions and the free space of its folder, or choose another path."
+        cure = "Check the permissions and the space of its folder, or choose another path."
         return _UnusableError(f"{self.path}: the cache file cannot be used ({error}). {cure}")
 
     def _load(self, feature: Feature, key: bytes, checksum: bytes, payload: bytes) -> Any:
@@ -551,7 +551,7 @@ class SqliteCache:
 
 
 class _UnusableError(CacheError):
-    """The file is as it should be, but cannot be read or written now."""
+    """The file is sound, but cannot be read or written now."""
 
 
 def _code(error: sqlite3.Error) -> int:

@@ -38,9 +38,7 @@ def _plan(components: Iterable[Component]) -> list[_Step]:
             texts = {"candidate", "reference"} | ({"priors"} if feature.over == "case" else set())
         for need in feature.needs:
             if _OVERS.index(need.over) > _OVERS.index(feature.over):
-                raise ConfigError(
-                    f"{feature.name}, over {feature.over}, cannot need {need.name}, over {need.over}"
-                )
+                raise ConfigError(f"{feature.name}, over {feature.over}, cannot need {need.name}, over {need.over}")
             visit(need, texts, (*path, feature.name))
         order.setdefault(feature.signature, feature)
         reads.setdefault(feature.signature, set()).update(texts)

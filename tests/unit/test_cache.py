@@ -78,26 +78,24 @@ def reopened(path, feature, items):
         return cache.get_many(feature, items)
 
 
+PREAMBLE = """
+import sys, os
+from cxr_rewards.cache import SqliteCache, MemoryCache, _keys
+from cxr_rewards.feature import Feature, PairItem, CaseItem
+from cxr_rewards.settings import setting
+class Note(Feature):
+    name = "note"
+    style: str = setting("plain", "")
+    def compute(self, items, upstream):
+        return [1 for _ in items]
+"""
+
+
 def run_python(code, *args, **env):
-    """Run code in a fresh interpreter in which every warning is an error; return what it printed."""
-    preamble = (
-        "import sys, os, time\n"
-        "from cxr_rewards.cache import SqliteCache, MemoryCache, _keys\n"
-        "from cxr_rewards.feature import Feature, PairItem, CaseItem\n"
-        "from cxr_rewards.settings import setting\n"
-        "class Note(Feature):\n"
-        "    name = 'note'\n"
-        "    style: str = setting('plain', '')\n"
-        "    def compute(self, items, upstream):\n"
-        "        return [1 for _ in items]\n"
-    )
-    return subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", preamble + code, *map(str, args)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **env},
-    )
+    """Start code in a fresh interpreter in which every warning is an error."""
+    command = [sys.executable, "-W", "error", "-c", PREAMBLE + code, *map(str, args)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env={**os.environ, **env})
 
 
 def output(process):
@@ -266,10 +264,9 @@ def test_values_pass_through_encode_and_decode(path):
         ((1, 2), "type tuple cannot be stored: it comes back changed from JSON"),
         ({"a", "b"}, "type set cannot be stored: Object of type set"),
         (np.array([object()]), "type ndarray cannot be stored: an array of object is not numeric"),
-        (np.array([(1,)], dtype=[("x", "i4")]), "is not numeric"),
         ([np.zeros(2)], "type list cannot be stored: Object of type ndarray"),
     ],
-    ids=["nan", "number keys", "tuple", "set", "objects", "records", "array in list"],
+    ids=["nan", "number keys", "tuple", "set", "objects", "array in list"],
 )
 def test_a_value_that_cannot_be_stored_is_named_and_nothing_is_kept(path, value, why):
     with SqliteCache(path) as cache:
@@ -354,7 +351,10 @@ def test_a_second_run_computes_nothing_that_the_first_computed(path):
 
 def test_missing_folders_and_empty_files_become_caches(tmp_path):
     (tmp_path / "empty").touch()
-    for path in (tmp_path / "a" / "b" / "cache.sqlite", tmp_path / "empty"):
+    with sqlite3.connect(tmp_path / "bare") as connection:
+        connection.execute("PRAGMA auto_vacuum = 2")
+    connection.close()
+    for path in (tmp_path / "a" / "b" / "cache.sqlite", tmp_path / "empty", tmp_path / "bare"):
         with SqliteCache(path) as cache:
             cache.put_many(NOTE, {"text": 1})
         assert reopened(str(path), NOTE, ["text"]) == {"text": 1}
@@ -429,10 +429,18 @@ def test_places_where_no_file_can_be_are_named(tmp_path):
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="the superuser may write anywhere")
-def test_a_folder_without_permission_is_named(tmp_path):
+def test_permissions_decide_what_a_cache_can_do(tmp_path, path):
+    with SqliteCache(path) as cache:
+        cache.put_many(NOTE, {"a": 1})
+    path.chmod(0o400)
     tmp_path.chmod(0o500)
     with pytest.raises(CacheError, match=r"cannot be (opened|used) .*[Cc]hoose another path"):
-        SqliteCache(tmp_path / "cache.sqlite")
+        SqliteCache(tmp_path / "other.sqlite")
+    tmp_path.chmod(0o700)
+    with SqliteCache(path) as cache:
+        with pytest.warns(CacheWarning, match="Check the permissions"):
+            cache.put_many(NOTE, {"b": 2})
+        assert cache.get_many(NOTE, ["a", "b"]) == {"a": 1, "b": 2}
 
 
 # --- damage ---------------------------------------------------------------------------------------------------------
@@ -618,14 +626,16 @@ FORK_CODE = """
 import threading, warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # Python's warning of forks beside threads, which are the point
 cache, memory, stop = SqliteCache(sys.argv[1], max_memory_items=8), MemoryCache(64), threading.Event()
+note = Note()
+note.signature  # Python 3.11 computes it under a lock of its own, which a fork would inherit
 def work(me):
     for n in range(10**9):
         if stop.is_set():
             return
         items = {f"{me} {n} {i}": [me, n, i] for i in range(20)}
         for kept in (cache, memory):
-            kept.put_many(Note(), items)
-            kept.get_many(Note(), list(items))
+            kept.put_many(note, items)
+            kept.get_many(note, list(items))
 threads = [threading.Thread(target=work, args=(me,)) for me in range(2)]
 for thread in threads:
     thread.start()
@@ -633,9 +643,9 @@ children = []
 for n in range(25):
     child = os.fork()
     if child == 0:
-        cache.put_many(Note(), {f"child {n}": n, "last child": n})
-        memory.put_many(Note(), {f"child {n}": n})
-        found = cache.get_many(Note(), [f"child {n}"]), memory.get_many(Note(), [f"child {n}"])
+        cache.put_many(note, {f"child {n}": n, "last child": n})
+        memory.put_many(note, {f"child {n}": n})
+        found = cache.get_many(note, [f"child {n}"]), memory.get_many(note, [f"child {n}"])
         cache.close()
         os._exit(0 if found == ({f"child {n}": n},) * 2 else 1)
     children.append(child)
@@ -644,7 +654,7 @@ stop.set()
 for thread in threads:
     thread.join()
 assert codes == [0] * 25, codes
-found = cache.get_many(Note(), [f"child {n}" for n in range(25)])
+found = cache.get_many(note, [f"child {n}" for n in range(25)])
 print(len(found), cache.verify().ok)
 """
 
@@ -680,8 +690,7 @@ def test_a_closed_cache_opens_again_on_use(path):
 def test_a_relative_path_keeps_its_meaning_when_the_folder_changes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with SqliteCache(Path("cache.sqlite")) as cache:
-        (tmp_path / "elsewhere").mkdir()
-        monkeypatch.chdir(tmp_path / "elsewhere")
+        monkeypatch.chdir(tmp_path.parent)
         cache.close()
         cache.put_many(NOTE, {"a": 1})
     assert reopened(tmp_path / "cache.sqlite", NOTE, ["a"]) == {"a": 1}
@@ -718,12 +727,6 @@ def test_stats_say_what_the_file_holds(filled, path):
     assert stats.oldest == stats.features[0].oldest == datetime(1970, 1, 12, 13, 46, 40, tzinfo=UTC)
     assert datetime.now(UTC) - stats.newest < timedelta(minutes=5)
     assert 800_000 < stats.file_bytes < 8_000_000
-
-
-def test_stats_of_a_new_file_are_empty(path):
-    with SqliteCache(path) as cache:
-        stats = cache.stats()
-    assert (stats.entries, stats.oldest, stats.newest, stats.features) == (0, None, None, ())
 
 
 def test_prune_to_a_size_removes_what_was_written_first_and_shrinks_the_file(filled, path):

@@ -1,0 +1,382 @@
+"""The command line `cxr-rewards`: thin, everything it does is a function of the library."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+
+from cxr_rewards.errors import ConfigError, CxrRewardsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cxr_rewards.composite import CompositeReward
+    from cxr_rewards.score_file import Scored
+    from cxr_rewards.summary import Estimate
+
+app = typer.Typer(
+    name="cxr-rewards",
+    help="Score chest X-ray reports: one number a report, and what it is made of.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cache_app = typer.Typer(help="Look after an SQLite cache file.", no_args_is_help=True)
+app.add_typer(cache_app, name="cache")
+
+
+class OnBadRow(StrEnum):
+    """What a row that cannot be read does."""
+
+    stop = "stop"
+    keep_going = "keep-going"
+
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+PresetOption = Annotated[str, typer.Option("--preset", "-p", help="A preset; `cxr-rewards presets` lists them.")]
+
+
+def _console(*, error: bool = False) -> Console:
+    from rich.console import Console
+
+    # Not a terminal: wide enough that no table is folded in a log file.
+    stream = sys.stderr if error else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 120, highlight=False, markup=False, soft_wrap=error)
+
+
+def _note(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    _note(f"error: {message}")
+    raise typer.Exit(code)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from cxr_rewards import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def score(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .jsonl or .parquet.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write: .csv, .jsonl or .parquet.")],
+    preset: PresetOption = "rules",
+    config: Annotated[Path | None, typer.Option("--config", "-c", help="A reward's TOML, instead of a preset.")] = None,
+    candidate_col: Annotated[str | None, typer.Option(help="Column of the reports to score.")] = None,
+    reference_col: Annotated[str | None, typer.Option(help="Column of the reference reports.")] = None,
+    prior_col: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of earlier reports: a JSON list or one text; repeat it for several, oldest first."),
+    ] = None,
+    id_col: Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")] = None,
+    context_col: Annotated[
+        list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
+    ] = None,
+    by: Annotated[str, typer.Option(help="Repeat the summary for each value of this column; ages in bands.")] = "",
+    on_error: Annotated[
+        OnBadRow, typer.Option(help="A row that cannot be read: stop before scoring, or leave that row unscored.")
+    ] = OnBadRow.stop,
+    prefix: Annotated[str, typer.Option(help="Put before the names of the new columns.")] = "",
+    cache: Annotated[Path | None, typer.Option(help="SQLite cache file shared by runs.")] = None,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away the progress of an interrupted run.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score each row of IN and write it with a column for each component, the reward and the reason where unscored.
+
+    An interrupted run goes on where it was when the same command is given again. The output appears when it is
+    complete. Exit code 1: nothing was scored.
+    """
+    from cxr_rewards.io import choose_columns, open_table
+    from cxr_rewards.score_file import score_file
+
+    reward = _reward(preset, config, cache)
+    table = open_table(source)
+    columns = choose_columns(
+        table.columns,
+        candidate=candidate_col,
+        reference=reference_col,
+        priors=prior_col or (),
+        case_id=id_col,
+        context=context_col or (),
+        where=str(source),
+    )
+    _note(f"{source}: {columns}")
+    _note(f"reward: {reward.name} {_digest(reward)}")
+    try:
+        with _progress() as progress:
+            scored = score_file(
+                table, columns, reward, out, on_error=on_error.value, by=by, prefix=prefix, restart=restart,
+                progress=progress,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        _fail("interrupted; give the same command again to go on where it was", 130)
+    if as_json:
+        typer.echo(json.dumps(_as_json(scored, reward), indent=2, ensure_ascii=False))
+    else:
+        _print_summary(scored, reward)
+    if scored.summary.overall()["reward"].n == 0:
+        _fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
+
+
+def _reward(preset: str, config: Path | None, cache: Path | None) -> CompositeReward:
+    from cxr_rewards import CompositeReward
+
+    if config is not None and preset != "rules":
+        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    if config is not None:
+        return CompositeReward.from_config(config, cache=cache)
+    return CompositeReward.from_preset(preset, cache=cache)
+
+
+def _digest(reward: CompositeReward) -> str:
+    return "#" + reward.signature.rpartition("#")[2]
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """Show a bar with rate and time left on a terminal; nothing elsewhere."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = _console(error=True)
+    bar = Progress(
+        TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True,
+    )  # fmt: skip
+    task = bar.add_task("", total=None, rate="")
+    began: list[tuple[float, int]] = []
+
+    def update(done: int, total: int) -> None:
+        began.append((time.perf_counter(), done)) if not began else None
+        start, first = began[0]
+        seconds = time.perf_counter() - start
+        rate = f"{(done - first) / seconds:,.0f} rows/s" if seconds > 0 and done > first else ""
+        bar.update(task, completed=done, total=total, rate=rate)
+
+    with bar:
+        yield update
+
+
+def _interval(e: Estimate) -> tuple[str, str, str]:
+    if e.mean is None:
+        return "0", "-", "-"
+    return f"{e.n:,}", f"{e.mean:.3f}", f"[{e.low:.3f}, {e.high:.3f}]"
+
+
+def _print_summary(scored: Scored, reward: CompositeReward) -> None:
+    from rich.table import Table
+
+    console, summary = _console(), scored.summary
+    fresh = scored.rows - scored.resumed
+    rate = f", {fresh / scored.seconds:,.0f} rows/s" if fresh and scored.seconds else ""
+    before = f" ({scored.resumed:,} of them by an earlier run)" if scored.resumed else ""
+    table = Table(title=f"{scored.rows:,} rows{before}{rate} -> {scored.out}", title_justify="left")
+    for name in ("score", "measures", "better", "weight", "scored", "mean", "95% interval"):
+        table.add_column(name, justify="right" if name in ("weight", "scored", "mean") else "left")
+    for label, estimate in summary.overall().items():
+        if label == "reward":
+            low, high = reward.bounds
+            table.add_section()
+            about = (f"weighted sum, {low:g} to {high:g}", "higher", "")
+        else:
+            component = reward.components[label]
+            better = "higher" if component.higher_is_better else "lower"
+            about = (component.summary, better, f"{reward.total.terms[label].weight:g}")
+        table.add_row(label, *about, *_interval(estimate), style="bold" if label == "reward" else "")
+    console.print(table)
+    if summary.by:
+        table = Table(title=f"by {summary.by}", title_justify="left")
+        for name in (summary.by, "rows", "score", "scored", "mean", "95% interval"):
+            table.add_column(name, justify="right" if name in ("rows", "scored", "mean") else "left")
+        for name, (rows, estimates) in summary.subgroups().items():
+            table.add_section()
+            for i, (label, estimate) in enumerate(estimates.items()):
+                head = (name, f"{rows:,}") if i == 0 else ("", "")
+                table.add_row(*head, label, *_interval(estimate), style="bold" if label == "reward" else "")
+        console.print(table)
+    if summary.reasons:
+        table = Table(title="unscored, by reason", title_justify="left")
+        table.add_column("rows", justify="right")
+        table.add_column("reason", overflow="fold")
+        for reason, count in summary.reasons.most_common():
+            table.add_row(f"{count:,}", reason)
+        console.print(table)
+
+
+def _as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
+    return {
+        "out": str(scored.out),
+        "reward": {"name": reward.name, "signature": reward.signature, "bounds": _finite(reward.bounds)},
+        "resumed_rows": scored.resumed,
+        "seconds": round(scored.seconds, 3),
+        **scored.summary.as_json(),
+    }
+
+
+def _finite(bounds: tuple[float, float]) -> list[float | None]:
+    return [end if abs(end) != float("inf") else None for end in bounds]
+
+
+@app.command()
+def components(as_json: JsonOption = False) -> None:
+    """List the components: what they measure, range, direction, what they read, and whether they can be used here."""
+    from rich.table import Table
+
+    from cxr_rewards.registry import component_names, load_component, missing_modules, pip_line
+
+    classes = [load_component(name) for name in component_names()]
+    rows = [
+        {
+            "name": cls.name,
+            "measures": cls.summary,
+            "bounds": _finite(cls.bounds),
+            "higher_is_better": cls.higher_is_better,
+            "reads": list(cls.reads),
+            "requires": list(cls.requires),
+            "available": not missing_modules(cls),
+            "install": pip_line(cls) if missing_modules(cls) else "",
+        }
+        for cls in classes
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table()
+    for name in ("name", "measures", "range", "better", "reads", "available"):
+        table.add_column(name)
+    for row, cls in zip(rows, classes, strict=True):
+        table.add_row(
+            cls.name, cls.summary, f"[{cls.bounds[0]:g}, {cls.bounds[1]:g}]",
+            "higher" if cls.higher_is_better else "lower", ", ".join(cls.reads),
+            "yes" if row["available"] else f"no: {row['install']}",
+        )  # fmt: skip
+    _console().print(table)
+
+
+@app.command()
+def presets() -> None:
+    """List the presets."""
+    from cxr_rewards.config import parse_config, preset_names, preset_text
+
+    for name in preset_names():
+        typer.echo(f"{name}: {parse_config(preset_text(name), f'preset {name}').description}")
+
+
+@app.command()
+def show(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset, or the path of a reward's TOML.")],
+    toml: Annotated[bool, typer.Option("--toml", help="Print the TOML, to start a reward of your own from.")] = False,
+) -> None:
+    """Show what is in a preset: each component's direction, range and weight, gates, and the range of the reward."""
+    from cxr_rewards import CompositeReward
+    from cxr_rewards.config import preset_text
+
+    is_file = preset.endswith(".toml")
+    if toml:
+        typer.echo(Path(preset).read_text(encoding="utf-8") if is_file else preset_text(preset), nl=False)
+    else:
+        reward = CompositeReward.from_config(preset) if is_file else CompositeReward.from_preset(preset)
+        typer.echo(reward.describe())
+
+
+CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The SQLite cache file.")]
+
+
+@contextmanager
+def _existing_cache(path: Path) -> Iterator[Any]:
+    from cxr_rewards.cache import SqliteCache
+    from cxr_rewards.errors import CacheError
+
+    if not path.exists():
+        raise CacheError(f"{path}: no such file")
+    with SqliteCache(path) as cache:
+        yield cache
+
+
+@cache_app.command("stats")
+def cache_stats(path: CacheArgument, as_json: JsonOption = False) -> None:
+    """Show what a cache holds, by feature."""
+    from rich.table import Table
+
+    with _existing_cache(path) as cache:
+        stats = cache.stats()
+    if as_json:
+        typer.echo(json.dumps(stats, default=_plain, indent=2))
+        return
+    table = Table(title=f"{path}: {stats.entries:,} entries, {stats.file_bytes:,} bytes", title_justify="left")
+    for name in ("feature", "entries", "bytes", "oldest", "newest"):
+        table.add_column(name, justify="right" if name in ("entries", "bytes") else "left", overflow="fold")
+    for usage in stats.features:
+        table.add_row(
+            usage.signature, f"{usage.entries:,}", f"{usage.bytes:,}",
+            f"{usage.oldest:%Y-%m-%d %H:%M}", f"{usage.newest:%Y-%m-%d %H:%M}",
+        )  # fmt: skip
+    _console().print(table)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+@cache_app.command("prune")
+def cache_prune(
+    path: CacheArgument,
+    max_mb: Annotated[float | None, typer.Option(help="Drop the oldest entries until the rest fits, in MB.")] = None,
+    older_than_days: Annotated[float | None, typer.Option(help="Drop entries written longer ago than this.")] = None,
+    signature: Annotated[str | None, typer.Option(help="Only this feature's entries; alone: all of them.")] = None,
+) -> None:
+    """Drop entries of a cache and give their space back."""
+    with _existing_cache(path) as cache:
+        done = cache.prune(
+            max_bytes=None if max_mb is None else int(max_mb * 1e6),
+            older_than_s=None if older_than_days is None else older_than_days * 86_400,
+            signature=signature,
+        )
+    typer.echo(
+        f"{path}: dropped {done.removed:,} entries, kept {done.kept:,}; "
+        f"{done.bytes_before:,} -> {done.bytes_after:,} bytes"
+    )
+
+
+@cache_app.command("verify")
+def cache_verify(path: CacheArgument) -> None:
+    """Check every entry of a cache; exit code 1 where something is wrong. Changes nothing."""
+    with _existing_cache(path) as cache:
+        report = cache.verify()
+    for problem in report.file_problems:
+        _note(f"{path}: {problem}")
+    for entry in report.bad_entries:
+        _note(f"{path}: entry {entry.key} of {entry.signature or 'an unknown feature'}: {entry.problem}")
+    if not report.ok:
+        _fail(f"{path}: {len(report.bad_entries):,} of {report.entries:,} entries cannot be used; move the file away")
+    typer.echo(f"{path}: {report.entries:,} entries, all good")
+
+
+def main() -> None:
+    """Run the command line; errors of ours are one message and exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except CxrRewardsError as error:
+        _note(f"error: {error}")
+        sys.exit(1)

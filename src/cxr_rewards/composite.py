@@ -1,0 +1,345 @@
+"""The composite reward: components, a weighted sum, a cache, and one signature for all of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, Transform, WeightedSum, parse_transform
+from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
+from cxr_rewards.engine import MAX_CHARS, Engine
+from cxr_rewards.errors import ConfigError, unknown_name
+from cxr_rewards.types import Case, Reward
+
+if TYPE_CHECKING:
+    from cxr_rewards.component import Component
+    from cxr_rewards.config import RewardConfig
+
+DEFAULT_PRESET = "rules"
+
+
+class Description(str):
+    """Text that shows as it is, also where Python shows a representation (a notebook cell, the REPL)."""
+
+    __slots__ = ()
+    __repr__ = str.__str__
+
+
+class CompositeReward:
+    """Scores reports with several components and combines the scores into one number a report.
+
+    `CompositeReward()` is the preset `rules`: no weights, no GPU, no network. Presets and TOML files are read with
+    `from_preset` and `from_config`; the constructor takes components directly. Instances hold no state between calls
+    but a cache, may be shared by threads, and go through pickle to other processes.
+
+    Args:
+        components: names, `Component` instances, or a mapping of label to either. The labels name the columns.
+        weights: by label. Left out: 1/n for each of n components, negative where lower values are better. Given for
+            some: the others get 0, that is, they are reported only.
+        transforms: by label: a list of transforms (see `cxr_rewards.aggregate`).
+        gates: conditions that cap the reward.
+        on_failure: `unscored` (default) or `renormalize`; see `WeightedSum`.
+        normalize: `none` (default) or `group`; see `WeightedSum`.
+        max_chars: longer texts are unscored, with the reason.
+        cache: a `Cache`, a path of an SQLite cache, or None for one in memory.
+        name: for tables.
+
+    Raises:
+        ConfigError: an unknown name, a bad value, or a weight whose sign would reward worse reports.
+        MissingDependencyError: a component needs a package that is not installed; holds the pip line.
+
+    Example:
+        >>> from cxr_rewards import CompositeReward
+        >>> reward = CompositeReward(["bleu", "temporal_f1"], weights={"bleu": 0.5, "temporal_f1": 0.5})
+        >>> result = reward.score("Small left pleural effusion.", "Small left pleural effusion.")
+        >>> result.value
+        1.0
+        >>> sorted(result.parts)
+        ['bleu', 'temporal_f1']
+    """
+
+    def __init__(
+        self,
+        components: Iterable[str | Component] | Mapping[str, str | Component] | None = None,
+        *,
+        weights: Mapping[str, float] | None = None,
+        transforms: Mapping[str, Sequence[Any]] | None = None,
+        gates: Sequence[Gate] = (),
+        on_failure: OnFailure = "unscored",
+        normalize: Normalize = "none",
+        max_chars: int = MAX_CHARS,
+        cache: Cache | str | Path | None = None,
+        name: str = "custom",
+    ) -> None:
+        if components is None:
+            if any((weights, transforms, gates)):
+                raise ConfigError(
+                    "CompositeReward(): weights, transforms and gates need components; "
+                    'to change the default write CompositeReward.from_preset("rules", weights={...})'
+                )
+            from cxr_rewards.config import build, parse_config, preset_text
+
+            where = f"preset {DEFAULT_PRESET}"
+            built, total = build(parse_config(preset_text(DEFAULT_PRESET), where), where)
+            total = WeightedSum(terms=total.terms, gates=total.gates, on_failure=on_failure, normalize=normalize)
+            self._set_up(built, total, max_chars, cache, DEFAULT_PRESET)
+            return
+        built = _built(components)
+        terms = _terms(built, weights, transforms or {})
+        total = WeightedSum(terms=terms, gates=tuple(gates), on_failure=on_failure, normalize=normalize)
+        self._set_up(built, total, max_chars, cache, name)
+
+    def _set_up(
+        self,
+        components: Mapping[str, Component],
+        total: WeightedSum,
+        max_chars: int,
+        cache: Cache | str | Path | None,
+        name: str,
+    ) -> None:
+        if not components:
+            raise ConfigError(f"{name}: a reward needs at least one component")
+        if total.on_failure not in ("unscored", "renormalize"):
+            raise ConfigError(unknown_name(name, "on_failure", total.on_failure, ("unscored", "renormalize")))
+        if total.normalize not in ("none", "group"):
+            raise ConfigError(unknown_name(name, "normalize", total.normalize, ("none", "group")))
+        for label, component in components.items():
+            _check_direction(label, component, total.terms[label])
+        self.name = name
+        self.components = dict(components)
+        self.total = total
+        self.cache: Cache = (
+            SqliteCache(cache) if isinstance(cache, str | Path) else MemoryCache() if cache is None else cache
+        )
+        self._engine = Engine(self.components, max_chars=max_chars)
+        self.signature = self._sign()
+
+    @classmethod
+    def from_preset(cls, name: str, /, **overrides: Any) -> CompositeReward:
+        """Build a preset, perhaps changed.
+
+        Args:
+            name: one of `cxr-rewards presets`, e.g. `rules`.
+            **overrides: `weights` (label to number), `transforms` (label to list) and `settings` (label to a table)
+                change those of the components named; any other key of a reward's TOML (`on_failure`, `normalize`,
+                `gates`, `max_chars`, `name`) replaces the preset's; `cache` as in the constructor.
+
+        Raises:
+            ConfigError: an unknown preset, label or key, with the nearest known one.
+
+        Example:
+            >>> reward = CompositeReward.from_preset("rules", on_failure="renormalize", weights={"bleu": 0.0})
+            >>> reward.total.terms["bleu"].weight
+            0.0
+        """
+        from cxr_rewards.config import parse_config, preset_text
+
+        where = f"preset {name}"
+        return cls._from(parse_config(preset_text(name), where), where, overrides)
+
+    @classmethod
+    def from_config(cls, path: str | Path, /, **overrides: Any) -> CompositeReward:
+        """Build the reward that a TOML file describes (see `cxr_rewards.config`); overrides as in `from_preset`.
+
+        Raises:
+            ConfigError: the file is absent, is not TOML or does not describe a reward; names the file and the place.
+            MissingDependencyError: a component needs a package that is not installed; holds the pip line.
+        """
+        from cxr_rewards.config import load_config
+
+        return cls._from(load_config(path), str(path), overrides)
+
+    @classmethod
+    def _from(cls, config: RewardConfig, where: str, overrides: Mapping[str, Any]) -> CompositeReward:
+        from cxr_rewards.config import build, override
+
+        cache = overrides.get("cache")
+        config = override(config, {k: v for k, v in overrides.items() if k != "cache"}, where)
+        components, total = build(config, where)
+        reward = cls.__new__(cls)
+        reward._set_up(components, total, config.max_chars, config.cache if cache is None else cache, config.name)
+        return reward
+
+    def score(self, candidate: str, reference: str, priors: Sequence[str] = (), **fields: Any) -> Reward:
+        """Score one report.
+
+        Args:
+            candidate: the report to score.
+            reference: the radiologist's report.
+            priors: earlier reports of the patient, oldest first; one text counts as one report.
+            **fields: `context`, `case_id`, `group` of the `Case`.
+        """
+        case = Case(candidate=candidate, reference=reference, priors=priors, **fields)  # type: ignore[arg-type]
+        return self.score_batch([case])[0]
+
+    def score_batch(
+        self,
+        cases: Iterable[Case] | None = None,
+        *,
+        candidates: Sequence[str] | None = None,
+        references: Sequence[str] | None = None,
+        priors: Sequence[Sequence[str]] | None = None,
+        contexts: Sequence[Mapping[str, str]] | None = None,
+        groups: Sequence[str] | None = None,
+    ) -> list[Reward]:
+        """Score many reports: cases, or columns of equal length.
+
+        A reward does not depend on the other cases of the call (unless `normalize` is `group`), nor on their order. A
+        case that cannot be scored has value `None` and its reasons; the others are not affected.
+
+        Returns:
+            One `Reward` a case, in order.
+
+        Raises:
+            ConfigError: both or neither of cases and columns, columns of different lengths, or group normalisation
+                without groups.
+            SetupError: a component cannot work at all.
+            CacheError: the cache's file is corrupt.
+
+        Example:
+            >>> rewards = CompositeReward(["bleu"]).score_batch(
+            ...     candidates=["Clear lungs.", "Effusion."], references=["Clear lungs.", " "])
+            >>> [r.value for r in rewards]
+            [1.0, None]
+            >>> rewards[1].reasons
+            'reference: is empty: there is nothing to compare with'
+        """
+        columns = {
+            "candidate": candidates, "reference": references, "priors": priors, "context": contexts, "group": groups,
+        }  # fmt: skip
+        given = {key: values for key, values in columns.items() if values is not None}
+        if cases is None:
+            cases = _from_columns(given)
+        elif given:
+            raise ConfigError("score_batch: give either cases or columns, not both")
+        cases = list(cases)
+        names: list[str] = []
+        if self.total.normalize == "group":
+            names = [case.group for case in cases]
+            if not all(names):
+                raise ConfigError(f"{self.name}: normalize = 'group' needs a group for each case: set Case.group")
+        rows = self._engine.run(cases, self.cache)
+        combined = self.total.combine(rows, names)
+        labels, signature = tuple(self.components), self.signature
+        return [
+            Reward(value, dict(zip(labels, row, strict=True)), gates, signature)
+            for row, (value, gates) in zip(rows, combined, strict=True)
+        ]
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest reward a case can get."""
+        return self.total.bounds({label: c.bounds for label, c in self.components.items()})
+
+    @property
+    def max_chars(self) -> int:
+        """The longest text that is scored, in characters."""
+        return self._engine.max_chars
+
+    def _sign(self) -> str:
+        """Return a readable identity: parts, policy, and a hash of them that is easy to compare."""
+        terms = [
+            f"{term.weight!r}*{''.join(f'{t!r}∘' for t in reversed(term.transforms))}"
+            + (component.signature if label == component.name else f"{label}:{component.signature}")
+            for (label, component), term in zip(self.components.items(), self.total.terms.values(), strict=True)
+        ]
+        gates = [repr(gate) for gate in self.total.gates]
+        text = "; ".join([*terms, *gates, f"on_failure={self.total.on_failure}", f"normalize={self.total.normalize}"])
+        return f"{text} #{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def describe(self) -> Description:
+        """Return, as text that shows itself, what is in the reward: each part's direction, range and weight."""
+        rows = [("component", "measures", "better", "range", "weight", "transform")]
+        for label, component in self.components.items():
+            term = self.total.terms[label]
+            low, high = component.bounds
+            rows.append((
+                label, component.summary, "higher" if component.higher_is_better else "lower",
+                f"[{low:g}, {high:g}]", f"{term.weight:g}", " ".join(map(str, term.transforms)),
+            ))  # fmt: skip
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
+        lines.insert(1, "  ".join("-" * width for width in widths))
+        low, high = self.bounds
+        tail = [f"reward {self.name}: weighted sum in [{low:g}, {high:g}], higher is better"]
+        tail += [f"gate: {gate}" for gate in self.total.gates]
+        if self.total.normalize == "group":
+            tail.append("each component is standardised within its group before weighting")
+        tail.append({
+            "unscored": "a case is unscored where a component with a weight, or a gate's, has no value",
+            "renormalize": "where a component has no value its weight goes to the others",
+        }[self.total.on_failure])  # fmt: skip
+        return Description("\n".join([*lines, "", *tail, f"signature #{self.signature.rpartition('#')[2]}"]))
+
+    def __repr__(self) -> str:
+        return f"<CompositeReward {self.name} #{self.signature.rpartition('#')[2]}: {', '.join(self.components)}>"
+
+
+def _from_columns(given: Mapping[str, Sequence[Any]]) -> list[Case]:
+    if "candidate" not in given or "reference" not in given:
+        raise ConfigError("score_batch: give cases, or at least candidates and references")
+    lengths = {key: len(values) for key, values in given.items()}
+    if len(set(lengths.values())) > 1:
+        raise ConfigError(f"score_batch: columns differ in length: {lengths}")
+    return [Case(**dict(zip(given, row, strict=True))) for row in zip(*given.values(), strict=True)]
+
+
+def _built(components: Iterable[str | Component] | Mapping[str, str | Component]) -> dict[str, Component]:
+    if isinstance(components, str):
+        raise ConfigError(
+            f"components must be a list or a mapping, got the text {components!r}; write [{components!r}]"
+        )
+    labelled = components.items() if isinstance(components, Mapping) else [(None, c) for c in components]
+    built: dict[str, Component] = {}
+    for label, item in labelled:
+        if isinstance(item, str):
+            from cxr_rewards.config import build_component
+
+            item = build_component(item, {}, "CompositeReward")
+        else:
+            from cxr_rewards.registry import require
+
+            require(type(item))
+        label = label or item.name
+        if label in built:
+            raise ConfigError(
+                f"component {label!r} is given twice; pass a mapping of label to component to tell them apart"
+            )
+        built[label] = item
+    return built
+
+
+def _terms(
+    components: Mapping[str, Component],
+    weights: Mapping[str, float] | None,
+    transforms: Mapping[str, Sequence[Any]],
+) -> dict[str, Term]:
+    for kind, given in (("weight", weights or {}), ("transforms", transforms)):
+        for label in given:
+            if label not in components:
+                raise ConfigError(unknown_name(f"CompositeReward: {kind}", "component", label, components))
+    terms = {}
+    for label, component in components.items():
+        steps: tuple[Transform, ...] = tuple(
+            parse_transform(t, f"CompositeReward: transforms[{label!r}]") for t in transforms.get(label, ())
+        )
+        if weights is not None:
+            weight = float(weights.get(label, 0.0))
+        else:  # equal shares; the sign follows from the direction of the transformed value
+            rising = Term(weight=1.0, transforms=steps).sign == (1 if component.higher_is_better else -1)
+            weight = (1.0 if rising else -1.0) / len(components)
+        terms[label] = Term(weight=weight, transforms=steps)
+    return terms
+
+
+def _check_direction(label: str, component: Component, term: Term) -> None:
+    """Refuse a weight that would reward worse reports: the commonest mistake with lower-is-better metrics."""
+    if term.sign and (term.sign > 0) != component.higher_is_better:
+        better = "higher" if component.higher_is_better else "lower"
+        raise ConfigError(
+            f"{label}: {better} values of {component.name} are better, but the weight {term.weight:g}"
+            f"{' with its transforms' if term.transforms else ''} rewards the opposite; "
+            f"turn the sign of the weight, or add or remove the transform 'negate'"
+        )

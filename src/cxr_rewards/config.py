@@ -1,0 +1,227 @@
+"""A reward as TOML: read, validated, and turned into components and a weighted sum.
+
+```toml
+name = "my_reward"
+
+[components.findings_f1]
+weight = 0.7
+
+[components.bleu4]
+component = "bleu"             # the label differs from the component: it may appear twice
+weight = 0.3
+settings = { max_order = 4 }
+
+[components.format]
+weight = 0.0                   # only feeds the gate
+
+[[gates]]
+component = "format"
+below = 1.0
+cap = 0.0
+```
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, WeightedSum, parse_transform
+from cxr_rewards.component import Component
+from cxr_rewards.engine import MAX_CHARS
+from cxr_rewards.errors import ConfigError, shorten, unknown_name
+from cxr_rewards.registry import load_component, require
+
+_PRESETS = files("cxr_rewards") / "presets"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class ComponentConfig(_Strict):
+    """One component of a reward, under the label that its column and its part of the reward carry."""
+
+    component: str | None = Field(None, description="Registered name; the label itself if left out.")
+    weight: float = Field(
+        description="Factor of the transformed value in the sum. 0: reported, or only feeding a gate. "
+        "Must make the reward rise with quality: negative for a component whose lower values are better.",
+        strict=False,
+    )
+    transform: tuple[Any, ...] = Field(
+        (),
+        description="Transforms applied to the value in order, each a name or a table with one name: affine(scale, "
+        "offset), clip(low, high), sigmoid(slope, center), negate, zscore(mean, scale).",
+        strict=False,
+    )
+    settings: dict[str, Any] = Field({}, description="The component's own settings; see the component's page.")
+
+
+class GateConfig(_Strict):
+    """Caps the reward where a component's value is beyond a limit; give exactly one of `below` and `above`."""
+
+    component: str = Field(description="Label of a component of this reward; its weight may be 0.")
+    below: float | None = Field(None, description="The gate closes where the component's value is below this.")
+    above: float | None = Field(None, description="The gate closes where the component's value is above this.")
+    cap: float = Field(description="The reward is at most this where the gate closes.")
+
+
+class RewardConfig(_Strict):
+    """A whole reward."""
+
+    name: str = Field("custom", description="Shown by `describe`; not part of the signature.")
+    description: str = Field("", description="One or two sentences on what the reward is for.")
+    components: dict[str, ComponentConfig] = Field(description="The components by label, in the order of columns.")
+    gates: tuple[GateConfig, ...] = Field((), description="Conditions that cap the reward.", strict=False)
+    on_failure: OnFailure = Field(
+        "unscored",
+        description="Where a component with a weight has no value: `unscored` leaves the case without reward, "
+        "`renormalize` spreads its weight over the others.",
+    )
+    normalize: Normalize = Field(
+        "none",
+        description="`group` standardises each component within the group of a case before weighting.",
+    )
+    max_chars: int = Field(MAX_CHARS, gt=0, description="Longer texts are unscored, with the reason.")
+    cache: str | None = Field(
+        None, description="Path of an SQLite cache shared by runs and processes; in memory only if left out."
+    )
+
+
+def preset_names() -> list[str]:
+    """Return the names of the presets that ship with the library, sorted."""
+    return sorted(p.name.removesuffix(".toml") for p in _PRESETS.iterdir() if p.name.endswith(".toml"))
+
+
+def preset_text(name: str) -> str:
+    """Return the TOML of a preset.
+
+    Raises:
+        ConfigError: no such preset; the message holds the nearest name.
+    """
+    known = preset_names()
+    if name not in known:
+        raise ConfigError(unknown_name("presets", "preset", name, known))
+    return _PRESETS.joinpath(f"{name}.toml").read_text(encoding="utf-8")
+
+
+def load_config(path: str | Path) -> RewardConfig:
+    """Read a reward from a TOML file.
+
+    Raises:
+        ConfigError: the file is absent, is not TOML, or does not describe a reward; names the file and the place.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file; presets are named without a path: {preset_names()}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+    return parse_config(text, str(path))
+
+
+def parse_config(text: str, where: str) -> RewardConfig:
+    """Return the reward that TOML `text` describes; `where` begins the messages."""
+    try:
+        return validate_config(tomllib.loads(text), where)
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{where}: is not TOML: {error}") from error
+
+
+def validate_config(data: Mapping[str, Any], where: str) -> RewardConfig:
+    """Return the reward that parsed TOML describes; `where` begins the messages."""
+    try:
+        return RewardConfig.model_validate(dict(data))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where)) from None
+
+
+def _explain(error: ValidationError, where: str) -> str:
+    """Put pydantic's findings into our form: place, what was wrong, what was got."""
+    lines = []
+    for item in error.errors(include_url=False):
+        place = ".".join(str(part) for part in item["loc"])
+        if item["type"] == "extra_forbidden":
+            model: type[BaseModel] = RewardConfig
+            if "components" in item["loc"]:
+                model = ComponentConfig
+            elif "gates" in item["loc"]:
+                model = GateConfig
+            inside = ".".join(str(part) for part in item["loc"][:-1])
+            at = f"{where}: {inside}" if inside else where
+            lines.append(unknown_name(at, "key", str(item["loc"][-1]), model.model_fields))
+        elif isinstance(raised := item.get("ctx", {}).get("error"), ConfigError):  # from a __post_init__
+            lines.append(f"{where}: {raised}")
+        elif item["type"] == "missing":
+            lines.append(f"{where}: {place} is missing")
+        else:
+            lines.append(f"{where}: {place}: {item['msg']}, got {shorten(item['input'])}")
+    return "\n".join(lines)
+
+
+def build_component(name: str, settings: Mapping[str, Any], where: str) -> Component:
+    """Return a component by registered name with its settings, checked by type and by the component itself.
+
+    Raises:
+        ConfigError: an unknown component or setting (with the nearest known), or a bad value.
+        MissingDependencyError: it needs a package that is not installed; holds the pip line.
+    """
+    cls = load_component(name, where)
+    known = cls.settings()
+    for key in settings:
+        if key not in known:
+            raise ConfigError(unknown_name(where, f"setting of {name}", key, known))
+    require(cls)
+    try:
+        component: Component = TypeAdapter(cls).validate_python(dict(settings))
+    except ValidationError as error:
+        raise ConfigError(_explain(error, where)) from None
+    return component
+
+
+def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], WeightedSum]:
+    """Return the components by label and the weighted sum that a configuration describes.
+
+    Raises:
+        ConfigError, MissingDependencyError: as `build_component` and `parse_transform`.
+    """
+    components, terms = {}, {}
+    for label, spec in config.components.items():
+        at = f"{where}: components.{label}"
+        components[label] = build_component(spec.component or label, spec.settings, at)
+        transforms = tuple(parse_transform(t, f"{at}.transform") for t in spec.transform)
+        terms[label] = Term(weight=spec.weight, transforms=transforms)
+    try:
+        gates = tuple(Gate(**gate.model_dump()) for gate in config.gates)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    total = WeightedSum(terms=terms, gates=gates, on_failure=config.on_failure, normalize=config.normalize)
+    return components, total
+
+
+def override(config: RewardConfig, changes: Mapping[str, Any], where: str) -> RewardConfig:
+    """Return the configuration with `weights`, `transforms`, `settings` (by label) and any other key changed.
+
+    Raises:
+        ConfigError: an unknown label or key, with the nearest known one.
+    """
+    data = config.model_dump()
+    fields = {"weights": "weight", "transforms": "transform", "settings": "settings"}
+    for key, value in changes.items():
+        if key in fields:
+            for label, new in value.items():
+                if label not in data["components"]:
+                    raise ConfigError(unknown_name(f"{where}: {key}", "component", label, data["components"]))
+                old = data["components"][label][fields[key]]
+                data["components"][label][fields[key]] = {**old, **new} if key == "settings" else new
+        elif key in RewardConfig.model_fields and key != "components":
+            data[key] = value
+        else:
+            known = {*fields, *RewardConfig.model_fields, "cache"} - {"components"}
+            raise ConfigError(unknown_name(where, "override", key, known))
+    return validate_config(data, where)

@@ -1,0 +1,62 @@
+"""Importing is light, and the test of it can fail."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = (
+    "torch",
+    "transformers",
+    "nltk",
+    "rouge_score",
+    "polars",
+    "httpx",
+    "numpy",
+    "pandas",
+    "scipy",
+    "sklearn",
+    "matplotlib",
+)
+SCORE = "from cxr_rewards import CompositeReward; assert CompositeReward().score('Clear lungs.', 'Clear lungs.').value"
+
+
+def loaded_by(code: str) -> set[str]:
+    """Return which heavy packages a fresh interpreter has loaded after running `code`."""
+    report = f"{code}\nimport sys; print('loaded:', *(m for m in {HEAVY!r} if m in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", report], capture_output=True, text=True, check=True, env=dict(os.environ)
+    )
+    return set(done.stdout.rpartition("loaded:")[2].split())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import cxr_rewards",
+        "from cxr_rewards import CompositeReward",
+        SCORE,
+        "from typer.testing import CliRunner; from cxr_rewards.cli import app;"
+        "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
+    ],
+)
+def test_nothing_heavy_is_loaded(code):
+    assert loaded_by(code) == set()
+
+
+def test_the_check_sees_what_is_loaded():
+    assert loaded_by("import nltk") >= {"nltk"}
+    assert loaded_by(f"{SCORE}; CompositeReward(['rouge_l']).score('Clear lungs.', 'Left effusion.')") >= {"nltk"}
+
+
+def test_public_names_are_these_and_all_importable():
+    import cxr_rewards
+
+    expected = {"Case", "Component", "CompositeReward", "Failure", "Feature", "Reward", "Score", "__version__"}
+    assert set(cxr_rewards.__all__) == set(dir(cxr_rewards)) == expected
+    assert all(getattr(cxr_rewards, name) is not None for name in expected)
+    with pytest.raises(AttributeError, match="no attribute 'CompositReward'"):
+        _ = cxr_rewards.CompositReward
