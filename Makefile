@@ -1,0 +1,52 @@
+# Two commands do everything from a bare checkout (Python 3.11+, pip, make): `make demo` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
+
+.PHONY: help demo test check bench docs clean
+help:
+	@echo "make demo   score the sample CSV with the default reward"
+	@echo "make test   run the whole test suite"
+	@echo "make check  lint, types, import layers, generated docs up to date"
+	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
+	@echo "make docs   write the generated pages of docs/"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "cxr_rewards needs Python 3.11 or newer; $(PYTHON) is older: make PYTHON=python3.12 ..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --constraint constraints.txt --editable .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.core
+
+demo: $(VENV)/.core
+	@mkdir -p demo-out
+	$(BIN)/cxr-rewards score examples/sample_reports.csv -o demo-out/rewards.csv --by sex --restart
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+bench: $(VENV)/.dev
+	@mkdir -p benchmarks/results
+	$(BIN)/python benchmarks/lexical.py --json benchmarks/results/lexical.json
+	$(BIN)/python benchmarks/engine.py --json benchmarks/results/engine.json
+	$(BIN)/python benchmarks/startup.py --json benchmarks/results/startup.json
+
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
+
+clean:
+	rm -rf $(VENV) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,414 @@
+"""The command line as its users meet it: real processes, real files, real signals."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from cxr_rewards import CompositeReward
+from cxr_rewards.cache import SqliteCache
+
+ROOT = Path(__file__).parents[2]
+SAMPLE = ROOT / "examples" / "sample_reports.csv"
+RULES = [*CompositeReward().components, "reward", "reason"]
+
+
+def run(*arguments, env=None, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "cxr_rewards", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, **(env or {})},
+        timeout=120,
+        **options,
+    )
+
+
+csv.field_size_limit(10**6)
+
+
+def read(path):
+    with Path(path).open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def write(path, rows, columns=None):
+    with Path(path).open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns or list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def reports(n):
+    return [
+        {"id": i, "candidate": f"Small left effusion. Study {i}.", "reference": f"Left effusion. Study {i}."}
+        for i in range(n)
+    ]
+
+
+def test_score_keeps_the_input_and_adds_components_reward_and_reason(tmp_path):
+    done = run("score", SAMPLE, "-o", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    before, after = read(SAMPLE), read(tmp_path / "out.csv")
+    assert list(after[0]) == [*before[0], *RULES]
+    assert [{k: row[k] for k in before[0]} for row in after] == before
+    expected = CompositeReward().score_batch(
+        candidates=[r["candidate"] for r in before],
+        references=[r["reference"] for r in before],
+        priors=[[r["prior_report"]] if r["prior_report"].strip() else [] for r in before],
+    )
+    assert [float(r["reward"]) if r["reward"] else None for r in after] == [e.value for e in expected]
+    assert "candidate from 'candidate', reference from 'reference', priors from 'prior_report'" in done.stderr
+    assert "findings_f1" in done.stdout
+    assert "95% interval" in done.stdout
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv"], "nothing else is left behind"
+
+
+@pytest.mark.parametrize("inner", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("outer", ["csv", "jsonl", "parquet"])
+def test_every_format_gives_the_same_rewards(tmp_path, inner, outer):
+    rows = [{**row, "prior_reports": ["Clear."] if row["id"] % 2 else []} for row in reports(30)]
+    source, out = tmp_path / f"in.{inner}", tmp_path / f"out.{outer}"
+    if inner == "csv":
+        write(source, [{**row, "prior_reports": json.dumps(row["prior_reports"])} for row in rows])
+    elif inner == "jsonl":
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pl.DataFrame(rows).write_parquet(source)
+    done = run("score", source, "-o", out)
+    assert done.returncode == 0, done.stderr
+    if outer == "parquet":
+        values = pl.read_parquet(out)["reward"].to_list()
+    elif outer == "jsonl":
+        values = [json.loads(line)["reward"] for line in out.read_text().splitlines()]
+    else:
+        values = [float(row["reward"]) for row in read(out)]
+    expected = CompositeReward().score_batch(
+        candidates=[r["candidate"] for r in rows],
+        references=[r["reference"] for r in rows],
+        priors=[r["prior_reports"] for r in rows],
+    )
+    assert values == [e.value for e in expected]
+
+
+def test_json_summary_is_for_machines(tmp_path):
+    done = run("score", SAMPLE, "-o", tmp_path / "out.csv", "--json", "--by", "sex")
+    data = json.loads(done.stdout)
+    rows = read(tmp_path / "out.csv")
+    scored = [float(r["reward"]) for r in rows if r["reward"]]
+    estimate = data["scores"]["reward"]
+    assert data["rows"] == len(rows)
+    assert estimate["n"] == len(scored)
+    assert estimate["mean"] == pytest.approx(sum(scored) / len(scored), abs=1e-12)
+    assert estimate["low"] < estimate["mean"] < estimate["high"]
+    assert set(data["by"]["groups"]) == {r["sex"] for r in rows}
+    assert data["reward"]["signature"] == CompositeReward().signature
+
+
+def test_subgroups_by_age_are_bands(tmp_path):
+    done = run("score", SAMPLE, "-o", tmp_path / "out.csv", "--by", "age")
+    assert done.returncode == 0
+    assert "60-79" in done.stdout
+
+
+def test_an_identifier_as_subgroup_is_refused_before_anything_is_scored(tmp_path):
+    done = run("score", write(tmp_path / "in.csv", reports(300)), "-o", tmp_path / "out.csv", "--by", "id")
+    assert done.returncode == 1
+    assert "column 'id' has more than 200 distinct values" in done.stderr
+    assert [p.name for p in tmp_path.iterdir()] == ["in.csv"]
+
+
+def test_columns_can_be_named_and_new_columns_prefixed(tmp_path):
+    rows = [{"mine": "Clear lungs.", "theirs": "Clear lungs.", "reward": "old"}]
+    source = write(tmp_path / "in.csv", rows)
+    clash = run("score", source, "-o", tmp_path / "out.csv", "--candidate-col", "mine", "--reference-col", "theirs")
+    assert clash.returncode == 1
+    assert "already has the result column 'reward'" in clash.stderr
+    done = run(
+        "score", source, "-o", tmp_path / "out.csv", "--candidate-col", "mine", "--reference-col", "theirs", "--prefix", "cxr_"
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    (row,) = read(tmp_path / "out.csv")
+    assert row["reward"] == "old"
+    assert float(row["cxr_reward"]) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("content", "arguments", "message"),
+    [
+        (b"", (), "in.csv: is empty"),
+        (b"candidate,reference\n", (), "has a header (candidate, reference) but no rows"),
+        (b"candidate,text\na,b\n", (), "no column for the reference; columns: 'candidate', 'text'. Name it with --reference-col"),
+        (b"candidate,reference\na,b\n", ("--candidate-col", "canddate"), "unknown column 'canddate'; known: candidate, refer"),
+        (b"candidate,reference\na,b\n", ("--by", "sex"), "unknown column 'sex'"),
+        (b"candidate,reference\na,b,c\nd,e\n", (), "in.csv: row 1 (line 2) has 3 fields, expected 2"),
+        (b"candidate,reference\na,\xff\n", (), "in.csv: row 1 (line 2), column 'reference': byte 0xFF"),
+        (b"candidate,reference\na," + b"x" * 1_000_001 + b"\nc,d\n", (), "column 'reference': has 1,000,001 characters"),
+        (b"id,candidate,reference\n1,a,b\n1,c,d\n", (), "column 'id': case id '1' is already that of row 1 (line 2)"),
+        (b"candidate,reference\na,b\n", ("--preset", "rule"), "unknown preset 'rule'; known: rules. Did you mean 'rules'?"),
+        (b"candidate,reference\na,b\n", ("--config", "no.toml"), "no.toml: no such file"),
+        (b"candidate,reference\na, \n", (), "none of the 1 rows was scored"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_answered_with_its_place_and_a_non_zero_exit(tmp_path, content, arguments, message):
+    source = tmp_path / "in.csv"
+    source.write_bytes(content)
+    done = run("score", source, "-o", tmp_path / "out.csv", *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_keep_going_scores_the_good_rows_and_tells_the_bad_ones(tmp_path):
+    source = tmp_path / "in.csv"
+    source.write_bytes(
+        b"id,candidate,reference\n1,Clear lungs.,Clear lungs.\n2,too,many,fields\n3,Caf\xe9,Clear lungs.\n"
+        b"1,Clear lungs.,Clear lungs.\n5,"
+        + b"x" * 200_000
+        + b",Clear lungs.\n6,Clear lungs.,\n7,Clear lungs.,Clear lungs.\n"
+    )
+    stopped = run("score", source, "-o", tmp_path / "out.csv")
+    assert stopped.returncode == 1
+    assert "4 of 7 rows cannot be read; nothing was scored" in stopped.stderr
+    assert not (tmp_path / "out.csv").exists()
+    done = run("score", source, "-o", tmp_path / "out.csv", "--on-error", "keep-going")
+    assert done.returncode == 0, done.stderr
+    rows = read(tmp_path / "out.csv")
+    assert [bool(row["reward"]) for row in rows] == [True, False, False, False, False, False, True]
+    reasons = [row["reason"] for row in rows]
+    for reason, part in zip(
+        reasons,
+        [
+            "",
+            "row 2 (line 3) has 4 fields",
+            "byte 0xE9",
+            "already that of row 1",
+            "has 200,000 char",
+            "reference: is empty",
+            "",
+        ],
+        strict=True,
+    ):
+        assert part in reason
+        assert bool(part) == bool(reason)
+    assert "reference: is empty: there is nothing to compare with" in done.stdout
+
+
+SLOW = """
+    import os, time
+    from cxr_rewards import Component, Score
+
+    class Slow(Component):
+        \"\"\"Length of the candidate, slowly; writes down what it scores.\"\"\"
+        name = "slow"
+        summary = "slow length"
+        bounds = (0.0, float("inf"))
+
+        def score_case(self, case, features):
+            with open(os.environ["SLOW_LOG"], "a") as log:
+                log.write(case.case_id + "\\n")
+            time.sleep(float(os.environ["SLOW_S"]))
+            return Score(len(case.candidate) / 7)
+"""
+
+
+@pytest.fixture
+def slow(tmp_path):
+    """An installed third-party component that takes its time, and a reward that uses it."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+    (folder / "slow.py").write_text(textwrap.dedent(SLOW))
+    info = folder / "slow-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[cxr_rewards.components]\nslow = slow:Slow\n")
+    (tmp_path / "slow.toml").write_text("[components.slow]\nweight = 1.0\n[components.bleu]\nweight = 0.5\n")
+    return {"PYTHONPATH": str(folder), "SLOW_LOG": str(tmp_path / "log"), "SLOW_S": "0.002"}
+
+
+def start(tmp_path, env):
+    arguments = ["score", tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--config", tmp_path / "slow.toml"]
+    return subprocess.Popen(
+        [sys.executable, "-m", "cxr_rewards", *map(str, arguments)],
+        env={**os.environ, **env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path, slow, how):
+    write(tmp_path / "in.csv", reports(1500))
+    log = Path(slow["SLOW_LOG"])
+    whole = start(tmp_path, {**slow, "SLOW_S": "0"})
+    assert whole.wait(60) == 0
+    whole.stderr.close()
+    uninterrupted = (tmp_path / "out.csv").read_bytes()
+    (tmp_path / "out.csv").unlink()
+    log.unlink()
+
+    process = start(tmp_path, slow)
+    deadline = time.monotonic() + 60
+    while not (log.exists() and len(log.read_text().splitlines()) > 700):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(how)
+    code, message = process.wait(60), process.stderr.read()
+    process.stderr.close()
+    assert code == (-9 if how == signal.SIGKILL else 130)
+    if how == signal.SIGINT:
+        assert "interrupted; give the same command again to go on where it was" in message
+        assert "Traceback" not in message
+    assert not (tmp_path / "out.csv").exists(), "the output appears only when it is complete"
+    finished = (tmp_path / ".out.csv.progress").read_text().splitlines()
+    kept = len(finished) - 1
+    assert 512 <= kept < 1500
+
+    log.unlink()
+    again = start(tmp_path, {**slow, "SLOW_S": "0"})
+    assert again.wait(60) == 0
+    again.stderr.close()
+    assert (tmp_path / "out.csv").read_bytes() == uninterrupted
+    assert log.read_text().splitlines() == [str(i) for i in range(kept, 1500)], "finished rows are not scored again"
+    assert not (tmp_path / ".out.csv.progress").exists()
+
+
+def test_progress_of_another_run_is_not_mixed_in(tmp_path, slow):
+    write(tmp_path / "in.csv", reports(1500))
+    process = start(tmp_path, slow)
+    while not (tmp_path / ".out.csv.progress").exists():
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    process.stderr.close()
+    other = run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv")
+    assert other.returncode == 1
+    assert "holds the progress of another run; they differ in reward" in other.stderr
+    assert "Pass --restart" in other.stderr
+    assert run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--restart").returncode == 0
+
+
+def peak_mb(tmp_path, n):
+    write(tmp_path / "in.csv", [{**row, "note": "x" * 300} for row in reports(n)])
+    code = (
+        "import sys; from cxr_rewards.cli import app; "
+        f"app(['score', {str(tmp_path / 'in.csv')!r}, '-o', {str(tmp_path / 'out.csv')!r}], standalone_mode=False);"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return int(done.stderr.splitlines()[-1]) / 1000
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak memory where Linux tells it")
+def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):
+    small, large = peak_mb(tmp_path, 10_000), peak_mb(tmp_path, 60_000)
+    assert large < small * 1.1
+
+
+def test_components_are_listed_with_direction_range_and_availability():
+    data = {row["name"]: row for row in json.loads(run("components", "--json").stdout)}
+    assert data["bleu"]["bounds"] == [0.0, 1.0]
+    assert data["repetition"]["higher_is_better"] is False
+    assert data["copy_prior"]["reads"] == ["candidate", "reference", "priors"]
+    assert all(row["available"] for row in data.values())
+    table = run("components").stdout
+    assert all(name in table for name in data)
+
+
+def test_a_missing_package_is_shown_with_its_pip_line(tmp_path, slow):
+    code = textwrap.dedent(SLOW).replace(
+        'summary = "slow length"', 'summary = "slow"; requires = ("absent_x",); extra = "models"'
+    )
+    (tmp_path / "site" / "slow.py").write_text(code)
+    rows = {row["name"]: row for row in json.loads(run("components", "--json", env=slow).stdout)}
+    assert rows["slow"]["available"] is False
+    assert rows["slow"]["install"] == 'pip install "cxr_rewards[models]"'
+    done = run("score", SAMPLE, "-o", tmp_path / "out.csv", "--config", tmp_path / "slow.toml", env=slow)
+    assert done.returncode == 1
+    assert 'slow: needs absent_x: pip install "cxr_rewards[models]"' in done.stderr
+
+
+def test_presets_can_be_listed_shown_and_started_from(tmp_path):
+    assert "rules: " in run("presets").stdout
+    assert "higher is better" in run("show", "rules").stdout
+    toml = run("show", "rules", "--toml").stdout
+    (tmp_path / "mine.toml").write_text(toml)
+    assert run("show", tmp_path / "mine.toml").stdout == run("show", "rules").stdout
+    assert "unknown preset 'rule'" in run("show", "rule").stderr
+
+
+def test_version_and_help():
+    from cxr_rewards import __version__
+
+    assert run("--version").stdout.strip() == __version__
+    assert "score" in run("--help").stdout
+    assert run("score").returncode == 2
+
+
+def test_a_cache_can_be_looked_after(tmp_path):
+    from cxr_rewards.feature import Feature
+
+    class Stored(Feature):
+        name = "stored"
+
+        def compute(self, items, upstream):
+            return [len(item) for item in items]
+
+    path = tmp_path / "cache.sqlite"
+    with SqliteCache(path) as cache:
+        cache.put_many(Stored(), {f"text {i}": i for i in range(50)})
+    assert json.loads(run("cache", "stats", path, "--json").stdout)
+    assert "50 entries" in run("cache", "stats", path).stdout
+    assert "50 entries, all good" in run("cache", "verify", path).stdout
+    assert "dropped 50 entries, kept 0" in run("cache", "prune", path, "--max-mb", "0").stdout
+    assert "no such file" in run("cache", "stats", tmp_path / "no.sqlite").stderr
+    (tmp_path / "foreign.sqlite").write_bytes(b"hello, I am something else")
+    foreign = run("cache", "verify", tmp_path / "foreign.sqlite")
+    assert foreign.returncode == 1
+    assert "Traceback" not in foreign.stderr
+    assert (tmp_path / "foreign.sqlite").read_bytes() == b"hello, I am something else"
+
+
+def test_a_damaged_cache_entry_is_found(tmp_path):
+    import sqlite3
+
+    from cxr_rewards.feature import Feature
+
+    class Stored(Feature):
+        name = "stored"
+
+        def compute(self, items, upstream):
+            return [len(item) for item in items]
+
+    path = tmp_path / "cache.sqlite"
+    with SqliteCache(path) as cache:
+        cache.put_many(Stored(), {"text": 1})
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE entries SET value = ?", (b"j2",))
+    connection.commit()
+    connection.close()
+    done = run("cache", "verify", path)
+    assert done.returncode == 1
+    assert "its checksum differs" in done.stderr
+
+
+def test_scoring_with_a_cache_file_gives_the_same_output(tmp_path):
+    for name in ("a", "b"):
+        done = run("score", SAMPLE, "-o", tmp_path / f"{name}.csv", "--cache", tmp_path / "cache.sqlite")
+        assert done.returncode == 0, done.stderr
+    run("score", SAMPLE, "-o", tmp_path / "c.csv")
+    assert len({(tmp_path / f"{name}.csv").read_bytes() for name in "abc"}) == 1
