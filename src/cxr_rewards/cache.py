@@ -32,7 +32,7 @@ MAX_ITEMS = 16_384
 """Values kept in memory by default: a few rollout batches of 1,000 reports for a handful of features."""
 
 RETRY_AFTER_S = 60.0
-"""Seconds for which nothing is written to a file after a write to it failed."""
+"""Seconds for which nothing is written to a file after a failed write."""
 
 _APPLICATION_ID = 0x43585252  # "CXRR": marks the file as ours, in SQLite's header
 _SCHEMA_VERSION = 1
@@ -40,7 +40,7 @@ _SCHEMA = (
     f"PRAGMA application_id = {_APPLICATION_ID}",
     f"PRAGMA user_version = {_SCHEMA_VERSION}",
     "CREATE TABLE features (id INTEGER PRIMARY KEY, signature TEXT NOT NULL UNIQUE)",
-    # A replaced row gets a new id, so the order of ids is the order of writing, whatever the clocks say.
+    # A replaced row gets a new id, so the order of ids is the order of writing.
     "CREATE TABLE entries (id INTEGER PRIMARY KEY, key BLOB NOT NULL UNIQUE, feature INTEGER NOT NULL,"
     " written_at REAL NOT NULL, checksum BLOB NOT NULL, value BLOB NOT NULL)",
 )
@@ -192,7 +192,7 @@ class FeatureUsage(NamedTuple):
 
 
 class CacheStats(NamedTuple):
-    """What a cache file holds. `file_bytes` counts the file and its write-ahead log; times are UTC, of writing."""
+    """What a cache file holds. `file_bytes` includes its write-ahead log; times are UTC, of writing."""
 
     path: Path
     file_bytes: int
@@ -273,10 +273,10 @@ class SqliteCache:
         self._write_again_at = 0.0
         self._warned = False
         self._lock = threading.Lock()
-        with self._use():
-            pass
         with _fork_lock:
             _live.add(self)
+        with self._use():
+            pass  # a file that cannot be used is reported now
 
     @property
     def hits(self) -> int:
@@ -511,7 +511,7 @@ class SqliteCache:
             try:
                 connection.execute("PRAGMA journal_mode = WAL").fetchone()
             except sqlite3.OperationalError as error:
-                # SQLite does not wait by itself for this lock, which processes starting together contend for.
+                # SQLite itself does not wait for this lock when processes start together.
                 if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                     raise
                 time.sleep(0.01)

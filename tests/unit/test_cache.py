@@ -107,7 +107,7 @@ def output(process):
     return out if (process.returncode, err) == (0, "") else f"exit {process.returncode}: {err}"
 
 
-# --- in memory ------------------------------------------------------------------------------------------------------
+# --- in memory
 
 
 def test_memory_returns_the_kept_objects_and_nothing_for_the_others():
@@ -153,7 +153,7 @@ def test_settings_out_of_range_are_refused(path):
     assert not path.exists()
 
 
-# --- keys -----------------------------------------------------------------------------------------------------------
+# --- keys
 
 KEYS_CODE = """
 class Pair(Note): over = 'pair'
@@ -212,7 +212,7 @@ def test_an_item_that_is_not_made_of_texts_is_named(path):
         cache.get_many(CaseNote(), [item])
 
 
-# --- in a file ------------------------------------------------------------------------------------------------------
+# --- in a file
 
 
 @pytest.mark.parametrize(
@@ -346,7 +346,7 @@ def test_a_second_run_computes_nothing_that_the_first_computed(path):
     assert sorted(computed) == ["Clear lungs.", "No effusion seen.", "fails", "fails"]  # failures are tried again
 
 
-# --- which files are accepted ---------------------------------------------------------------------------------------
+# --- which files are accepted
 
 
 def test_missing_folders_and_empty_files_become_caches(tmp_path):
@@ -443,7 +443,7 @@ def test_permissions_decide_what_a_cache_can_do(tmp_path, path):
         assert cache.get_many(NOTE, ["a", "b"]) == {"a": 1, "b": 2}
 
 
-# --- damage ---------------------------------------------------------------------------------------------------------
+# --- damage
 
 
 def test_a_damaged_page_met_while_reading_raises(path):
@@ -490,7 +490,7 @@ def test_a_value_of_unknown_kind_is_reported_by_verify(path):
     assert bad.problem == "it cannot be read: TypeError: an array of object is not numeric"
 
 
-# --- a file that cannot be written ----------------------------------------------------------------------------------
+# --- a file that cannot be written
 
 
 @pytest.mark.parametrize(
@@ -533,7 +533,7 @@ def test_a_file_held_by_another_writer_is_waited_for_once(path):
         assert cache.get_many(NOTE, ["a", "b"]) == {"a": 1, "b": 2}
 
 
-# --- several users of one file --------------------------------------------------------------------------------------
+# --- several users of one file
 
 WORKER_CODE = """
 me = int(sys.argv[2])
@@ -696,7 +696,7 @@ def test_a_relative_path_keeps_its_meaning_when_the_folder_changes(tmp_path, mon
     assert reopened(tmp_path / "cache.sqlite", NOTE, ["a"]) == {"a": 1}
 
 
-# --- stats and prune ------------------------------------------------------------------------------------------------
+# --- stats and prune
 
 
 @pytest.fixture

@@ -151,6 +151,8 @@ def test_what_has_not_changed_is_present(text):
         ("This may represent pneumonia.", {"pneumonia"}),
         ("Cannot exclude a small effusion.", {"pleural_effusion"}),
         ("A small effusion cannot be excluded.", {"pleural_effusion"}),
+        ("A fracture is difficult to exclude.", {"fracture"}),
+        ("It is hard to exclude a fracture.", {"fracture"}),
         ("Atelectasis versus pneumonia.", {"atelectasis", "pneumonia"}),
         ("Atelectasis or scarring.", {"atelectasis", "scarring"}),
         ("Concerning for edema.", {"pulmonary_edema"}),
