@@ -170,7 +170,7 @@ class MemoryCache:
                 entries.popitem(last=False)
 
     def clear(self) -> None:
-        """Drop all values."""
+        """Drop all."""
         with self._lock:
             self._entries.clear()
 
@@ -212,7 +212,7 @@ class PruneResult(NamedTuple):
 
 
 class BadEntry(NamedTuple):
-    """An entry that cannot be used: its feature, its key in hexadecimal, and why."""
+    """An entry that cannot be used: its feature, its key in hexadecimal, why."""
 
     signature: str
     key: str
@@ -276,7 +276,7 @@ class SqliteCache:
         with _fork_lock:
             _live.add(self)
         with self._use():
-            pass  # a file that cannot be used is reported now
+            pass  # reports an unusable file now
 
     @property
     def hits(self) -> int:
@@ -482,7 +482,7 @@ class SqliteCache:
             self.path, timeout=self.busy_timeout_s, isolation_level=None, check_same_thread=False
         )
         try:
-            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost the last few entries
+            connection.execute("PRAGMA synchronous = NORMAL")  # a crash of the machine may cost the last entries
             if connection.execute("PRAGMA application_id").fetchone() != (_APPLICATION_ID,):
                 self._create(connection)
             self._enter_wal(connection)
@@ -559,7 +559,7 @@ def _code(error: sqlite3.Error) -> int:
 
 
 def _foreign(path: Path, found: str) -> str:
-    return f"{path}: expected a cache file of cxr_rewards, found {found}. Nothing was changed; choose another path."
+    return f"{path}: expected a cache file of cxr_rewards, found {found}. It was not changed; choose another path."
 
 
 def _check_file(path: Path) -> None:

@@ -56,12 +56,18 @@ def _problem(case: Case, max_chars: int) -> Failure | None:
         if type(case.priors) is not tuple:
             return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
         texts += [(f"priors[{i}]", prior) for i, prior in enumerate(case.priors)]
+    if case.context and not _is_plain(case.context):
+        return Failure("context", f"expected texts by name, got {shorten(case.context)}")
     for where, text in texts:
         if not isinstance(text, str):
             return Failure(where, f"expected text, got {shorten(text)}")
         if len(text) > max_chars:
             return Failure(where, f"has {len(text):,} characters, more than max_chars = {max_chars:,}")
     return None
+
+
+def _is_plain(context: object) -> bool:
+    return isinstance(context, Mapping) and all(isinstance(x, str) for pair in context.items() for x in pair)
 
 
 def _reason(error: Exception) -> str:

@@ -110,7 +110,8 @@ class FeatureTable:
             FeatureFailed: it could not be computed for this item. Let it pass: the engine records the reason.
             KeyError: the feature is not among the caller's `needs`, or the text is not among what it `reads`.
         """
-        value = self._columns[feature.signature][item_of(feature.over, of) if type(of) is Case else of]  # type: ignore[index]
+        item = of if isinstance(of, str | tuple) else item_of(feature.over, of)
+        value = self._columns[feature.signature][item]
         if type(value) is Failure:
             raise FeatureFailed(value)
         return value

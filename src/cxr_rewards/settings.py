@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
-from functools import cached_property
 from typing import Any, ClassVar, dataclass_transform
 
 
@@ -59,9 +58,17 @@ class Configurable:
     def _needed(self) -> Sequence[Configurable]:
         return getattr(self, "needs", ())
 
-    @cached_property
+    @property
     def signature(self) -> str:
         """Identity of the numbers: name, version, each setting that can move them, and the same of what it needs."""
+        # Not cached_property: until Python 3.12 it holds a lock of its class, which a fork in another thread leaves
+        # locked in the child.
+        known: str | None = self.__dict__.get("_signature")
+        if known is None:
+            known = self.__dict__["_signature"] = self._sign()
+        return known
+
+    def _sign(self) -> str:
         values = [
             f"{key}={json.dumps(getattr(self, key), sort_keys=True)}"
             for key, spec in self.settings().items()
