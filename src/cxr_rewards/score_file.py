@@ -21,6 +21,7 @@ CHUNK = 256
 """Rows scored between two writes of the progress file: what an interruption loses at most."""
 
 _SHOWN = 5
+_AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -]\w+)?", re.IGNORECASE)  # not age_group
 _PLACE = re.compile(r"^.*?: row \d+(?: \(line \d+\))?[,:]? ?")
 
 
@@ -85,12 +86,12 @@ def score_file(
     labels = [*reward.components, "reward"]
     kinds: dict[str, type[float] | type[str]] = {prefix + label: float for label in labels}
     kinds[prefix + "reason"] = str
-    out = check_output(out, table, kinds)
+    target = check_output(out, table, kinds)
     total = _check_rows(table, columns, reward.max_chars, on_error)
     check_subgroups(by, _groups(table, by))
     fingerprint = {**table.fingerprint(), "columns": str(columns), "reward": reward.signature}
     fingerprint |= {"max_chars": reward.max_chars, "rows_with_errors": on_error}
-    with Journal(out, fingerprint, restart=restart) as journal:
+    with Journal(target, fingerprint, restart=restart) as journal:
         resumed, start = journal.done, time.perf_counter()
         report = progress or (lambda *_: None)
         report(resumed, total)
@@ -100,9 +101,9 @@ def score_file(
             report(journal.done, total)
         seconds = time.perf_counter() - start
         summary = _summarise(journal, table, labels, by)
-        write_table(out, table, kinds, journal.results())
+        write_table(target, table, kinds, journal.results())
         journal.finish()
-    return Scored(out=out, rows=total, resumed=resumed, seconds=seconds, summary=summary)
+    return Scored(out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary)
 
 
 def _check_rows(table: Table, columns: ColumnMap, max_chars: int, on_error: OnError) -> int:
@@ -152,8 +153,9 @@ def _summarise(journal: Journal, table: Table, labels: Sequence[str], by: str) -
 def _groups(table: Table, by: str) -> Iterator[str]:
     if not by:
         return
-    ages = "age" in by.lower().replace("-", "_").split("_")
+    ages = _AGE.fullmatch(by.strip()) is not None
     for row in table.rows([by]):
         value = row.values.get(by)
         name = "" if value is None else str(value).strip()
-        yield age_band(name) if ages else name or "unknown"
+        band = age_band(name) if ages else "unknown"
+        yield name if name and band == "unknown" else band

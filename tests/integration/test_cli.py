@@ -123,6 +123,14 @@ def test_subgroups_by_age_are_bands(tmp_path):
     assert "60-79" in done.stdout
 
 
+def test_subgroups_may_be_bands_already_or_missing(tmp_path):
+    bands = ["0-59", "60+", "", "0-59"]
+    rows = [{**row, "age_group": band} for row, band in zip(reports(4), bands, strict=True)]
+    done = run("score", write(tmp_path / "in.csv", rows), "-o", tmp_path / "out.csv", "--by", "age_group", "--json")
+    groups = json.loads(done.stdout)["by"]["groups"]
+    assert {name: group["rows"] for name, group in groups.items()} == {"0-59": 2, "60+": 1, "unknown": 1}
+
+
 def test_an_identifier_as_subgroup_is_refused_before_anything_is_scored(tmp_path):
     done = run("score", write(tmp_path / "in.csv", reports(300)), "-o", tmp_path / "out.csv", "--by", "id")
     assert done.returncode == 1
