@@ -10,7 +10,6 @@ ratings that the score puts in the right order, ties counting half.
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import statistics
@@ -21,6 +20,7 @@ from scipy.stats import kendalltau
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.registry import component_names, load_component
+from report import options_of, report
 
 
 def pairwise(rows: list[dict[str, Any]], values: list[float]) -> float:
@@ -36,10 +36,9 @@ def pairwise(rows: list[dict[str, Any]], values: list[float]) -> float:
 
 def main() -> None:
     """Score all rows and compare each number with the mean ratings."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--preset", default="rules")
-    parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     rows = [json.loads(line) for line in options.data.read_text(encoding="utf-8").splitlines()]
     for row in rows:
@@ -62,10 +61,7 @@ def main() -> None:
         }
         for name, values in scores.items()
     }
-    text = json.dumps({"rows": len(rows), **result}, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    report({"rows": len(rows), **result}, options.json)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,7 @@ chunks, exception boundary, weighted sum, results), in turns in one process; fig
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -22,6 +20,7 @@ from cxr_rewards import Case, Component, CompositeReward, Feature, Score
 from cxr_rewards.cache import MemoryCache
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.settings import setting
+from report import options_of, report
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "sample_reports.csv"
 
@@ -121,9 +120,8 @@ def measure(cases: list[Case], repeats: int) -> dict[str, float]:
 
 def main() -> None:
     """Measure distinct pairs, the GRPO shape, and single calls."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--repeats", type=int, default=7)
     options = parser.parse_args()
     pairs = load_pairs(options.data, 1000)
@@ -139,10 +137,7 @@ def main() -> None:
     warm.score_batch(distinct)
     singles = [clock(lambda case=case: warm.score_batch([case])) for case in distinct]
     result["single_call_warm"] = {"whole_us": round(statistics.median(singles) * 1e6, 1)}
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    report(result, options.json)
 
 
 if __name__ == "__main__":

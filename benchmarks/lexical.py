@@ -10,9 +10,7 @@ Shapes: `distinct`, where no two cases share a text; `grpo_8`, where 8 candidate
 
 from __future__ import annotations
 
-import argparse
 import csv
-import json
 import random
 import statistics
 import sys
@@ -28,6 +26,7 @@ from rouge_score.rouge_scorer import RougeScorer
 from cxr_rewards import Case
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.registry import load_component
+from report import options_of, report
 
 NEARBY = Path(__file__).parents[1].parent / "shared" / "data" / "iu_xray_reports.csv"
 LEXICAL = ("bleu", "rouge_l", "temporal_f1", "format", "length", "repetition", "copy_prior")
@@ -107,9 +106,8 @@ def compare(name: str, peer: Scorer, cases: Sequence[Case], repeats: int) -> dic
 
 def main() -> None:
     """Compare on both shapes, time every component, print JSON."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = options_of(__doc__)
     parser.add_argument("--data", type=Path, default=NEARBY if NEARBY.exists() else None)
-    parser.add_argument("--json", type=Path)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument(
         "--cases", type=int, default=2400, help="a multiple of 8; more than 256 references outrun caches"
@@ -138,10 +136,7 @@ def main() -> None:
     scorers = {name: our_scorer(name) for name in LEXICAL}
     turns = [{n: microseconds(scorer, with_priors) for n, scorer in scorers.items()} for _ in range(options.repeats)]
     result["us_a_case"] = {name: round(statistics.median(turn[name] for turn in turns), 1) for name in LEXICAL}
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    report(result, options.json)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ left after the median of an interpreter that does nothing, started in turns with
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from report import options_of, report
 
 CLI = Path(sys.executable).with_name("cxr-rewards")
 COMMANDS = {
@@ -30,8 +30,7 @@ COMMANDS = {
 
 def main() -> None:
     """Start each command in turns, many times."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--json", type=Path)
+    parser = options_of(__doc__)
     parser.add_argument("--repeats", type=int, default=15)
     options = parser.parse_args()
     seconds: dict[str, list[float]] = {name: [] for name in COMMANDS}
@@ -45,10 +44,7 @@ def main() -> None:
         name: {"ms": round(1000 * statistics.median(s)), "extra_ms": round(1000 * (statistics.median(s) - base))}
         for name, s in seconds.items()
     }
-    text = json.dumps(result, indent=2)
-    print(text)
-    if options.json:
-        options.json.write_text(text + "\n")
+    report(result, options.json)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import exp, inf, isfinite, sqrt
@@ -18,14 +19,14 @@ GROUP_EPSILON = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transform:
+class Transform(ABC):
     """A monotone function applied to a component's value before its weight."""
 
     kind: ClassVar[str]
 
+    @abstractmethod
     def __call__(self, x: float) -> float:
         """Return the transformed value."""
-        raise NotImplementedError
 
     @property
     def sign(self) -> int:

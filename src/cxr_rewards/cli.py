@@ -322,7 +322,8 @@ def cache_stats(path: CacheArgument, as_json: JsonOption = False) -> None:
     with _existing_cache(path) as cache:
         stats = cache.stats()
     if as_json:
-        typer.echo(json.dumps(stats, default=_plain, indent=2))
+        data = {**stats._asdict(), "features": [usage._asdict() for usage in stats.features]}
+        typer.echo(json.dumps(data, default=_plain, indent=2))
         return
     table = Table(title=f"{path}: {stats.entries:,} entries, {stats.file_bytes:,} bytes", title_justify="left")
     for name in ("feature", "entries", "bytes", "oldest", "newest"):

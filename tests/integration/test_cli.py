@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -17,6 +18,7 @@ import pytest
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.cache import SqliteCache
+from cxr_rewards.feature import Feature
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_reports.csv"
@@ -367,19 +369,20 @@ def test_version_and_help():
     assert run("score").returncode == 2
 
 
+class Stored(Feature):
+    name = "stored"
+
+    def compute(self, items, upstream):
+        return [len(item) for item in items]
+
+
 def test_a_cache_can_be_looked_after(tmp_path):
-    from cxr_rewards.feature import Feature
-
-    class Stored(Feature):
-        name = "stored"
-
-        def compute(self, items, upstream):
-            return [len(item) for item in items]
-
     path = tmp_path / "cache.sqlite"
     with SqliteCache(path) as cache:
         cache.put_many(Stored(), {f"text {i}": i for i in range(50)})
-    assert json.loads(run("cache", "stats", path, "--json").stdout)
+    stats = json.loads(run("cache", "stats", path, "--json").stdout)
+    assert stats["entries"] == 50
+    assert [(f["signature"], f["entries"]) for f in stats["features"]] == [("stored/1", 50)]
     assert "50 entries" in run("cache", "stats", path).stdout
     assert "50 entries, all good" in run("cache", "verify", path).stdout
     assert "dropped 50 entries, kept 0" in run("cache", "prune", path, "--max-mb", "0").stdout
@@ -392,16 +395,6 @@ def test_a_cache_can_be_looked_after(tmp_path):
 
 
 def test_a_damaged_cache_entry_is_found(tmp_path):
-    import sqlite3
-
-    from cxr_rewards.feature import Feature
-
-    class Stored(Feature):
-        name = "stored"
-
-        def compute(self, items, upstream):
-            return [len(item) for item in items]
-
     path = tmp_path / "cache.sqlite"
     with SqliteCache(path) as cache:
         cache.put_many(Stored(), {"text": 1})
