@@ -202,11 +202,13 @@ def parse_transform(spec: Any, where: str) -> Transform:
 class Gate:
     """Caps the reward at `cap` where a component's value (before transform and weight) is below, or above, a limit.
 
-    Exactly one of `below` and `above` is given. A gate's component may have weight 0. The cap should lie below every
-    reward that a good report can get. Under group normalisation the cap applies to the normalised reward.
+    Exactly one of `below` and `above` is given: `below` for a component whose higher values are better, `above` for
+    the others. A gate's component may have weight 0. The cap should lie below every reward that a good report can get.
+    Under group normalisation, where no number has its usual size, a closed gate puts the case level with the lowest of
+    its group that passed.
 
     Example:
-        >>> Gate(component="format", below=1.0, cap=0.0).fires(0.5)
+        >>> Gate(component="format", below=1.0, cap=0.0).closes(0.5)
         True
     """
 
@@ -217,11 +219,13 @@ class Gate:
 
     def __post_init__(self) -> None:
         if (self.below is None) == (self.above is None):
-            raise ConfigError(f"gate {self.component}: give either below or above, got {self.below=}, {self.above=}")
+            raise ConfigError(
+                f"gate {self.component}: give either below or above, got below={self.below!r} and above={self.above!r}"
+            )
         if not all(isfinite(x) for x in (self.below, self.above, self.cap) if x is not None):
             raise ConfigError(f"gate {self.component}: limits and cap must be finite, got {self}")
 
-    def fires(self, value: float) -> bool:
+    def closes(self, value: float) -> bool:
         """Return whether the reward is to be capped."""
         return value < self.below if self.below is not None else value > self.above  # type: ignore[operator]
 
@@ -268,13 +272,14 @@ class WeightedSum:
             gate, but its failure leaves the reward as it is.
         gates: each may cap the sum.
         on_failure: what happens where a component with a weight has no value. `unscored`: the reward is `None`.
-            `renormalize`: the sum of the others times `sum of |weights| / sum of their |weights|`; `None` if none is
-            left. A gate whose component has no value always leaves the case unscored: whether the report is broken is
-            then unknown.
+            `renormalize`: what raises the reward and what lowers it are two sides; the sum of each side times
+            `sum of its |weights| / sum of its |weights| that have a value`. The reward is `None` where a side has
+            nothing left: a lost penalty is no penalty of 0. A gate whose component has no value always leaves the
+            case unscored: whether the report is broken is then unknown.
         normalize: `group` replaces each transformed value by `(x - mean) / (standard deviation + 1e-4)` over the cases
-            of its group before weighting (the sample standard deviation; GDPO's decoupled normalisation), so
-            that no component drowns another by its spread. Unscored cases are left out of the statistics. Rewards then
-            depend on the group, by design.
+            of its group before weighting (the sample standard deviation; GDPO's decoupled normalisation), so that no
+            component drowns another by its spread. Cases that end unscored are left out of the statistics. A group of
+            one gets 0. Rewards then depend on the group, by design.
     """
 
     terms: Mapping[str, Term]
@@ -299,71 +304,112 @@ class WeightedSum:
             rows: one sequence of scores a case.
             groups: one group name a case; read only where `normalize` is `group`.
         """
-        if self.normalize == "group":
-            values = self._standardised(rows, groups)
-        else:
-            active = [(i, t if t.transforms else None) for i, t in enumerate(self.terms.values()) if t.weight]
-            values = [
-                [v if (v := row[i].value) is None or term is None else term(v) for i, term in active] for row in rows
+        positions = [i for i, term in enumerate(self.terms.values()) if term.weight]
+        terms = [term for term in self.terms.values() if term.weight]
+        steps = [term if term.transforms else None for term in terms]
+        values = [
+            [
+                v if (v := row[i].value) is None or step is None else step(v)
+                for i, step in zip(positions, steps, strict=True)
             ]
-        weights = [t.weight for t in self.terms.values() if t.weight]
+            for row in rows
+        ]
+        closed = [self._closed(row) for row in rows] if self.gates else [()] * len(rows)
+        if self.normalize == "group":
+            self._standardise(values, closed, groups)
+        totals = [None if c is None else self._sum(terms, v) for v, c in zip(values, closed, strict=True)]
         if not self.gates:
-            return [(self._sum(weights, row), ()) for row in values]
-        return [self._gated(self._sum(weights, v), row) for v, row in zip(values, rows, strict=True)]
-
-    def _sum(self, weights: Sequence[float], values: Sequence[float | None]) -> float | None:
-        total = 0.0
-        lost = False
-        for weight, value in zip(weights, values, strict=True):
-            if value is None:
-                lost = True
+            return [(total, ()) for total in totals]
+        floors = self._floors(totals, closed, groups)
+        combined: list[tuple[float | None, tuple[str, ...]]] = []
+        for index, (total, gates) in enumerate(zip(totals, closed, strict=True)):
+            if total is None or not gates:
+                combined.append((total, ()))
+            elif self.normalize == "group":
+                combined.append((min(total, floors.get(groups[index], total)), tuple(g.component for g in gates)))
             else:
-                total += weight * value
-        if not lost:
-            return total
-        left = sum(abs(w) for w, v in zip(weights, values, strict=True) if v is not None)
-        if self.on_failure == "unscored" or left == 0:
-            return None
-        return total * sum(map(abs, weights)) / left
+                combined.append((min(total, *(g.cap for g in gates)), tuple(g.component for g in gates)))
+        return combined
 
-    def _gated(self, total: float | None, row: Sequence[Score]) -> tuple[float | None, tuple[str, ...]]:
-        if total is None:
-            return None, ()
+    def _closed(self, row: Sequence[Score]) -> tuple[Gate, ...] | None:
+        """Return the gates that close on a case; None if that cannot be told."""
         by_label = dict(zip(self.terms, row, strict=True))
-        fired = []
+        closed = []
         for gate in self.gates:
             value = by_label[gate.component].value
             if value is None:
-                return None, ()
-            if gate.fires(value):
-                fired.append(gate.component)
-                total = min(total, gate.cap)
-        return total, tuple(fired)
+                return None
+            if gate.closes(value):
+                closed.append(gate)
+        return tuple(closed)
 
-    def _standardised(self, rows: Sequence[Sequence[Score]], groups: Sequence[str]) -> list[list[float | None]]:
+    def _sum(self, terms: Sequence[Term], values: Sequence[float | None]) -> float | None:
+        total = 0.0
+        lost = False
+        for term, value in zip(terms, values, strict=True):
+            if value is None:
+                lost = True
+            else:
+                total += term.weight * value
+        if not lost:
+            return total
+        return self._renormalized(terms, values) if self.on_failure == "renormalize" else None
+
+    def _renormalized(self, terms: Sequence[Term], values: Sequence[float | None]) -> float | None:
+        total = 0.0
+        for sign in (1, -1):
+            side = [(term.weight, value) for term, value in zip(terms, values, strict=True) if term.sign == sign]
+            left = sum(abs(weight) for weight, value in side if value is not None)
+            if side and not left:
+                return None
+            if side:
+                whole = sum(abs(weight) for weight, _ in side)
+                total += sum(weight * value for weight, value in side if value is not None) * whole / left
+        return total
+
+    def _standardise(
+        self, values: list[list[float | None]], closed: Sequence[tuple[Gate, ...] | None], groups: Sequence[str]
+    ) -> None:
+        """Standardise each column of `values` within the groups, in place, over the cases that will have a reward."""
         members: dict[str, list[int]] = {}
         for index, group in enumerate(groups):
-            members.setdefault(group, []).append(index)
-        columns: list[list[float | None]] = []
-        for position, term in enumerate(self.terms.values()):
-            if not term.weight:
-                continue
-            column = [None if (v := row[position].value) is None else term(v) for row in rows]
+            lost = self.on_failure == "unscored" and any(value is None for value in values[index])
+            if closed[index] is not None and not lost:
+                members.setdefault(group, []).append(index)
+        for column in range(len(values[0]) if values else 0):
             for indexes in members.values():
-                known = [x for i in indexes if (x := column[i]) is not None]
+                known = [x for i in indexes if (x := values[i][column]) is not None]
                 mean = sum(known) / len(known) if known else 0.0
-                variance = sum((x - mean) ** 2 for x in known) / (len(known) - 1) if len(known) > 1 else 0.0
+                variance = sum((x - mean) * (x - mean) for x in known) / max(len(known) - 1, 1)
                 scale = sqrt(variance) + GROUP_EPSILON
                 for i in indexes:
-                    if (x := column[i]) is not None:
-                        column[i] = (x - mean) / scale
-            columns.append(column)
-        return [list(row) for row in zip(*columns, strict=True)] if columns else [[] for _ in rows]
+                    if (x := values[i][column]) is not None:
+                        values[i][column] = (x - mean) / scale
+
+    @staticmethod
+    def _floors(
+        totals: Sequence[float | None], closed: Sequence[tuple[Gate, ...] | None], groups: Sequence[str]
+    ) -> dict[str, float]:
+        """Return the lowest reward of each group among the cases that passed all gates."""
+        floors: dict[str, float] = {}
+        for total, gates, group in zip(totals, closed, groups, strict=False):  # without groups there are no floors
+            if total is not None and not gates:
+                floors[group] = min(total, floors.get(group, total))
+        return floors
 
     def bounds(self, of: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
         """Return the range of the reward, given each component's."""
         if self.normalize == "group":
             return -inf, inf
-        ends = [term.bounds(*of[label]) for label, term in self.terms.items()]
-        low, high = sum(e[0] for e in ends), sum(e[1] for e in ends)
+        low = high = 0.0
+        for sign in (1, -1):
+            side = [(term, term.bounds(*of[label])) for label, term in self.terms.items() if term.sign == sign]
+            if self.on_failure == "renormalize" and side:
+                # Any one component may have to stand for its whole side.
+                whole = sum(abs(term.weight) for term, _ in side)
+                low += whole * min(ends[0] / abs(term.weight) for term, ends in side)
+                high += whole * max(ends[1] / abs(term.weight) for term, ends in side)
+            else:
+                low += sum(ends[0] for _, ends in side)
+                high += sum(ends[1] for _, ends in side)
         return min([low, *(g.cap for g in self.gates)]), high

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, Transform, WeightedSum, parse_transform
 from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
 from cxr_rewards.engine import MAX_CHARS, Engine
-from cxr_rewards.errors import ConfigError, unknown_name
-from cxr_rewards.types import Case, Reward
+from cxr_rewards.errors import ConfigError, shorten, unknown_name
+from cxr_rewards.types import Case, Failure, Reward
 
 if TYPE_CHECKING:
     from cxr_rewards.component import Component
     from cxr_rewards.config import RewardConfig
 
 DEFAULT_PRESET = "rules"
+_NOT_FINITE = Failure("reward", "the weighted sum is not finite: look at the weights and transforms")
+_TAKEN = ("reward", "reason")
 
 
 class Description(str):
@@ -39,7 +42,7 @@ class CompositeReward:
         weights: by label. Left out: 1/n for each of n components, negative where lower values are better. Given for
             some: the others get 0, that is, they are reported only.
         transforms: by label: a list of transforms (see `cxr_rewards.aggregate`).
-        gates: conditions that cap the reward.
+        gates: conditions that cap the reward: `Gate`s, or tables of their arguments.
         on_failure: `unscored` (default) or `renormalize`; see `WeightedSum`.
         normalize: `none` (default) or `group`; see `WeightedSum`.
         max_chars: longer texts are unscored, with the reason.
@@ -66,15 +69,16 @@ class CompositeReward:
         *,
         weights: Mapping[str, float] | None = None,
         transforms: Mapping[str, Sequence[Any]] | None = None,
-        gates: Sequence[Gate] = (),
+        gates: Sequence[Gate | Mapping[str, Any]] = (),
         on_failure: OnFailure = "unscored",
         normalize: Normalize = "none",
         max_chars: int = MAX_CHARS,
         cache: Cache | str | Path | None = None,
         name: str = "custom",
     ) -> None:
+        closing = tuple(_gate(gate) for gate in gates)
         if components is None:
-            if any((weights, transforms, gates)):
+            if any((weights, transforms, closing)):
                 raise ConfigError(
                     "CompositeReward(): weights, transforms and gates need components; "
                     'to change the default write CompositeReward.from_preset("rules", weights={...})'
@@ -84,12 +88,12 @@ class CompositeReward:
             where = f"preset {DEFAULT_PRESET}"
             built, total = build(parse_config(preset_text(DEFAULT_PRESET), where), where)
             total = WeightedSum(terms=total.terms, gates=total.gates, on_failure=on_failure, normalize=normalize)
-            self._set_up(built, total, max_chars, cache, DEFAULT_PRESET)
+            self._set_up(built, total, max_chars, cache, name=DEFAULT_PRESET if name == "custom" else name)
             return
         built = _built(components)
         terms = _terms(built, weights, transforms or {})
-        total = WeightedSum(terms=terms, gates=tuple(gates), on_failure=on_failure, normalize=normalize)
-        self._set_up(built, total, max_chars, cache, name)
+        total = WeightedSum(terms=terms, gates=closing, on_failure=on_failure, normalize=normalize)
+        self._set_up(built, total, max_chars, cache, name=name)
 
     def _set_up(
         self,
@@ -97,16 +101,25 @@ class CompositeReward:
         total: WeightedSum,
         max_chars: int,
         cache: Cache | str | Path | None,
+        *,
         name: str,
+        where: str = "CompositeReward",
     ) -> None:
         if not components:
-            raise ConfigError(f"{name}: a reward needs at least one component")
+            raise ConfigError(f"{where}: a reward needs at least one component")
+        for label in components:
+            if not label or label in _TAKEN:
+                raise ConfigError(f"{where}: a component cannot be called {label!r}: that is a column of the output")
+        if not any(term.weight for term in total.terms.values()):
+            raise ConfigError(f"{where}: no component has a weight, so every report would get 0")
         if total.on_failure not in ("unscored", "renormalize"):
-            raise ConfigError(unknown_name(name, "on_failure", total.on_failure, ("unscored", "renormalize")))
+            raise ConfigError(unknown_name(where, "on_failure", total.on_failure, ("unscored", "renormalize")))
         if total.normalize not in ("none", "group"):
-            raise ConfigError(unknown_name(name, "normalize", total.normalize, ("none", "group")))
+            raise ConfigError(unknown_name(where, "normalize", total.normalize, ("none", "group")))
         for label, component in components.items():
-            _check_direction(label, component, total.terms[label])
+            _check_direction(f"{where}: {label}", component, total.terms[label])
+        for gate in total.gates:
+            _check_gate(where, components[gate.component], gate)
         self.name = name
         self.components = dict(components)
         self.total = total
@@ -159,7 +172,8 @@ class CompositeReward:
         config = override(config, {k: v for k, v in overrides.items() if k != "cache"}, where)
         components, total = build(config, where)
         reward = cls.__new__(cls)
-        reward._set_up(components, total, config.max_chars, config.cache if cache is None else cache, config.name)
+        cache = config.cache if cache is None else cache
+        reward._set_up(components, total, config.max_chars, cache, name=config.name, where=where)
         return reward
 
     def score(self, candidate: str, reference: str, priors: Sequence[str] = (), **fields: Any) -> Reward:
@@ -214,17 +228,26 @@ class CompositeReward:
             cases = _from_columns(given)
         elif given:
             raise ConfigError("score_batch: give either cases or columns, not both")
+        elif isinstance(cases, Case | str | Mapping):
+            raise ConfigError(f"score_batch: expected a list of cases, got {shorten(cases)}; write [case]")
         cases = list(cases)
+        for index, case in enumerate(cases):
+            if not isinstance(case, Case):
+                raise ConfigError(
+                    f"score_batch: expected a Case, got {shorten(case)} at {index}; write Case(candidate=...)"
+                )
         names: list[str] = []
         if self.total.normalize == "group":
-            names = [case.group for case in cases]
-            if not all(names):
+            names = ["" if case.group is None else str(case.group) for case in cases]
+            if "" in names:
                 raise ConfigError(f"{self.name}: normalize = 'group' needs a group for each case: set Case.group")
         rows = self._engine.run(cases, self.cache)
         combined = self.total.combine(rows, names)
         labels, signature = tuple(self.components), self.signature
         return [
             Reward(value, dict(zip(labels, row, strict=True)), gates, signature)
+            if value is None or isfinite(value)
+            else Reward(None, dict(zip(labels, row, strict=True)), gates, signature, _NOT_FINITE)
             for row, (value, gates) in zip(rows, combined, strict=True)
         ]
 
@@ -246,7 +269,8 @@ class CompositeReward:
             for (label, component), term in zip(self.components.items(), self.total.terms.values(), strict=True)
         ]
         gates = [repr(gate) for gate in self.total.gates]
-        text = "; ".join([*terms, *gates, f"on_failure={self.total.on_failure}", f"normalize={self.total.normalize}"])
+        policy = [f"{key}={getattr(self.total, key)}" for key in ("on_failure", "normalize")]
+        text = "; ".join([*terms, *gates, *policy, f"max_chars={self.max_chars}"])
         return f"{text} #{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
     def describe(self) -> Description:
@@ -277,13 +301,28 @@ class CompositeReward:
         return f"<CompositeReward {self.name} #{self.signature.rpartition('#')[2]}: {', '.join(self.components)}>"
 
 
-def _from_columns(given: Mapping[str, Sequence[Any]]) -> list[Case]:
+def _gate(gate: Gate | Mapping[str, Any]) -> Gate:
+    if isinstance(gate, Gate):
+        return gate
+    try:
+        return Gate(**gate)
+    except TypeError as error:
+        raise ConfigError(
+            f"gates: expected a Gate or a table of its arguments, got {shorten(gate)} ({error})"
+        ) from None
+
+
+def _from_columns(given: Mapping[str, Iterable[Any]]) -> list[Case]:
     if "candidate" not in given or "reference" not in given:
         raise ConfigError("score_batch: give cases, or at least candidates and references")
-    lengths = {key: len(values) for key, values in given.items()}
+    for key, values in given.items():
+        if isinstance(values, str):
+            raise ConfigError(f"score_batch: the column of {key} is one text, {shorten(values)}; write a list of texts")
+    columns = {key: list(values) for key, values in given.items()}
+    lengths = {key: len(values) for key, values in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ConfigError(f"score_batch: columns differ in length: {lengths}")
-    return [Case(**dict(zip(given, row, strict=True))) for row in zip(*given.values(), strict=True)]
+    return [Case(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 def _built(components: Iterable[str | Component] | Mapping[str, str | Component]) -> dict[str, Component]:
@@ -302,7 +341,7 @@ def _built(components: Iterable[str | Component] | Mapping[str, str | Component]
             from cxr_rewards.registry import require
 
             require(type(item))
-        label = label or item.name
+        label = item.name if label is None else label
         if label in built:
             raise ConfigError(
                 f"component {label!r} is given twice; pass a mapping of label to component to tell them apart"
@@ -311,22 +350,31 @@ def _built(components: Iterable[str | Component] | Mapping[str, str | Component]
     return built
 
 
+def _listed(transforms: Any) -> Sequence[Any]:
+    return [transforms] if isinstance(transforms, str | Mapping | Transform) else transforms
+
+
 def _terms(
     components: Mapping[str, Component],
     weights: Mapping[str, float] | None,
     transforms: Mapping[str, Sequence[Any]],
 ) -> dict[str, Term]:
-    for kind, given in (("weight", weights or {}), ("transforms", transforms)):
+    for kind, given in (("weights", {} if weights is None else weights), ("transforms", transforms)):
+        if not isinstance(given, Mapping):
+            raise ConfigError(f"CompositeReward: {kind} must be a mapping by component, got {shorten(given)}")
         for label in given:
             if label not in components:
                 raise ConfigError(unknown_name(f"CompositeReward: {kind}", "component", label, components))
     terms = {}
     for label, component in components.items():
         steps: tuple[Transform, ...] = tuple(
-            parse_transform(t, f"CompositeReward: transforms[{label!r}]") for t in transforms.get(label, ())
+            parse_transform(t, f"CompositeReward: transforms[{label!r}]") for t in _listed(transforms.get(label, ()))
         )
         if weights is not None:
-            weight = float(weights.get(label, 0.0))
+            weight = weights.get(label, 0.0)
+            if isinstance(weight, bool) or not isinstance(weight, int | float):
+                raise ConfigError(f"CompositeReward: weights[{label!r}] must be a number, got {shorten(weight)}")
+            weight = float(weight)
         else:  # equal shares; the sign follows from the direction of the transformed value
             rising = Term(weight=1.0, transforms=steps).sign == (1 if component.higher_is_better else -1)
             weight = (1.0 if rising else -1.0) / len(components)
@@ -342,4 +390,14 @@ def _check_direction(label: str, component: Component, term: Term) -> None:
             f"{label}: {better} values of {component.name} are better, but the weight {term.weight:g}"
             f"{' with its transforms' if term.transforms else ''} rewards the opposite; "
             f"turn the sign of the weight, or add or remove the transform 'negate'"
+        )
+
+
+def _check_gate(where: str, component: Component, gate: Gate) -> None:
+    """Refuse a gate that would close on good reports."""
+    if (gate.below is None) == component.higher_is_better:
+        better, key = ("higher", "below") if component.higher_is_better else ("lower", "above")
+        raise ConfigError(
+            f"{where}: gate {gate.component}: {better} values of {component.name} are better, "
+            f"so the gate would close on good reports; give {key} instead"
         )

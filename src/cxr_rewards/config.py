@@ -25,11 +25,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, WeightedSum, parse_transform
 from cxr_rewards.component import Component
@@ -51,13 +52,11 @@ class ComponentConfig(_Strict):
     weight: float = Field(
         description="Factor of the transformed value in the sum. 0: reported, or only feeding a gate. "
         "Must make the reward rise with quality: negative for a component whose lower values are better.",
-        strict=False,
     )
-    transform: tuple[Any, ...] = Field(
+    transform: Any = Field(
         (),
-        description="Transforms applied to the value in order, each a name or a table with one name: affine(scale, "
-        "offset), clip(low, high), sigmoid(slope, center), negate, zscore(mean, scale).",
-        strict=False,
+        description="One transform or a list of them, applied in order, each a name or a table with one name: "
+        "affine(scale, offset), clip(low, high), sigmoid(slope, center), negate, zscore(mean, scale).",
     )
     settings: dict[str, Any] = Field({}, description="The component's own settings; see the component's page.")
 
@@ -155,8 +154,6 @@ def _explain(error: ValidationError, where: str) -> str:
             inside = ".".join(str(part) for part in item["loc"][:-1])
             at = f"{where}: {inside}" if inside else where
             lines.append(unknown_name(at, "key", str(item["loc"][-1]), model.model_fields))
-        elif isinstance(raised := item.get("ctx", {}).get("error"), ConfigError):  # from a __post_init__
-            lines.append(f"{where}: {raised}")
         elif item["type"] == "missing":
             lines.append(f"{where}: {place} is missing")
         else:
@@ -178,10 +175,9 @@ def build_component(name: str, settings: Mapping[str, Any], where: str) -> Compo
             raise ConfigError(unknown_name(where, f"setting of {name}", key, known))
     require(cls)
     try:
-        component: Component = TypeAdapter(cls).validate_python(dict(settings))
-    except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
-    return component
+        return cls(**settings)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
 
 
 def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], WeightedSum]:
@@ -194,13 +190,14 @@ def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], Weigh
     for label, spec in config.components.items():
         at = f"{where}: components.{label}"
         components[label] = build_component(spec.component or label, spec.settings, at)
-        transforms = tuple(parse_transform(t, f"{at}.transform") for t in spec.transform)
+        listed = spec.transform if isinstance(spec.transform, list | tuple) else [spec.transform]
+        transforms = tuple(parse_transform(t, f"{at}.transform") for t in listed)
         terms[label] = Term(weight=spec.weight, transforms=transforms)
     try:
         gates = tuple(Gate(**gate.model_dump()) for gate in config.gates)
+        total = WeightedSum(terms=terms, gates=gates, on_failure=config.on_failure, normalize=config.normalize)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
-    total = WeightedSum(terms=terms, gates=gates, on_failure=config.on_failure, normalize=config.normalize)
     return components, total
 
 
@@ -214,11 +211,16 @@ def override(config: RewardConfig, changes: Mapping[str, Any], where: str) -> Re
     fields = {"weights": "weight", "transforms": "transform", "settings": "settings"}
     for key, value in changes.items():
         if key in fields:
+            if not isinstance(value, Mapping):
+                raise ConfigError(f"{where}: {key} must be a mapping by component, got {shorten(value)}")
             for label, new in value.items():
                 if label not in data["components"]:
                     raise ConfigError(unknown_name(f"{where}: {key}", "component", label, data["components"]))
                 old = data["components"][label][fields[key]]
-                data["components"][label][fields[key]] = {**old, **new} if key == "settings" else new
+                merge = key == "settings" and isinstance(new, Mapping)
+                data["components"][label][fields[key]] = {**old, **new} if merge else new
+        elif key == "gates":
+            data["gates"] = [asdict(gate) if isinstance(gate, Gate) else gate for gate in value]
         elif key in RewardConfig.model_fields and key != "components":
             data[key] = value
         else:

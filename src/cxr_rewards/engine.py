@@ -24,14 +24,18 @@ _OVERS = ("text", "pair", "case")
 class _Step(NamedTuple):
     feature: Feature
     reads: frozenset[str]
+    """The texts that are read through it."""
+    always: bool
+    """Whether some component uses it for cases without a reference, too."""
 
 
 def _plan(components: Iterable[Component]) -> list[_Step]:
     """Order the features so that each comes after what it needs; join what components read through them."""
     order: dict[str, Feature] = {}
     reads: dict[str, set[str]] = {}
+    always: set[str] = set()
 
-    def visit(feature: Feature, texts: set[str], path: tuple[str, ...]) -> None:
+    def visit(feature: Feature, texts: set[str], path: tuple[str, ...], blank: bool) -> None:
         if feature.name in path:
             raise ConfigError(f"features need each other in a circle: {' -> '.join((*path, feature.name))}")
         if feature.over != "text":  # it may look at all the texts of its items, whatever the component reads
@@ -39,25 +43,29 @@ def _plan(components: Iterable[Component]) -> list[_Step]:
         for need in feature.needs:
             if _OVERS.index(need.over) > _OVERS.index(feature.over):
                 raise ConfigError(f"{feature.name}, over {feature.over}, cannot need {need.name}, over {need.over}")
-            visit(need, texts, (*path, feature.name))
-        order.setdefault(feature.signature, feature)
+            visit(need, texts, (*path, feature.name), blank)
+        if type(order.setdefault(feature.signature, feature)) is not type(feature):
+            raise ConfigError(f"two features of different classes have one signature, {feature.signature}: rename one")
+        if blank:
+            always.add(feature.signature)
         reads.setdefault(feature.signature, set()).update(texts)
 
     for component in components:
         for feature in component.needs:
-            visit(feature, set(component.reads), ())
-    return [_Step(feature, frozenset(reads[signature])) for signature, feature in order.items()]
+            visit(feature, set(component.reads), (), "reference" not in component.reads)
+    return [_Step(f, frozenset(reads[signature]), signature in always) for signature, f in order.items()]
 
 
 def _problem(case: Case, max_chars: int) -> Failure | None:
     """Say why the texts of a case cannot be scored at all; None if they can."""
     texts = [("candidate", case.candidate), ("reference", case.reference)]
-    if case.priors:
-        if type(case.priors) is not tuple:
-            return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
-        texts += [(f"priors[{i}]", prior) for i, prior in enumerate(case.priors)]
-    if case.context and not _is_plain(case.context):
-        return Failure("context", f"expected texts by name, got {shorten(case.context)}")
+    # By type, for the truth of a foreign object (pandas.NA) may be an error.
+    if type(case.priors) is not tuple:
+        return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
+    if type(case.context) is not dict and not isinstance(case.context, Mapping):
+        return Failure("context", f"expected values by name, got {shorten(case.context)}")
+    for i, prior in enumerate(case.priors):
+        texts.append((f"priors[{i}]", prior))
     for where, text in texts:
         if not isinstance(text, str):
             return Failure(where, f"expected text, got {shorten(text)}")
@@ -66,14 +74,18 @@ def _problem(case: Case, max_chars: int) -> Failure | None:
     return None
 
 
-def _is_plain(context: object) -> bool:
-    return isinstance(context, Mapping) and all(isinstance(x, str) for pair in context.items() for x in pair)
-
-
 def _reason(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot be told is still the error of its item only
+        return name
+    return f"{name}: {text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + '...'}" if text else name
 
 
+_LONGEST_REASON = 300
+_SLACK = 1e-9
+"""How far rounding may carry a value beyond its bounds."""
 _NO_REFERENCE = Failure("reference", "is empty: there is nothing to compare with")
 
 
@@ -85,6 +97,8 @@ class Engine:
 
     def __init__(self, components: Mapping[str, Component], *, max_chars: int = MAX_CHARS) -> None:
         """Args: components: by the label their scores appear under.  max_chars: longer texts are unscored."""
+        if type(max_chars) is not int or max_chars < 1:
+            raise ConfigError(f"max_chars must be a whole number above 0, got {max_chars!r}")
         self.components = dict(components)
         self.max_chars = max_chars
         self._steps = _plan(self.components.values())
@@ -97,7 +111,7 @@ class Engine:
         """
         problems = [_problem(case, self.max_chars) for case in cases]
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
-        table = self._fill(good, cache)
+        table = self.features(good, cache)
         columns = [[score_one(label, c, case, table) for case in good] for label, c in self.components.items()]
         if len(good) == len(cases):
             return list(zip(*columns, strict=True))
@@ -105,7 +119,8 @@ class Engine:
         width = len(self.components)
         return [next(rows) if problem is None else (Score(None, failure=problem),) * width for problem in problems]
 
-    def _fill(self, cases: Sequence[Case], cache: Cache | None) -> FeatureTable:
+    def features(self, cases: Sequence[Case], cache: Cache | None = None) -> FeatureTable:
+        """Return the features of the cases, as `score_case` will see them; texts must be texts."""
         columns: dict[str, dict[Item, Any]] = {}
         table = FeatureTable(columns)
         for step in self._steps:
@@ -129,8 +144,9 @@ class Engine:
 
 def _items(step: _Step, cases: Sequence[Case]) -> list[Any]:
     """Return the distinct items of a feature, in order of appearance."""
-    if step.feature.over != "text":
-        return list(dict.fromkeys(item_of(step.feature.over, case) for case in cases))
+    if step.feature.over != "text":  # without a reference nothing would use it
+        usable = (case for case in cases if step.always or case.reference.strip())
+        return list(dict.fromkeys(item_of(step.feature.over, case) for case in usable))
     items: dict[Item, None] = {}
     if "candidate" in step.reads:
         items.update(dict.fromkeys(case.candidate for case in cases))
@@ -195,12 +211,18 @@ def score_one(label: str, component: Component, case: Case, table: FeatureTable)
         return Score(None, failure=_NO_REFERENCE)
     try:
         score = component.score_case(case, table)
-        if score.failure is None and (score.value is None or not isfinite(score.value)):
-            raise ValueError(f"score_case returned {score.value!r} without a failure")
+        if score.failure is not None:
+            return score if score.value is None else Score(None, score.details, score.failure)
+        if score.value is None:
+            raise ValueError("score_case returned no value and no failure")
+        value = score.value if type(score.value) is float else float(score.value)
+        low, high = component.bounds
+        if not low - _SLACK <= value <= high + _SLACK or not isfinite(value):
+            raise ValueError(f"score_case returned {value!r}, which is not within {component.bounds}")
     except SetupError:
         raise
     except FeatureFailed as failed:
         return Score(None, failure=failed.failure)
     except Exception as error:  # noqa: BLE001 - the one boundary: a case's error becomes its Failure
         return Score(None, failure=Failure(label, _reason(error)))
-    return score
+    return score if value is score.value else Score(value, score.details)

@@ -20,7 +20,10 @@ class PairItem(NamedTuple):
 
 
 class CaseItem(NamedTuple):
-    """What a feature over `case` is computed from: everything in a case that can change a number."""
+    """What a feature over `case` is computed from: everything in a case that can change a number.
+
+    The context is sorted by key, its values as texts.
+    """
 
     candidate: str
     reference: str
@@ -91,7 +94,8 @@ def item_of(over: Over, case: Case) -> PairItem | CaseItem:
     """Return the item that a feature over `pair` or `case` is keyed by."""
     if over == "pair":
         return PairItem(case.candidate, case.reference)
-    return CaseItem(case.candidate, case.reference, case.priors, tuple(sorted(case.context.items())))
+    context = tuple(sorted((str(key), str(value)) for key, value in case.context.items()))
+    return CaseItem(case.candidate, case.reference, case.priors, context)
 
 
 class FeatureTable:

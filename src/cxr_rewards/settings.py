@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, ClassVar, dataclass_transform
+
+from cxr_rewards.errors import ConfigError, shorten
+
+_KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
 
 
 def setting(default: Any, doc: str, *, changes_scores: bool = True) -> Any:
@@ -45,6 +49,14 @@ class Configurable:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        own: Callable[[Configurable], None] | None = cls.__dict__.get("__post_init__")
+
+        def checked(self: Configurable) -> None:
+            self._check_types()
+            if own is not None:
+                own(self)
+
+        cls.__post_init__ = checked  # type: ignore[attr-defined]
         dataclass(frozen=True, kw_only=True)(cls)
         reserved = {"name", "version"} & set(cls.settings())
         if reserved:
@@ -54,6 +66,20 @@ class Configurable:
     def settings(cls) -> dict[str, Field[Any]]:
         """Return the settings by name, in order; each field's `metadata["doc"]` explains it."""
         return {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
+
+    def _check_types(self) -> None:
+        """Refuse values of another type than the default's: a wrong setting fails at once and not for each case.
+
+        Whole numbers are taken for fractions, lists for tuples.
+        """
+        for key, spec in self.settings().items():
+            value, kind = getattr(self, key), type(spec.default)
+            if kind is float and type(value) is int:
+                object.__setattr__(self, key, float(value))
+            elif kind is tuple and type(value) is list:
+                object.__setattr__(self, key, tuple(value))
+            elif kind in _KINDS and type(value) is not kind:
+                raise ConfigError(f"{self.name}: {key} must be {_KINDS[kind]}, got {shorten(value)}")
 
     def _needed(self) -> Sequence[Configurable]:
         return getattr(self, "needs", ())
@@ -74,7 +100,10 @@ class Configurable:
             for key, spec in self.settings().items()
             if spec.metadata.get("changes_scores", True)
         ]
-        own = f"{self.name}/{self.version}" + ("?" + "&".join(values) if values else "")
+        cls = type(self)
+        # Two classes of one name are two things; ours are told apart by the registry.
+        home = "" if cls.__module__.startswith("cxr_rewards.") else f"@{cls.__module__}.{cls.__qualname__}"
+        own = f"{self.name}/{self.version}{home}" + ("?" + "&".join(values) if values else "")
         needed = ",".join(need.signature for need in self._needed())
         return f"{own}({needed})" if needed else own
 

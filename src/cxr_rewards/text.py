@@ -251,19 +251,20 @@ def _line_end(text: str, at: int, line_start: int, end: int) -> bool:
     return line[-1] in ":;" or (stripped[0].isupper() and len(line) < _WRAP and line[-1] not in ",-")
 
 
-def sentences(text: str, start: int = 0, end: int | None = None) -> list[tuple[int, int]]:
+def sentences(text: str, start: int = 0, end: int | None = None, *, tidied: bool = False) -> list[tuple[int, int]]:
     """Return the spans of the sentences of `text[start:end]`, without list numbers, bullets and outer white space.
 
     A full stop after an abbreviation, within a number, or after a list number ends nothing; one with its space
     forgotten ("apex.There") does. A line feed ends a sentence before a blank line or a list item, or where a short
-    line is followed by a capital; in wrapped prose it does not.
+    line is followed by a capital; in wrapped prose it does not. Pass `tidied` where `text` comes from `tidy` already,
+    as when the sections of one text are split one by one: cleaning all of it each time would take quadratic time.
 
     Example:
         >>> report = "1. A 1.2 cm nodule.Dr. Example was told 2. No effusion"
         >>> [report[a:b] for a, b in sentences(report)]
         ['A 1.2 cm nodule.', 'Dr. Example was told', 'No effusion']
     """
-    text = tidy(text)
+    text = text if tidied else tidy(text)
     end = len(text) if end is None else min(end, len(text))
     spans: list[tuple[int, int]] = []
     begin = line_start = start

@@ -15,7 +15,7 @@ class Case:
         candidate: the report to score, as the policy or a CSV gave it.
         reference: the radiologist's report of the same study.
         priors: earlier reports of the same patient, oldest first; a lone text counts as one report.
-        context: optional facts about the study: `age`, `sex`, `indication`, ...
+        context: optional facts about the study: `age`, `sex`, `indication`, ...; None counts as empty.
         case_id: a name for messages and output rows.
         group: cases of one prompt share it (a GRPO group); only group normalisation reads it.
 
@@ -36,14 +36,17 @@ class Case:
         # A lone text would pass for a tuple of characters, and a list cannot be a cache key.
         if type(self.priors) is not tuple:
             object.__setattr__(self, "priors", _as_tuple(self.priors))
+        if self.context is None:
+            object.__setattr__(self, "context", {})
 
 
 def _as_tuple(priors: Any) -> Any:
-    if priors is None:
+    if priors is None or (isinstance(priors, float) and priors != priors):  # noqa: PLR0124 - NaN, a table's empty cell
         return ()
     if isinstance(priors, str):
         return (priors,)
-    return tuple(priors) if isinstance(priors, Iterable) else priors  # the engine reports what is left
+    # The engine reports what is left.
+    return tuple(priors) if isinstance(priors, Iterable) and not isinstance(priors, Mapping) else priors
 
 
 class Failure(NamedTuple):
@@ -79,6 +82,7 @@ class Reward:
         value: the reward, or `None` if the case is unscored (see `reasons`); never 0 for a failure.
         parts: each component's `Score` by its name in the reward, before transform and weight.
         gates: names of the gates' components that capped the value.
+        failure: why there is no value although its parts have theirs (the sum is not finite); else `None`.
         signature: identifies components, versions, settings, weights and models: equal signatures, equal numbers.
     """
 
@@ -86,15 +90,17 @@ class Reward:
     parts: Mapping[str, Score]
     gates: tuple[str, ...] = ()
     signature: str = ""
+    failure: Failure | None = None
 
     @property
     def failures(self) -> tuple[Failure, ...]:
-        """The distinct failures of the parts, in order; parts that share a failed feature count once."""
-        return tuple(dict.fromkeys(part.failure for part in self.parts.values() if part.failure is not None))
+        """The distinct failures, in order; parts that share a failed feature count once."""
+        failures = [*(part.failure for part in self.parts.values()), self.failure]
+        return tuple(dict.fromkeys(failure for failure in failures if failure is not None))
 
     @property
     def reasons(self) -> str:
-        """The failures in words, joined by `; `; empty if every part has a value.
+        """The failures in words, joined by `; `; empty if nothing failed.
 
         Example:
             >>> Reward(None, {"bleu": Score(None, failure=Failure("bleu", "no text"))}).reasons

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import random
+from typing import Literal
 
+import numpy as np
 import pytest
 
 from cxr_rewards.component import Component
+from cxr_rewards.errors import ModelLoadError
 from cxr_rewards.feature import Feature, FeatureFailed
 from cxr_rewards.registry import component_names, load_component
 from cxr_rewards.settings import setting
 from cxr_rewards.testing import check_component
-from cxr_rewards.types import Score
+from cxr_rewards.types import Failure, Score
 
 
 @pytest.mark.parametrize("name", component_names())
@@ -43,6 +46,56 @@ class Text(Feature):
         return items
 
 
+class Words(Feature):
+    """Cannot be stored as it is."""
+
+    name = "words"
+
+    def compute(self, items, upstream):
+        return [frozenset(text.split()) for text in items]
+
+
+class StoredWords(Words):
+    name = "stored_words"
+
+    def encode(self, value):
+        return sorted(value)
+
+    def decode(self, stored):
+        return frozenset(stored)
+
+
+class ForgottenWords(StoredWords):
+    """Its `decode` does not invert `encode`."""
+
+    name = "forgotten_words"
+
+    def decode(self, stored):
+        return frozenset(stored[1:])
+
+
+class Undecodable(StoredWords):
+    name = "undecodable"
+
+    def decode(self, stored):
+        raise ValueError("lost")
+
+
+class Vocabulary(Feature):
+    """Computed from words, cheap itself."""
+
+    name = "vocabulary"
+    persistent = False
+    source = Words()
+
+    @property
+    def needs(self):
+        return (self.source,)
+
+    def compute(self, items, upstream):
+        return [upstream.value(self.source, text) for text in items]
+
+
 def variant(**attributes):
     name = f"Variant{next(NUMBER)}"
     cls = type(name, (Good,), {"__doc__": Good.__doc__, "__module__": __name__, **attributes})
@@ -54,6 +107,37 @@ def scorer(function):
     return variant(score_case=lambda self, case, features: function(case))
 
 
+def reader(feature):
+    """Good, on words that come from a feature."""
+
+    def score_case(self, case, features):
+        words, known = features.value(feature, case.candidate), features.value(feature, case.reference)
+        return Score(len(words & known) / len(words) if words else 0.0)
+
+    return variant(needs=property(lambda self: (feature,)), score_case=score_case)
+
+
+def _remembers(self, case, features):
+    first = self.__dict__.setdefault("_first", case.reference)
+    return Score(float(bool(case.candidate.strip()) and case.candidate in (case.reference, first)))
+
+
+def _none_if_empty(case):
+    if not case.candidate.strip():
+        return Score(None, failure=Failure("good", "is empty"))
+    return Score(float(case.candidate == case.reference))
+
+
+def _kept(case, **changes):
+    """Good in short, and worth 0 where one of the `changes` is seen in the case."""
+    seen = any(getattr(case, key) != value for key, value in changes.items())
+    return Score(float(bool(case.candidate.strip()) and case.candidate == case.reference and not seen))
+
+
+def _score_of(value):
+    return lambda case: Score(value if case.candidate.strip() else 0.0)
+
+
 COUNTER = itertools.count()
 
 
@@ -62,6 +146,27 @@ class Unsigned(Good):
 
     scale: float = setting(1.0, "Multiplies.", changes_scores=False)
     signature = property(lambda self: f"{self.scale}")
+
+
+class Rescaled(Good):
+    """Good, but a setting that moves scores is declared not to."""
+
+    scale: float = setting(1.0, "Multiplies, 0 to 1.", changes_scores=False)
+
+    def score_case(self, case, features):
+        return Score(self.scale * super().score_case(case, features).value)
+
+
+class Placed(Good):
+    """Good, and has settings that move nothing, the second of which works on few machines."""
+
+    batch_size: int = setting(8, "Texts at a time.", changes_scores=False)
+    device: Literal["cpu", "cuda"] = setting("cpu", "Where it runs.", changes_scores=False)
+
+    def score_case(self, case, features):
+        if self.device == "cuda":
+            raise ModelLoadError("placed: there is no such device")
+        return super().score_case(case, features)
 
 
 class Undocumented(Good):
@@ -97,16 +202,51 @@ BROKEN = {
     "bad name": (variant(name="Good-One"), "a name is lower case words"),
     "bounds turned": (variant(bounds=(1.0, 0.0)), "bounds .* are not"),
     "outside bounds": (scorer(lambda case: Score(1.5)), "1.5 is outside"),
-    "an int": (scorer(lambda case: Score(1)), "value is a int, expected float"),
+    "just outside bounds": (scorer(lambda case: Score(1 + 1e-6)), "1.000001 is outside"),
+    "text for a number": (scorer(lambda case: Score("1.0")), "'1.0' is no finite number"),
+    "not finite": (scorer(lambda case: Score(float("nan"))), "nan is no finite number"),
+    "no Score": (scorer(lambda case: 1.0), "returns 1.0, expected a Score"),
+    "value and failure": (scorer(lambda case: Score(1.0, failure=Failure("x", "y"))), "a value and a failure at once"),
+    "no value, no reason": (scorer(lambda case: Score(None)), "no value and no reason"),
+    "raises": (
+        scorer(lambda case: Score(float(case.candidate == case.reference) / len(case.candidate.split()))),
+        "must bear any text, but raises ZeroDivisionError: float division by zero, for Case\\(candidate=''",
+    ),
+    "raises on odd letters": (
+        scorer(lambda case: Score(float(case.candidate.encode().strip() == case.reference.encode()))),
+        "must bear any text, but raises UnicodeEncodeError",
+    ),
+    "feature of an undeclared text": (
+        variant(
+            reads=("candidate",),
+            needs=property(lambda self: (Text(),)),
+            score_case=lambda self, case, features: Score(float(features.value(Text(), case.reference) == "")),
+        ),
+        "must bear any text, but raises KeyError",
+    ),
     "details no JSON": (scorer(lambda case: Score(1.0, {"x": {1, 2}})), "details are not JSON"),
     "random": (scorer(lambda case: Score(random.random())), "alone and in a batch differ"),
     "stateful": (scorer(lambda case: Score(min(1.0, next(COUNTER) / 1e6))), "alone and in a batch differ"),
-    "empty unscored": (scorer(lambda case: Score(1.0 / len(case.candidate or ()))), "an empty candidate has no score"),
+    "remembers the first case": (variant(score_case=_remembers), "alone and in a batch differ"),
+    "empty unscored": (scorer(_none_if_empty), "an empty candidate has no score: good: is empty"),
     "blank differs": (
         scorer(lambda case: Score(float(case.candidate == "" or case.candidate == case.reference))),
         "empty and blank candidates differ",
     ),
     "identical not best": (scorer(lambda case: Score(0.5)), "identical texts score 0.5, not the best bound"),
+    "direction turned": (
+        variant(identical="it is strict", higher_is_better=False),
+        "identical texts score 1.0, an empty candidate 0.0, which is better where higher_is_better is False",
+    ),
+    "reference undeclared": (variant(reads=("candidate",)), "depends on reference .declare it in `reads`"),
+    "candidate undeclared": (variant(reads=("reference",)), "depends on candidate .declare it in `reads`"),
+    "priors undeclared": (scorer(lambda case: _kept(case, priors=())), "depends on priors .declare it in `reads`"),
+    "reads case_id": (scorer(lambda case: _kept(case, case_id="")), "depends on case_id .it is no more than a name"),
+    "reads group": (scorer(lambda case: _kept(case, group="")), "depends on group .it is no more than a name"),
+    "feature cannot be stored": (reader(Words()), "cannot go through a cache file: .* frozenset cannot be stored"),
+    "needed feature cannot be stored": (reader(Vocabulary()), "words: .* frozenset cannot be stored"),
+    "feature cannot be decoded": (reader(Undecodable()), "cannot go through a cache file: .*ValueError: lost"),
+    "feature comes back changed": (reader(ForgottenWords()), "changes when features come from a cache file"),
     "changes the case": (
         scorer(lambda case: case.context.update(x="y") or Score(float(bool(case.candidate.strip())))),
         "changed a case",
@@ -117,12 +257,35 @@ BROKEN = {
     ),
     "undocumented setting": (Undocumented, "setting scale has no doc"),
     "unguessable setting": (Unguessable, "found no other valid value for setting nothing; pass alternatives"),
+    "setting moves scores": (Rescaled, "setting scale=0.5 changes the score from 1.0 to 0.5 in spite of"),
     "signature without setting": (Unsigned, "setting power=.* does not change the signature"),
 }
 
 
 def test_a_good_component_passes():
     check_component(Good())
+
+
+def test_a_number_of_any_kind_passes():
+    for one in (1, np.float32(1), np.int64(1)):
+        check_component(scorer(_score_of(one))())
+
+
+def test_rounding_beyond_the_bounds_passes():
+    check_component(scorer(_score_of(1 + 1e-12))())
+
+
+def test_a_feature_that_can_be_stored_passes():
+    check_component(reader(StoredWords())())
+
+
+def test_settings_that_move_nothing_pass_even_where_their_other_value_cannot_work():
+    check_component(Placed())
+
+
+def test_a_component_that_cannot_work_here_is_no_broken_rule():
+    with pytest.raises(ModelLoadError, match="no such device"):
+        check_component(Placed(device="cuda"))
 
 
 @pytest.mark.parametrize("case", BROKEN)
@@ -135,3 +298,13 @@ def test_a_broken_rule_is_found(case):
 def test_settings_lost_in_pickling_are_found():
     with pytest.raises(AssertionError, match="is not equal to itself after pickling"):
         check_component(Unpicklable(power=2.0))
+
+
+def test_what_is_no_setting_and_moves_scores_is_found():
+    def score_case(self, case, features):
+        return Score(vars(self).get("factor", 1.0) * Good.score_case(self, case, features).value)
+
+    component = variant(score_case=score_case)()
+    vars(component)["factor"] = 0.5
+    with pytest.raises(AssertionError, match="scores change through pickling"):
+        check_component(component)

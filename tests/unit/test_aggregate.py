@@ -52,7 +52,30 @@ def test_a_lost_component_leaves_the_case_unscored_by_default_and_renormalizes_b
     weights = {"a": 0.6, "b": 0.3, "penalty": -0.1}
     assert [v for v, _ in total(weights).combine(rows)] == [pytest.approx(0.73), None, None]
     by_choice = [v for v, _ in total(weights, on_failure="renormalize").combine(rows)]
-    assert by_choice == [pytest.approx(0.73), pytest.approx((0.6 - 0.02) * 1.0 / 0.7), None]
+    assert by_choice == [pytest.approx(0.73), pytest.approx(0.6 * 0.9 / 0.6 - 0.02), None]
+
+
+@pytest.mark.parametrize("negated", [False, True])
+def test_a_side_with_nothing_left_is_no_zero(negated):
+    penalty = Term(weight=0.3, transforms=(Negate(),)) if negated else Term(weight=-0.3)
+    summed = WeightedSum(terms={"good": Term(weight=0.7), "penalty": penalty}, on_failure="renormalize")
+    assert [v for v, _ in summed.combine([row(None, 0.0), row(None, 1.0), row(0.5, None)])] == [None, None, None]
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(-1, 1).filter(lambda w: abs(w) > 0.01), st.floats(-2, 0), st.floats(0, 3)),
+        min_size=1,
+        max_size=5,
+    ),
+    st.data(),
+)
+def test_renormalized_rewards_stay_in_the_bounds_that_are_told(parts, data):
+    summed = total({f"c{i}": w for i, (w, _, _) in enumerate(parts)}, on_failure="renormalize")
+    low, high = summed.bounds({f"c{i}": (lo, hi) for i, (_, lo, hi) in enumerate(parts)})
+    scores = row(*(data.draw(st.one_of(st.none(), st.floats(lo, hi))) for _, lo, hi in parts))
+    ((value, _),) = summed.combine([scores])
+    assert value is None or low - 1e-9 <= value <= high + 1e-9
 
 
 def test_a_gate_caps_and_is_named_and_two_gates_both_apply():
@@ -72,14 +95,39 @@ def test_a_gate_without_value_leaves_the_case_unscored_under_every_policy(policy
 
 
 def test_group_normalisation_standardises_each_component_within_its_group():
-    rows = [row(1.0, 10.0), row(3.0, 10.0), row(None, 40.0), row(5.0, 10.0)]
+    rows = [row(1.0, 10.0), row(3.0, 10.0), row(5.0, 40.0), row(5.0, 10.0)]
     summed = total({"a": 1.0, "b": 0.1}, normalize="group").combine(rows, ["g", "g", "g", "h"])
-    spread = statistics.stdev([1.0, 3.0]) + 1e-4
-    b = [(x - 20) / (statistics.stdev([10, 10, 40]) + 1e-4) for x in (10, 10, 40)]
-    assert summed[0][0] == pytest.approx(-1.0 / spread + 0.1 * b[0])
-    assert summed[1][0] == pytest.approx(1.0 / spread + 0.1 * b[1])
-    assert summed[2][0] is None
+    a, b = (
+        [(x - statistics.mean(column)) / (statistics.stdev(column) + 1e-4) for x in column]
+        for column in ([1.0, 3.0, 5.0], [10.0, 10.0, 40.0])
+    )
+    assert [v for v, _ in summed[:3]] == pytest.approx([x + 0.1 * y for x, y in zip(a, b, strict=True)])
     assert summed[3][0] == 0.0, "a group of one has no spread"
+
+
+def test_an_unscored_case_does_not_move_its_group():
+    kept = [row(1.0, 0.1), row(2.0, 0.2), row(3.0, 0.3)]
+    summed = total({"a": 1.0, "b": 1.0}, normalize="group")
+    alone = summed.combine(kept, ["g"] * 3)
+    for lost in (row(90.0, None), row(None, 7.0)):
+        assert summed.combine([*kept, lost], ["g"] * 4) == [*alone, (None, ())]
+    gated = total({"a": 1.0, "b": 0.0}, gates=(Gate(component="b", below=0.0),), normalize="group")
+    assert gated.combine([*kept, row(90.0, None)], ["g"] * 4)[:3] == gated.combine(kept, ["g"] * 3)
+
+
+def test_a_closed_gate_puts_a_case_at_the_bottom_of_its_group():
+    gated = total({"a": 1.0, "f": 0.0}, gates=(Gate(component="f", below=1.0, cap=0.0),), normalize="group")
+    rows = [row(0.1, 1.0), row(0.5, 1.0), row(0.9, 0.0), row(0.9, 0.0)]
+    values = gated.combine(rows, ["g", "g", "g", "h"])
+    assert values[2] == (values[0][0], ("f",))
+    assert values[1][0] > values[0][0]
+    assert values[3] == (0.0, ("f",)), "nobody in its group passed"
+
+
+def test_huge_values_of_one_group_leave_the_others_alone():
+    summed = total({"a": 1.0}, normalize="group")
+    values = [v for v, _ in summed.combine([row(1e200), row(1.0), row(0.1), row(0.2)], ["g", "g", "h", "h"])]
+    assert values[2:] == [v for v, _ in summed.combine([row(0.1), row(0.2)], ["h", "h"])]
 
 
 def test_group_normalisation_gives_equal_groups_no_advantage():

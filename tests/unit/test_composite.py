@@ -10,6 +10,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -134,9 +135,35 @@ def test_one_component_may_appear_twice_under_two_labels():
         (lambda: CompositeReward(["blue"]), "CompositeReward: unknown component 'blue'; known: .* mean 'bleu'"),
         (lambda: CompositeReward("bleu"), r"got the text 'bleu'; write \['bleu'\]"),
         (lambda: CompositeReward([]), "a reward needs at least one component"),
-        (lambda: CompositeReward(["bleu"], weights={"blue": 1}), "weight: unknown component 'blue'; .* mean 'bleu'"),
+        (lambda: CompositeReward(["bleu"], weights={"blue": 1}), "weights: unknown component 'blue'; .* mean 'bleu'"),
         (lambda: CompositeReward(["bleu"], transforms={"blue": []}), "transforms: unknown component 'blue'"),
         (lambda: CompositeReward(weights={"bleu": 1}), "need components; to change the default write"),
+        (lambda: CompositeReward(["bleu"], weights={"bleu": None}), r"weights\['bleu'\] must be a number, got None"),
+        (lambda: CompositeReward(["bleu"], weights=[1.0]), "weights must be a mapping by component"),
+        (lambda: CompositeReward(["bleu"], weights={}), "no component has a weight, so every report would get 0"),
+        (lambda: CompositeReward({"reward": "bleu"}), "a component cannot be called 'reward': that is a column"),
+        (lambda: CompositeReward({"": "bleu"}), "a component cannot be called ''"),
+        (lambda: CompositeReward(["bleu"], gates=[{"component": "bleu"}]), "give either below or above"),
+        (lambda: CompositeReward(["bleu"], gates=[3]), "gates: expected a Gate or a table of its arguments, got 3"),
+        (
+            lambda: CompositeReward(["bleu"], gates=[Gate(component="bleu", above=0.5)]),
+            "gate bleu: higher values of bleu are better, so the gate would close on good reports; give below instead",
+        ),
+        (lambda: CompositeReward(max_chars=-1), "max_chars must be a whole number above 0, got -1"),
+        (lambda: CompositeReward.from_preset("rules", weights=0.5), "weights must be a mapping by component, got 0.5"),
+        (lambda: CompositeReward.from_preset("rules", settings={"bleu": 3}), "components.bleu.settings: .* got 3"),
+        (
+            lambda: CompositeReward().score_batch(candidates="Clear.", references="Clear."),
+            "the column of candidate is one text, 'Clear.'; write a list of texts",
+        ),
+        (
+            lambda: CompositeReward().score_batch(Case(candidate="a", reference="b")),
+            r"expected a list of cases, .*write \[case\]",
+        ),
+        (
+            lambda: CompositeReward().score_batch([{"candidate": "a"}]),
+            "expected a Case, got {'candidate': 'a'} at 0",
+        ),
         (lambda: CompositeReward(on_failure="zero"), "unknown on_failure 'zero'; known: renormalize, unscored"),
         (lambda: CompositeReward(normalize="batch"), "unknown normalize 'batch'; known: group, none"),
         (lambda: CompositeReward().score_batch(), "give cases, or at least candidates and references"),
@@ -171,6 +198,49 @@ def test_group_normalisation_reads_the_groups_of_the_columns():
     assert values[2:] == pytest.approx([0, 0], abs=1e-9)
 
 
+def test_groups_may_be_numbers():
+    reward = CompositeReward(["bleu"], normalize="group")
+    texts = {"candidates": [REFERENCE, "Clear lungs."] * 2, "references": [REFERENCE] * 4}
+    by_number = reward.score_batch(**texts, groups=[0, 0, 1, 1])
+    assert by_number == reward.score_batch(**texts, groups=["a", "a", "b", "b"])
+
+
+def test_columns_may_be_generators_and_numpy_texts():
+    reward = CompositeReward()
+    texts = ["Clear lungs.", "Left effusion."]
+    expected = reward.score_batch(candidates=texts, references=[REFERENCE] * 2)
+    assert reward.score_batch(candidates=(t for t in texts), references=np.array([REFERENCE] * 2)) == expected
+
+
+def test_a_failure_is_no_zero_under_renormalize_either():
+    reward = CompositeReward.from_preset("rules", on_failure="renormalize")
+    assert reward.score("Large pneumothorax.", "").value is None
+    assert reward.score("Large pneumothorax.", "").reasons == "reference: is empty: there is nothing to compare with"
+
+
+def test_a_sum_beyond_all_numbers_is_missing_with_a_reason():
+    huge = [{"affine": {"scale": 1e308}}] * 2
+    result = CompositeReward(["bleu"], transforms={"bleu": huge}).score(REFERENCE, REFERENCE)
+    assert result.value is None
+    assert result.reasons == "reward: the weighted sum is not finite: look at the weights and transforms"
+
+
+def test_gates_and_transforms_have_one_form_everywhere():
+    gate = {"component": "format", "below": 1.0, "cap": 0.0}
+    direct = CompositeReward(["bleu", "format"], weights={"bleu": 1.0}, gates=[gate], transforms={"bleu": "sigmoid"})
+    assert direct.total.gates == (Gate(**gate),)
+    preset = CompositeReward.from_preset("rules", gates=[Gate(**gate)], transforms={"bleu": "sigmoid"})
+    assert preset.total.gates == (Gate(**gate),)
+    assert preset.total.terms["bleu"].transforms == direct.total.terms["bleu"].transforms
+
+
+def test_silence_and_loops_earn_nothing():
+    reward = CompositeReward()
+    for text in ("", " \n", "...", "No pneumothorax. " * 30):
+        assert reward.score(text, "No pneumothorax. The heart is normal.").value <= 0.0
+    assert CompositeReward(name="mine").name == "mine"
+
+
 def test_a_gate_caps_the_reward_and_is_named_in_it():
     reward = CompositeReward(
         ["bleu", "format"], weights={"bleu": 1.0}, gates=[Gate(component="format", below=1.0, cap=-1.0)]
@@ -194,6 +264,7 @@ def test_signature_changes_with_whatever_moves_a_number():
         sign(transforms={"bleu": [{"clip": {"low": 0.1 + 1e-12}}]}),
         sign(on_failure="renormalize"),
         sign(normalize="group"),
+        sign(max_chars=5000),
         sign(gates=[{"component": "length", "below": 0.1, "cap": 0.0}]),
     ]
     assert len(set(variants)) == len(variants)

@@ -91,6 +91,9 @@ def test_a_cache_named_in_the_file_is_opened(config, tmp_path):
         (("weight = 1\n", "wieght = 1\n"), "components.findings_f1: unknown key 'wieght'; .* Did you mean 'weight'"),
         (("weight = 1\n", ""), r"components\.findings_f1\.weight is missing"),
         (("weight = 1\n", 'weight = "x"\n'), "components.findings_f1.weight: .* got 'x'"),
+        (("weight = 1\n", "weight = true\n"), "components.findings_f1.weight: .* got True"),
+        (("weight = 1\n", 'weight = "0.5"\n'), "components.findings_f1.weight: .* got '0.5'"),
+        (("max_order = 4", "max_order = true"), "bleu: max_order must be a whole number, got True"),
         (("weight = 1\n", "weight = nan\n"), "components.findings_f1.weight: .* got nan"),
         (
             ("[components.findings_f1]", "[components.findigs_f1]"),
@@ -99,7 +102,10 @@ def test_a_cache_named_in_the_file_is_opened(config, tmp_path):
         (('component = "bleu"', 'component = "bleus"'), "components.bleu4: unknown component 'bleus'; .* mean 'bleu'"),
         (("max_order = 4", "max_odrer = 4"), "bleu4: unknown setting of bleu 'max_odrer'; .* mean 'max_order'"),
         (("max_order = 4", "max_order = 9"), "components.bleu4: bleu: max_order must be .* got 9"),
-        (("max_order = 4", 'max_order = "four"'), "components.bleu4: max_order: .* got 'four'"),
+        (
+            ("max_order = 4", 'max_order = "four"'),
+            "components.bleu4: bleu: max_order must be a whole number, got 'four'",
+        ),
         (('"negate"', '"negat"'), "components.repetition.transform: unknown transform 'negat'; .* mean 'negate'"),
         (("high = 0.8", "high = -1"), "bleu4.transform: transform clip: low must be below high = -1.0, got 0.0"),
         (("weight = 0.25", "weight = -0.25"), "repetition: lower values of repetition are better, .* 'negate'"),
@@ -118,8 +124,7 @@ def test_a_mistake_in_a_file_is_answered_with_file_place_and_value(config, chang
     path = config(GOOD.replace(*change, 1))
     with pytest.raises(ConfigError, match=message) as caught:
         CompositeReward.from_config(path)
-    if "values of" not in message and "gates: unknown" not in message:
-        assert str(caught.value).startswith(str(path))
+    assert str(caught.value).startswith(str(path))
 
 
 def test_all_mistakes_are_told_at_once(config):

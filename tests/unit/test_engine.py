@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import threading
 
+import numpy as np
 import pytest
 
 from cxr_rewards.cache import MemoryCache
@@ -82,6 +83,11 @@ class Ratios(Component):
         return Score(features.value(self.needs[0], case))
 
 
+class UntoldError(Exception):
+    def __str__(self):
+        raise RuntimeError("not even this")
+
+
 class Plain(Component):
     name = "plain"
     summary = "candidate only"
@@ -92,6 +98,16 @@ class Plain(Component):
             return Score(float("nan"))
         if case.candidate == "none":
             return Score(None)
+        if case.candidate == "both":
+            return Score(0.0, {"why": "refused"}, Failure("judge", "refused"))
+        if case.candidate == "beyond":
+            return Score(17.0)
+        if case.candidate == "long":
+            raise ValueError("x" * 10_000)
+        if case.candidate == "untold":
+            raise UntoldError
+        if case.candidate == "numpy":
+            return Score(np.float32(0.5))
         if case.candidate == "raise":
             raise ZeroDivisionError
         if case.candidate == "fatal":
@@ -149,9 +165,13 @@ def test_a_setup_error_is_raised_not_scored():
 @pytest.mark.parametrize(
     ("candidate", "reason"),
     [
-        ("nan", "plain: ValueError: score_case returned nan without a failure"),
-        ("none", "plain: ValueError: score_case returned None without a failure"),
+        ("nan", "plain: ValueError: score_case returned nan, which is not within (0.0, 1.0)"),
+        ("none", "plain: ValueError: score_case returned no value and no failure"),
         ("raise", "plain: ZeroDivisionError"),
+        ("both", "judge: refused"),
+        ("beyond", "plain: ValueError: score_case returned 17.0, which is not within (0.0, 1.0)"),
+        ("long", "plain: ValueError: " + "x" * 300 + "..."),
+        ("untold", "plain: UntoldError"),
     ],
 )
 def test_a_component_that_returns_nonsense_or_raises_fails_for_that_case_only(candidate, reason):
@@ -186,9 +206,9 @@ def test_wrong_number_of_values_becomes_a_failure_of_each_item():
         ({"candidate": float("nan")}, "candidate: expected text, got nan"),
         ({"reference": 3}, "reference: expected text, got 3"),
         ({"priors": (None,)}, "priors[0]: expected text, got None"),
-        ({"context": {"age": 60}}, "context: expected texts by name, got {'age': 60}"),
-        ({"context": {"labs": ["a"]}}, "context: expected texts by name, got {'labs': ['a']}"),
-        ({"context": "age 60"}, "context: expected texts by name, got 'age 60'"),
+        ({"context": "age 60"}, "context: expected values by name, got 'age 60'"),
+        ({"context": []}, "context: expected values by name, got []"),
+        ({"priors": {"a": 1}}, "priors: expected a tuple of texts, got {'a': 1}"),
         ({"priors": 5.0}, "priors: expected a tuple of texts, got 5.0"),
         ({"candidate": "x" * 11}, "candidate: has 11 characters, more than max_chars = 10"),
     ],
@@ -199,6 +219,62 @@ def test_a_case_that_is_no_case_fails_everywhere_and_alone(fields, reason):
     rows = engine.run([*cases(("ab", "r")), bad, *cases(("abc", "r"))])
     assert values(rows) == [[2, 1], [None, None], [3, 1]]
     assert [str(s.failure) for s in rows[1]] == [reason, reason]
+
+
+def test_numbers_of_other_libraries_become_floats():
+    ((score,),) = Engine({"plain": Plain()}).run(cases(("numpy", "r")))
+    assert type(score.value) is float
+    assert score.value == 0.5
+
+
+class Unknown:
+    """Like pandas.NA: its truth is an error."""
+
+    def __bool__(self):
+        raise TypeError("ambiguous")
+
+    def __repr__(self):
+        return "<NA>"
+
+
+@pytest.mark.parametrize("field", ["candidate", "reference", "priors", "context"])
+def test_a_missing_value_of_a_table_costs_its_own_case_only(field):
+    bad = Case(**{"candidate": "c", "reference": "r", field: Unknown()})
+    rows = Engine({"longest": Longest(), "plain": Plain()}).run([*cases(("ab", "r")), bad])
+    assert values(rows) == [[2, 1], [None, None]]
+    assert "got <NA>" in str(rows[1][0].failure)
+
+
+def test_empty_cells_of_a_table_are_no_priors_and_no_context():
+    case = Case(candidate="ab", reference="r", priors=float("nan"), context=None)
+    assert (case.priors, case.context) == ((), {})
+
+
+def test_pairs_without_a_reference_are_not_computed():
+    Engine({"ratios": Ratios()}).run(cases(("ab", " "), ("abc", "r")))
+    assert [item for call in CALLS for item in call if type(item) is PairItem] == [PairItem("abc", "r")]
+
+
+def test_two_features_that_look_alike_are_refused():
+    def twin(factor):
+        class Twin(Length):
+            name = "twin"
+
+            def compute(self, items, upstream):
+                return [factor * len(item) for item in items]
+
+        return type("Uses", (Longest,), {"name": "uses", "needs": property(lambda self: (Twin(),))})
+
+    with pytest.raises(
+        ConfigError, match="two features of different classes have one signature, twin/1@.*: rename one"
+    ):
+        Engine({"a": twin(1)(), "b": twin(2)()})
+
+
+@pytest.mark.parametrize("max_chars", [0, -1, 1.5, True, None])
+def test_a_wrong_limit_is_refused(max_chars):
+    with pytest.raises(ConfigError, match="max_chars must be a whole number above 0, got"):
+        Engine({"plain": Plain()}, max_chars=max_chars)
 
 
 def test_a_blank_reference_fails_only_what_reads_it():
@@ -254,7 +330,7 @@ def test_a_case_feature_sees_priors_and_context_as_a_canonical_item():
         def score_case(self, case, features):
             return Score(float(features.value(self.needs[0], case)))
 
-    one = Case(candidate="c", reference="r", priors=["pp", "ppp"], context={"sex": "F", "age": "60"})
+    one = Case(candidate="c", reference="r", priors=["pp", "ppp"], context={"sex": "F", "age": 60})
     two = Case(candidate="c", reference="r", priors=("pp", "ppp"), context={"age": "60", "sex": "F"}, case_id="other")
     rows = Engine({"uses_whole": UsesWhole()}).run([one, two])
     assert values(rows) == [[5.0], [5.0]]

@@ -7,6 +7,10 @@ import pickle
 import pytest
 
 from cxr_rewards.component import Component
+from cxr_rewards.components.bleu import Bleu
+from cxr_rewards.components.length import Length
+from cxr_rewards.components.rouge_l import RougeL
+from cxr_rewards.errors import ConfigError
 from cxr_rewards.settings import Configurable, setting
 
 
@@ -27,9 +31,38 @@ class Holder(Configurable):
 
 
 def test_signature_holds_name_version_settings_and_needs_but_not_what_cannot_move_a_score():
-    assert Thing().signature == 'thing/3?size=1&mode="a b"'
+    home = Thing.__module__
+    assert Thing().signature == f'thing/3@{home}.Thing?size=1&mode="a b"'
     assert Thing(device="cuda").signature == Thing().signature
-    assert Holder().signature == 'holder/1(thing/3?size=7&mode="a b")'
+    assert Holder().signature == f'holder/1@{home}.Holder(thing/3@{home}.Thing?size=7&mode="a b")'
+
+
+def test_a_class_that_takes_the_name_of_ours_has_another_signature():
+    class Mine(Bleu):
+        pass
+
+    assert Mine().signature != Bleu().signature == "bleu/1?max_order=2"
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: Bleu(max_order="4"), "bleu: max_order must be a whole number, got '4'"),
+        (lambda: Bleu(max_order=2.0), "bleu: max_order must be a whole number, got 2.0"),
+        (lambda: Bleu(max_order=True), "bleu: max_order must be a whole number, got True"),
+        (lambda: RougeL(stemmer="no"), "rouge_l: stemmer must be true or false, got 'no'"),
+        (lambda: Length(halving="2"), "length: halving must be a number, got '2'"),
+        (lambda: Thing(mode=3), "thing: mode must be a text, got 3"),
+    ],
+)
+def test_a_setting_of_the_wrong_type_is_refused_at_construction(build, message):
+    with pytest.raises(ConfigError, match=message):
+        build()
+
+
+def test_equal_numbers_give_equal_signatures():
+    assert Length(halving=3).signature == Length(halving=3.0).signature
+    assert Length(halving=3) == Length(halving=3.0)
 
 
 def test_settings_are_frozen_keyword_arguments():

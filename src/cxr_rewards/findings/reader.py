@@ -411,12 +411,13 @@ def read(text: str) -> tuple[Finding, ...]:
         (Finding(observation='lung_nodule', polarity='possible', side='left', start=9, end=15),)
     """
     known = ontology()
-    plain = lower(tidy(text))
+    tidied = tidy(text)
+    plain = lower(tidied)
     found: list[Finding] = []
-    for section in sections(text):
+    for section in sections(tidied):
         if section.name not in READ_SECTIONS:
             continue
-        for start, end in sentences(text, section.start, section.end):
+        for start, end in sentences(tidied, section.start, section.end, tidied=True):
             items, words = _items(known, plain, start, end)
             if items:
                 mentions = _Sentence(known, items, words).read()

@@ -304,3 +304,12 @@ def test_reader_agrees_with_the_indexers_of_real_reports():
         both = sum(term in t and observation in s for t, s in zip(terms, stated, strict=True))
         assert both >= recall * sum(term in t for t in terms), term
         assert both >= precision * sum(observation in s for s in stated), term
+
+
+def test_thousands_of_sections_take_linear_time():
+    few, many = ("findings: x. " * n + "é" for n in (800, 7_600))
+    start = time.process_time()
+    read(few)
+    middle = time.process_time()
+    read(many)
+    assert time.process_time() - middle < 2.0 + 30 * (middle - start)
