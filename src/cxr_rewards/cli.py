@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,10 +15,11 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from cxr_rewards.errors import ConfigError, CxrRewardsError
+from cxr_rewards.errors import ConfigError, CxrRewardsError, InputError
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from cxr_rewards.composite import CompositeReward
     from cxr_rewards.score_file import Scored
@@ -52,6 +55,10 @@ def _console(*, error: bool = False) -> Console:
     return Console(file=stream, width=None if stream.isatty() else 120, highlight=False, markup=False, soft_wrap=error)
 
 
+_WIDE = 110
+"""Columns of a terminal from which on a summary table also says what each score measures."""
+
+
 def _note(text: str) -> None:
     typer.echo(text, err=True)
 
@@ -84,13 +91,22 @@ def score(
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write: .csv, .jsonl or .parquet.")],
     preset: PresetOption = "rules",
     config: Annotated[Path | None, typer.Option("--config", "-c", help="A reward's TOML, instead of a preset.")] = None,
-    candidate_col: Annotated[str | None, typer.Option(help="Column of the reports to score.")] = None,
+    candidate_col: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the reports to score. An absent one (null in JSONL and Parquet) is unscored; "
+            "an empty CSV cell is an empty report."
+        ),
+    ] = None,
     reference_col: Annotated[str | None, typer.Option(help="Column of the reference reports.")] = None,
     prior_col: Annotated[
         list[str] | None,
         typer.Option(help="Column of earlier reports: a JSON list or one text; repeat it for several, oldest first."),
     ] = None,
     id_col: Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")] = None,
+    no_ids: Annotated[
+        bool, typer.Option("--no-ids", help="Take no column for case ids: a file of rollouts repeats them.")
+    ] = False,
     context_col: Annotated[
         list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
     ] = None,
@@ -111,6 +127,8 @@ def score(
     from cxr_rewards.io import choose_columns, open_table
     from cxr_rewards.score_file import score_file
 
+    if no_ids and id_col:
+        raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
     reward = _reward(preset, config, cache)
     table = open_table(source)
     columns = choose_columns(
@@ -118,7 +136,7 @@ def score(
         candidate=candidate_col,
         reference=reference_col,
         priors=prior_col or (),
-        case_id=id_col,
+        case_id="" if no_ids else id_col,
         context=context_col or (),
         where=str(source),
     )
@@ -132,6 +150,8 @@ def score(
             )  # fmt: skip
     except KeyboardInterrupt:
         _fail("interrupted; give the same command again to go on where it was", 130)
+    except OSError as error:  # a full disk, mostly
+        _fail(f"{_told(error, out)}; mend that, and give the same command again to go on where it was")
     if as_json:
         typer.echo(json.dumps(_as_json(scored, reward), indent=2, ensure_ascii=False))
     else:
@@ -179,9 +199,14 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _interval(e: Estimate) -> tuple[str, str, str]:
-    if e.mean is None:
-        return "0", "-", "-"
-    return f"{e.n:,}", f"{e.mean:.3f}", f"[{e.low:.3f}, {e.high:.3f}]"
+    mean = "-" if e.mean is None else f"{e.mean:.3f}"
+    return f"{e.n:,}", mean, "-" if e.low is None else f"[{e.low:.3f}, {e.high:.3f}]"
+
+
+def _columns(table: Table, *names: str) -> None:
+    for name in names:
+        right = name in ("rows", "weight", "scored", "mean")
+        table.add_column(name, justify="right" if right else "left", no_wrap=right or name == "95% interval")
 
 
 def _print_summary(scored: Scored, reward: CompositeReward) -> None:
@@ -192,23 +217,24 @@ def _print_summary(scored: Scored, reward: CompositeReward) -> None:
     rate = f", {fresh / scored.seconds:,.0f} rows/s" if fresh and scored.seconds else ""
     before = f" ({scored.resumed:,} of them by an earlier run)" if scored.resumed else ""
     table = Table(title=f"{scored.rows:,} rows{before}{rate} -> {scored.out}", title_justify="left")
-    for name in ("score", "measures", "better", "weight", "scored", "mean", "95% interval"):
-        table.add_column(name, justify="right" if name in ("weight", "scored", "mean") else "left")
+    measures = ("measures",) if console.width >= _WIDE else ()
+    _columns(table, "score", *measures, "better", "weight", "scored", "mean", "95% interval")
     for label, estimate in summary.overall().items():
         if label == "reward":
             low, high = reward.bounds
             table.add_section()
-            about = (f"weighted sum, {low:g} to {high:g}", "higher", "")
+            what, better, weight = f"weighted sum, {low:g} to {high:g}", "higher", ""
         else:
             component = reward.components[label]
-            better = "higher" if component.higher_is_better else "lower"
-            about = (component.summary, better, f"{reward.total.terms[label].weight:g}")
+            what, better = component.summary, "higher" if component.higher_is_better else "lower"
+            weight = f"{reward.total.terms[label].weight:g}"
+        about = (what, better, weight) if measures else (better, weight)
         table.add_row(label, *about, *_interval(estimate), style="bold" if label == "reward" else "")
     console.print(table)
     if summary.by:
         table = Table(title=f"by {summary.by}", title_justify="left")
-        for name in (summary.by, "rows", "score", "scored", "mean", "95% interval"):
-            table.add_column(name, justify="right" if name in ("rows", "scored", "mean") else "left")
+        table.add_column(summary.by)
+        _columns(table, "rows", "score", "scored", "mean", "95% interval")
         for name, (rows, estimates) in summary.subgroups().items():
             table.add_section()
             for i, (label, estimate) in enumerate(estimates.items()):
@@ -240,38 +266,57 @@ def _finite(bounds: tuple[float, float]) -> list[float | None]:
 
 @app.command()
 def components(as_json: JsonOption = False) -> None:
-    """List the components: what they measure, range, direction, what they read, and whether they can be used here."""
+    """List the components: what they measure, range, direction, what they read and need, and if they can be used."""
     from rich.table import Table
 
-    from cxr_rewards.registry import component_names, load_component, missing_modules, pip_line
+    from cxr_rewards.registry import component_names
 
-    classes = [load_component(name) for name in component_names()]
-    rows = [
-        {
-            "name": cls.name,
-            "measures": cls.summary,
-            "bounds": _finite(cls.bounds),
-            "higher_is_better": cls.higher_is_better,
-            "reads": list(cls.reads),
-            "requires": list(cls.requires),
-            "available": not missing_modules(cls),
-            "install": pip_line(cls) if missing_modules(cls) else "",
-        }
-        for cls in classes
-    ]
+    rows = [_about(name) for name in component_names()]
     if as_json:
         typer.echo(json.dumps(rows, indent=2))
         return
     table = Table()
-    for name in ("name", "measures", "range", "better", "reads", "available"):
-        table.add_column(name)
-    for row, cls in zip(rows, classes, strict=True):
-        table.add_row(
-            cls.name, cls.summary, f"[{cls.bounds[0]:g}, {cls.bounds[1]:g}]",
-            "higher" if cls.higher_is_better else "lower", ", ".join(cls.reads),
-            "yes" if row["available"] else f"no: {row['install']}",
-        )  # fmt: skip
+    for name in ("name", "measures", "range", "better", "reads", "needs", "available"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        needs = ", ".join(row["requires"]) + (f" [{row['extra']}]" if row["extra"] else "")
+        available = "yes" if row["available"] else f"no: {row['install'] or row['reason']}"
+        better = {True: "higher", False: "lower", None: ""}[row["higher_is_better"]]
+        span = _span(*row["bounds"]) if row["bounds"] else ""
+        table.add_row(row["name"], row["measures"], span, better, ", ".join(row["reads"]), needs, available)
     _console().print(table)
+
+
+def _span(low: float | None, high: float | None) -> str:
+    return f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"
+
+
+def _about(name: str) -> dict[str, Any]:
+    """Return what there is to say of a component; of one that cannot be imported, why."""
+    from cxr_rewards.registry import load_component, missing_modules, pip_line
+
+    row: dict[str, Any] = {
+        "name": name, "measures": "", "bounds": None, "higher_is_better": None, "reads": [], "requires": [],
+        "extra": "", "available": False, "install": "", "reason": "",
+    }  # fmt: skip
+    try:
+        cls = load_component(name)
+    except Exception as error:  # noqa: BLE001 - the import runs code of other packages, which may raise anything
+        ours = isinstance(error, CxrRewardsError)
+        return {**row, "reason": str(error) if ours else f"cannot be imported: {type(error).__name__}: {error}"}
+    missing = missing_modules(cls)
+    return {
+        **row,
+        "measures": cls.summary,
+        "bounds": _finite(cls.bounds),
+        "higher_is_better": cls.higher_is_better,
+        "reads": list(cls.reads),
+        "requires": list(cls.requires),
+        "extra": cls.extra,
+        "available": not missing,
+        "install": pip_line(cls) if missing else "",
+        "reason": f"needs {', '.join(missing)}" if missing else "",
+    }
 
 
 @app.command()
@@ -290,10 +335,12 @@ def show(
 ) -> None:
     """Show what is in a preset: each component's direction, range and weight, gates, and the range of the reward."""
     from cxr_rewards import CompositeReward
-    from cxr_rewards.config import preset_text
+    from cxr_rewards.config import load_config, preset_text
 
     is_file = preset.endswith(".toml")
     if toml:
+        if is_file:
+            load_config(preset)  # says what is wrong with it
         typer.echo(Path(preset).read_text(encoding="utf-8") if is_file else preset_text(preset), nl=False)
     else:
         reward = CompositeReward.from_config(preset) if is_file else CompositeReward.from_preset(preset)
@@ -348,16 +395,24 @@ def cache_prune(
     signature: Annotated[str | None, typer.Option(help="Only this feature's entries; alone: all of them.")] = None,
 ) -> None:
     """Drop entries of a cache and give their space back."""
+    max_bytes = _limit("--max-mb", max_mb, 1e6)
+    older_than_s = _limit("--older-than-days", older_than_days, 86_400)
     with _existing_cache(path) as cache:
         done = cache.prune(
-            max_bytes=None if max_mb is None else int(max_mb * 1e6),
-            older_than_s=None if older_than_days is None else older_than_days * 86_400,
-            signature=signature,
+            max_bytes=None if max_bytes is None else int(max_bytes), older_than_s=older_than_s, signature=signature
         )
     typer.echo(
         f"{path}: dropped {done.removed:,} entries, kept {done.kept:,}; "
         f"{done.bytes_before:,} -> {done.bytes_after:,} bytes"
     )
+
+
+def _limit(option: str, value: float | None, unit: float) -> float | None:
+    if value is None:
+        return None
+    if not (value >= 0 and math.isfinite(value * unit)):
+        raise ConfigError(f"{option} must be 0 or more and finite, got {value:g}")
+    return value * unit
 
 
 @cache_app.command("verify")
@@ -374,10 +429,24 @@ def cache_verify(path: CacheArgument) -> None:
     typer.echo(f"{path}: {report.entries:,} entries, all good")
 
 
+def _told(error: OSError, path: Path | None = None) -> str:
+    """Return an error of the system with the path it is about; a failed write does not know its own."""
+    where = error.filename or path
+    what = error.strerror or str(error)
+    return f"{where}: {what}" if where else what
+
+
 def main() -> None:
-    """Run the command line; errors of ours are one message and exit code 1."""
+    """Run the command line; errors of ours and of the system are one message and exit code 1."""
+    # Closed by the shell (`>&-`) they are None, and the next file opened would take their place.
+    sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
+    sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
         app(standalone_mode=True)
     except CxrRewardsError as error:
         _note(f"error: {error}")
+        sys.exit(1)
+    except OSError as error:
+        _note(f"error: {_told(error)}")
+        sys.stdout = None  # if that is what failed, it would fail again at the end
         sys.exit(1)

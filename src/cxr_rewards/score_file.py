@@ -21,8 +21,9 @@ CHUNK = 256
 """Rows scored between two writes of the progress file: what an interruption loses at most."""
 
 _SHOWN = 5
-_AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -]\w+)?", re.IGNORECASE)  # not age_group
-_PLACE = re.compile(r"^.*?: row \d+(?: \(line \d+\))?[,:]? ?")
+_AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
+_PLACE = re.compile(r".*?: row \d+(?: \(line \d+\))?[,:]? ?")
+_VARIES = re.compile(r"(column '[^']*')|'[^']*'|\d[\d,]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ def score_file(
         InputError: bad rows under `stop` (the first five are told), an output that cannot be written, progress of
             another run, an unknown `by` column, or one with too many values.
         SetupError, CacheError: as `CompositeReward.score_batch`.
+        OSError: the disk is full, or the like; the finished rows are kept.
     """
     if reward.total.normalize == "group":
         raise ConfigError(f"{reward.name}: normalize = 'group' needs whole groups at once; set it to 'none' for files")
@@ -144,10 +146,16 @@ def _summarise(journal: Journal, table: Table, labels: Sequence[str], by: str) -
     while chunk := list(islice(results, CHUNK)):
         summary.add(
             [row[:-1] for row in chunk],
-            reasons=["" if row[-2] is not None else _PLACE.sub("", row[-1]) for row in chunk],
+            reasons=["" if row[-2] is not None else _kind(row[-1]) for row in chunk],
             groups=list(islice(groups, len(chunk))),
         )
     return summary
+
+
+def _kind(reason: str) -> str:
+    """Return the reason of a bad row without place, values and numbers, so that equal ones are counted as one."""
+    place = _PLACE.match(reason)
+    return reason if place is None else _VARIES.sub(lambda found: found[1] or "...", reason[place.end() :])
 
 
 def _groups(table: Table, by: str) -> Iterator[str]:

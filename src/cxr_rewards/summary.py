@@ -17,21 +17,31 @@ REPLICATES = 1000
 MAX_GROUPS = 200
 _MAX_REASONS = 100
 _BANDS = ((18, "0-17"), (40, "18-39"), (60, "40-59"), (80, "60-79"), (200, "80+"))
+_YEARS = re.compile(r"(\d{1,3})(?:\.\d+)?\s*(?:y|yo|years?(?: old)?)?", re.IGNORECASE)
+_DICOM = re.compile(r"(\d{3})([MWD])")  # 063Y is among the years
+_OPEN = re.compile(r">\s*(\d{1,3})|(\d{1,3})\s*\+")
+_PER_YEAR = {"M": 12, "W": 52, "D": 365}
 
 
 def age_band(value: object) -> str:
-    """Return the age band of an age in years: a number, or DICOM's form (`"063Y"`, `"019M"`, `"003W"`, `"010D"`).
+    """Return the age band of an age in years, `"unknown"` for whatever is not surely one.
+
+    Taken are plain numbers (`63`, `"63 y"`, `"63 yo"`, `"63 years"`, `"63 years old"`), DICOM's three digits (`"063Y"`,
+    `"019M"`, `"003W"`, `"010D"`) and open ages that lie in the last band (`">89"`, `"90+"`).
 
     Example:
-        >>> [age_band(x) for x in (63, "63 years", "019M", "080Y", "unknown", None)]
-        ['60-79', '60-79', '0-17', '80+', 'unknown', 'unknown']
+        >>> [age_band(x) for x in (63, "63 years", "019M", "080Y", ">89", "63M", "60+", None)]
+        ['60-79', '60-79', '0-17', '80+', '80+', 'unknown', 'unknown', 'unknown']
     """
-    match = re.fullmatch(r"\s*[<>]?\s*(\d{1,3})(?:\.\d+)?\s*\+?\s*([YMWD])?[a-z\s.-]*", str(value), re.IGNORECASE)
-    if match is None:
+    text = str(value).strip()
+    if match := _YEARS.fullmatch(text):
+        years: float = int(match[1])
+    elif match := _DICOM.fullmatch(text):
+        years = int(match[1]) / _PER_YEAR[match[2]]
+    elif (match := _OPEN.fullmatch(text)) and int(match[1] or match[2]) >= _BANDS[-2][0]:
+        years = int(match[1] or match[2])
+    else:
         return "unknown"
-    years = int(match[1]) if (match[2] or "Y").upper() == "Y" else int(match[1]) / {"M": 12, "W": 52, "D": 365}[
-        match[2].upper()
-    ]  # fmt: skip
     return next((band for limit, band in _BANDS if years < limit), "unknown")
 
 
@@ -49,7 +59,10 @@ def check_subgroups(column: str, names: Iterable[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over `n` scored rows with its 95% bootstrap interval; all None where nothing was scored."""
+    """A mean over `n` scored rows with its 95% bootstrap interval; None where there is none.
+
+    Nothing scored has no mean, and one row no interval: it says nothing of how far other rows would lie.
+    """
 
     n: int
     mean: float | None
@@ -170,10 +183,14 @@ class Summary:
             if not n[i]:
                 estimates[label] = Estimate(0, None, None, None)
                 continue
+            mean = float(total[i] / n[i])
+            if n[i] < 2:
+                estimates[label] = Estimate(1, mean, None, None)
+                continue
             drawn = weight[:, i] > 0  # a replicate may leave out every row of a tiny subgroup
             means = weighted[drawn, i] / weight[drawn, i]
             low, high = np.quantile(means, (0.025, 0.975))
-            estimates[label] = Estimate(int(n[i]), float(total[i] / n[i]), float(low), float(high))
+            estimates[label] = Estimate(int(n[i]), mean, float(low), float(high))
         return estimates
 
     def as_json(self) -> Mapping[str, Any]:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import os
+import random
+import re
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
@@ -133,6 +137,79 @@ def test_subgroups_may_be_bands_already_or_missing(tmp_path):
     assert {name: group["rows"] for name, group in groups.items()} == {"0-59": 2, "60+": 1, "unknown": 1}
 
 
+def test_only_what_is_surely_an_age_is_put_into_a_band(tmp_path):
+    ages = ["63", "063Y", "19", "90+", "<60", "60+", "63M", ""]
+    rows = [{**row, "Patient Age": age} for row, age in zip(reports(8), ages, strict=True)]
+    done = run("score", write(tmp_path / "in.csv", rows), "-o", tmp_path / "out.csv", "--by", "Patient Age", "--json")
+    groups = {name: group["rows"] for name, group in json.loads(done.stdout)["by"]["groups"].items()}
+    assert groups == {"60-79": 2, "18-39": 1, "80+": 1, "<60": 1, "60+": 1, "63M": 1, "unknown": 1}
+
+
+def test_a_subgroup_of_one_has_a_mean_but_no_interval(tmp_path):
+    rows = [{**row, "site": "north" if i else "south"} for i, row in enumerate(reports(4))]
+    source = write(tmp_path / "in.csv", rows)
+    data = json.loads(run("score", source, "-o", tmp_path / "out.csv", "--by", "site", "--json").stdout)
+    alone = data["by"]["groups"]["south"]["scores"]["reward"]
+    assert (alone["n"], alone["low"], alone["high"]) == (1, None, None)
+    assert alone["mean"] is not None
+    table = run("score", source, "-o", tmp_path / "out.csv", "--by", "site").stdout
+    south = next(line for line in table.splitlines() if line.startswith("│ south"))
+    assert south.split("│")[-2].strip() == "-"
+
+
+def test_an_absent_report_is_unscored_and_an_empty_one_is_a_report(tmp_path):
+    source = tmp_path / "in.jsonl"
+    good = {"candidate": "Clear lungs.", "reference": "Clear lungs."}
+    rows = [good, {**good, "candidate": None}, {"candidate": "Clear."}, {**good, "candidate": ""}]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run("score", source, "-o", tmp_path / "out.jsonl")
+    assert done.returncode == 0, done.stderr
+    after = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [row["reward"] is not None for row in after] == [True, False, False, True]
+    assert [row["reason"] for row in after] == [
+        None, "candidate: expected text, got None", "reference: expected text, got None", None,
+    ]  # fmt: skip
+    pl.DataFrame({"candidate": ["Clear.", None], "reference": ["Clear.", "Clear."]}).write_parquet(
+        tmp_path / "in.parquet"
+    )
+    assert run("score", tmp_path / "in.parquet", "-o", tmp_path / "out.parquet").returncode == 0
+    assert pl.read_parquet(tmp_path / "out.parquet")["reason"].to_list() == [None, "candidate: expected text, got None"]
+
+
+def test_rollouts_that_repeat_their_ids_are_scored_without_ids(tmp_path):
+    source = write(
+        tmp_path / "in.csv", [{**row, "id": row["id"] // 2, "prompt_id": row["id"] // 2} for row in reports(8)]
+    )
+    refused = run("score", source, "-o", tmp_path / "out.csv")
+    assert refused.returncode == 1
+    assert "or take none with --no-ids" in refused.stderr
+    done = run("score", source, "-o", tmp_path / "out.csv", "--no-ids")
+    assert done.returncode == 0, done.stderr
+    assert "no case ids" in done.stderr
+    assert all(row["reward"] for row in read(tmp_path / "out.csv"))
+    both = run("score", source, "-o", tmp_path / "out.csv", "--no-ids", "--id-col", "id")
+    assert "give either --id-col id or --no-ids, not both" in both.stderr
+
+
+def test_equal_reasons_of_many_rows_are_one_line(tmp_path):
+    source = tmp_path / "in.csv"
+    rows = [f"{i % 3},Clear lungs {i}.,Clear lungs." for i in range(503)]
+    rows += [f"{1000 + i},{'x' * (100_001 + i)},Clear lungs." for i in range(3)]
+    rows += [f"{2000 + i},ab{'c' * i}\0,Clear lungs." for i in range(3)]
+    rows += ["3,too,many,fields", "3,far,too,many,fields"]
+    source.write_text("id,candidate,reference\n" + "\n".join(rows) + "\n")
+    done = run("score", source, "-o", tmp_path / "out.csv", "--on-error", "keep-going", "--json")
+    unscored = json.loads(done.stdout)["unscored"]
+    assert {reason.partition(";")[0]: count for reason, count in unscored.items()} == {
+        "column 'id': case id ... is already that of row ... (line ...)": 500,
+        "column 'candidate': has ... characters, more than ...": 3,
+        "column 'candidate': has a NUL character after ... characters": 3,
+        "has ... fields, expected ...": 2,
+    }
+    lines = run("score", source, "-o", tmp_path / "out.csv", "--on-error", "keep-going").stdout.splitlines()
+    assert sum("case id ..." in line for line in lines) == 1
+
+
 def test_an_identifier_as_subgroup_is_refused_before_anything_is_scored(tmp_path):
     done = run("score", write(tmp_path / "in.csv", reports(300)), "-o", tmp_path / "out.csv", "--by", "id")
     assert done.returncode == 1
@@ -146,6 +223,10 @@ def test_columns_can_be_named_and_new_columns_prefixed(tmp_path):
     clash = run("score", source, "-o", tmp_path / "out.csv", "--candidate-col", "mine", "--reference-col", "theirs")
     assert clash.returncode == 1
     assert "already has the result column 'reward'" in clash.stderr
+    assert "with --prefix" in clash.stderr
+    same = run("score", source, "-o", tmp_path / "out.csv", "--candidate-col", "mine", "--reference-col", "mine")
+    assert same.returncode == 1
+    assert "column 'mine' is named for both candidate and reference" in same.stderr
     done = run(
         "score", source, "-o", tmp_path / "out.csv", "--candidate-col", "mine", "--reference-col", "theirs", "--prefix", "cxr_"
     )  # fmt: skip
@@ -311,6 +392,96 @@ def test_progress_of_another_run_is_not_mixed_in(tmp_path, slow):
     assert run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--restart").returncode == 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
+@pytest.mark.parametrize("extension", ["csv", "jsonl", "parquet"])
+@pytest.mark.parametrize("limit", [1_000, 100_000], ids=["progress", "output"])
+def test_a_full_disk_is_told_with_its_path_and_the_run_goes_on_after_it(tmp_path, extension, limit):
+    import resource
+
+    noise = random.Random(0)  # Parquet cannot make it small
+    rows = [{"candidate": f"Effusion {noise.randbytes(1000).hex()}", "reference": "Effusion."} for _ in range(200)]
+    source, out = write(tmp_path / "in.csv", rows), tmp_path / f"out.{extension}"
+    full = run("score", source, "-o", out, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)))
+    assert full.returncode == 1
+    assert f"error: {out}: " in full.stderr
+    assert "File too large" in full.stderr
+    assert "mend that, and give the same command again to go on where it was" in full.stderr
+    assert "Traceback" not in full.stderr
+    assert not out.exists()
+    again = run("score", source, "-o", out)
+    assert again.returncode == 0, again.stderr
+    assert "200 rows" in again.stdout
+    if limit == 100_000:
+        assert "(200 of them by an earlier run)" in again.stdout
+
+
+ENTRY_POINTS = [[sys.executable, "-m", "cxr_rewards"], [str(Path(sys.executable).with_name("cxr-rewards"))]]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a POSIX shell")
+@pytest.mark.parametrize("entry", ENTRY_POINTS, ids=["module", "script"])
+@pytest.mark.parametrize("closed", [">&-", ">&- 2>&-"])
+@pytest.mark.parametrize("command", ["score IN -o OUT", "score IN -o OUT --json", "components", "show rules --toml"])
+def test_closed_output_is_no_error(tmp_path, entry, closed, command):
+    command = command.replace("IN", str(SAMPLE)).replace("OUT", str(tmp_path / "out.csv"))
+    done = subprocess.run(
+        ["sh", "-c", f'"$@" {command} {closed}', "sh", *entry], capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    if command.startswith("score"):
+        assert [row["candidate"] for row in read(tmp_path / "out.csv")] == [row["candidate"] for row in read(SAMPLE)]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("entry", ENTRY_POINTS, ids=["module", "script"])
+def test_output_that_cannot_be_printed_is_one_message(entry):
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*entry, "components", "--json"], stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=120
+        )
+    assert done.returncode == 1
+    assert done.stderr == "error: No space left on device\n"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_as_input_is_refused_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "in.csv")
+    done = run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv")
+    assert done.returncode == 1
+    assert "in.csv: is not a regular file" in done.stderr
+
+
+def printed_at(width, *arguments):
+    """Return what a terminal of this width shows."""
+    fcntl, pty, termios = (pytest.importorskip(name) for name in ("fcntl", "pty", "termios"))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
+    env = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    command = [sys.executable, "-m", "cxr_rewards", *map(str, arguments)]
+    with subprocess.Popen(command, stdout=theirs, stderr=subprocess.DEVNULL, env={**env, "NO_COLOR": "1"}) as process:
+        os.close(theirs)
+        shown = b""
+        with suppress(OSError):  # how Linux tells that the other end is closed
+            while chunk := os.read(ours, 65536):
+                shown += chunk
+    os.close(ours)
+    assert process.returncode == 0
+    return re.sub(r"\x1b\[[\d;]*m", "", shown.decode())
+
+
+def test_a_narrow_terminal_shows_every_number_on_one_line(tmp_path):
+    narrow = printed_at(80, "score", SAMPLE, "-o", tmp_path / "out.csv", "--by", "sex")
+    assert "measures" not in narrow
+    assert max(map(len, narrow.splitlines())) <= 80
+    wide = printed_at(120, "score", SAMPLE, "-o", tmp_path / "out.csv", "--by", "sex")
+    assert "measures" in wide
+    interval = re.compile(r"\[-?\d\.\d{3}, -?\d\.\d{3}\]")
+    assert interval.findall(narrow) == interval.findall(wide)
+    assert len(interval.findall(narrow)) == 3 * (len(RULES) - 1)
+
+
 def peak_mb(tmp_path, n):
     write(tmp_path / "in.csv", [{**row, "note": "x" * 300} for row in reports(n)])
     code = (
@@ -352,6 +523,37 @@ def test_a_missing_package_is_shown_with_its_pip_line(tmp_path, slow):
     assert 'slow: needs absent_x: pip install "cxr_rewards[models]"' in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import absent_x", "cannot be imported: No module named 'absent_x'"),
+        ("raise RuntimeError('no licence')", "cannot be imported: RuntimeError: no licence"),
+        ("class Slow: pass", "is no subclass of cxr_rewards.Component"),
+    ],
+)
+def test_a_component_that_cannot_be_imported_leaves_the_others_in_the_table(tmp_path, slow, code, reason):
+    (tmp_path / "site" / "slow.py").write_text(code)
+    rows = {row["name"]: row for row in json.loads(run("components", "--json", env=slow).stdout)}
+    assert rows["slow"]["available"] is False
+    assert reason in rows["slow"]["reason"]
+    assert rows["bleu"]["available"] is True
+    assert rows["bleu"]["reason"] == ""
+    assert len({frozenset(row) for row in rows.values()}) == 1, "all rows have the same keys"
+    table = run("components", env=slow)
+    assert table.returncode == 0, table.stderr
+    assert "bleu" in table.stdout
+    assert "no: " in next(line for line in table.stdout.splitlines() if "slow" in line)
+
+
+def test_what_a_component_needs_is_shown(tmp_path, slow):
+    code = textwrap.dedent(SLOW).replace('summary = "slow length"', 'requires = ("json",); extra = "models"')
+    (tmp_path / "site" / "slow.py").write_text(code)
+    rows = {row["name"]: row for row in json.loads(run("components", "--json", env=slow).stdout)}
+    assert (rows["slow"]["requires"], rows["slow"]["extra"], rows["slow"]["available"]) == (["json"], "models", True)
+    assert (rows["bleu"]["requires"], rows["bleu"]["extra"]) == ([], "")
+    assert "json [models]" in run("components", env=slow).stdout
+
+
 def test_presets_can_be_listed_shown_and_started_from(tmp_path):
     assert "rules: " in run("presets").stdout
     assert "higher is better" in run("show", "rules").stdout
@@ -359,6 +561,18 @@ def test_presets_can_be_listed_shown_and_started_from(tmp_path):
     (tmp_path / "mine.toml").write_text(toml)
     assert run("show", tmp_path / "mine.toml").stdout == run("show", "rules").stdout
     assert "unknown preset 'rule'" in run("show", "rule").stderr
+
+
+@pytest.mark.parametrize("option", [(), ("--toml",)])
+def test_a_reward_that_cannot_be_shown_is_told(tmp_path, option):
+    absent = run("show", tmp_path / "nosuch.toml", *option)
+    assert absent.returncode == 1
+    assert "nosuch.toml: no such file" in absent.stderr
+    assert "Traceback" not in absent.stderr
+    (tmp_path / "bad.toml").write_bytes(b"\xff")
+    bad = run("show", tmp_path / "bad.toml", *option)
+    assert bad.returncode == 1
+    assert "bad.toml: cannot be read as UTF-8 text" in bad.stderr
 
 
 def test_version_and_help():
@@ -382,10 +596,14 @@ def test_a_cache_can_be_looked_after(tmp_path):
         cache.put_many(Stored(), {f"text {i}": i for i in range(50)})
     stats = json.loads(run("cache", "stats", path, "--json").stdout)
     assert stats["entries"] == 50
-    assert [(f["signature"], f["entries"]) for f in stats["features"]] == [("stored/1", 50)]
+    assert [(f["signature"], f["entries"]) for f in stats["features"]] == [(Stored().signature, 50)]
     assert "50 entries" in run("cache", "stats", path).stdout
     assert "50 entries, all good" in run("cache", "verify", path).stdout
     assert "dropped 50 entries, kept 0" in run("cache", "prune", path, "--max-mb", "0").stdout
+    for option, value in [("--max-mb", "nan"), ("--max-mb", "inf"), ("--max-mb", "-1"), ("--older-than-days", "nan")]:
+        refused = run("cache", "prune", path, option, value)
+        assert refused.returncode == 1
+        assert refused.stderr == f"error: {option} must be 0 or more and finite, got {value}\n"
     assert "no such file" in run("cache", "stats", tmp_path / "no.sqlite").stderr
     (tmp_path / "foreign.sqlite").write_bytes(b"hello, I am something else")
     foreign = run("cache", "verify", tmp_path / "foreign.sqlite")

@@ -29,6 +29,7 @@ from cxr_rewards.types import Case, Failure, Score
 
 
 class Note(Feature):
+    __module__ = Feature.__module__  # so that the same class in another process has the same signature
     name = "note"
     style: str = setting("plain", "Only tells signatures apart.")
 
@@ -84,6 +85,7 @@ from cxr_rewards.cache import SqliteCache, MemoryCache, _keys
 from cxr_rewards.feature import Feature, PairItem, CaseItem
 from cxr_rewards.settings import setting
 class Note(Feature):
+    __module__ = Feature.__module__
     name = "note"
     style: str = setting("plain", "")
     def compute(self, items, upstream):
@@ -156,8 +158,8 @@ def test_settings_out_of_range_are_refused(path):
 # --- keys
 
 KEYS_CODE = """
-class Pair(Note): over = 'pair'
-class Whole(Note): over = 'case'
+class Pair(Note): __module__, over = Note.__module__, 'pair'
+class Whole(Note): __module__, over = Note.__module__, 'case'
 pair, case = PairItem('a', '\\ud800'), CaseItem('a', 'b', ('c',), (('age', '63'),))
 for feature, item in ((Note(), 'Kein Erguss. \\u00e4 \\U0001fa7b'), (Pair(), pair), (Whole(), case)):
     print(next(_keys(feature, [item]))[0].hex())

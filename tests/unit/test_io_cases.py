@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from cxr_rewards import CompositeReward
 from cxr_rewards.errors import InputError
 from cxr_rewards.io import ColumnMap, Row, choose_columns, open_table, read_cases, to_case
+from cxr_rewards.io.cases import _Ids
 from cxr_rewards.types import Case
 
 COLUMNS = ColumnMap(candidate="c", reference="r", priors=("p",), case_id="i", group="g", context={"age": "a"})
@@ -35,13 +37,20 @@ def test_cases_without_an_id_column_are_named_by_row() -> None:
     assert to_case(row(), ColumnMap(candidate="c", reference="r")).case_id == "row 7"
 
 
-@pytest.mark.parametrize("value", [None, math.nan, ""])
-def test_missing_text_is_empty(value: Any) -> None:
-    assert to_case(row(c=value), COLUMNS).candidate == ""
+@pytest.mark.parametrize("value", [None, math.nan])
+def test_missing_report_is_none_so_that_the_engine_leaves_it_unscored(value: Any) -> None:
+    case = to_case(row(c=value, r=value), COLUMNS)
+    assert (case.candidate, case.reference) == (None, None)
+    (reward,) = CompositeReward().score_batch([to_case(row(c=value), COLUMNS)])
+    assert (reward.value, reward.reasons) == (None, "candidate: expected text, got None")
 
 
-def test_key_absent_from_a_json_row_is_an_empty_text() -> None:
-    assert to_case(Row("in.jsonl", 1, 1, {"c": "Clear."}), COLUMNS).reference == ""
+def test_empty_report_is_an_empty_text() -> None:
+    assert to_case(row(c=""), COLUMNS).candidate == ""
+
+
+def test_key_absent_from_a_json_row_is_a_missing_report() -> None:
+    assert to_case(Row("in.jsonl", 1, 1, {"c": "Clear."}), COLUMNS).reference is None
 
 
 @pytest.mark.parametrize(
@@ -114,8 +123,29 @@ def test_repeated_id_names_both_rows(tmp_path: Path) -> None:
     assert [item.error is None for item in items] == [True, True, True, False, True]
     assert str(items[3].error) == (
         f"{path}: row 4 (line 5), column 'id': case id 's1' is already that of row 1 (line 2); "
-        "make ids unique, or name another column with --id-col"
+        "make ids unique, name another column with --id-col, or take none with --no-ids"
     )
+
+
+def test_ids_repeat_freely_where_none_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "in.csv"
+    path.write_text("id,candidate,reference\ns1,A,B\ns1,C,D\n")
+    table = open_table(path)
+    items = list(read_cases(table, choose_columns(table.columns, case_id="")))
+    assert [item.case.case_id if item.case else None for item in items] == ["row 1", "row 2"]
+
+
+def test_no_space_for_the_ids_is_no_fault_of_a_row() -> None:
+    ids = _Ids()
+    ids._db.execute("PRAGMA max_page_count = 2")
+
+    def fill() -> None:
+        for i in range(1_000):
+            ids.add(f"study {i}", row(), "i")
+
+    with pytest.raises(OSError, match="temporary file of case ids: database or disk is full; .* --no-ids"):
+        fill()
+    ids.close()
 
 
 def test_repeated_id_in_a_table_without_lines_names_both_rows(tmp_path: Path) -> None:

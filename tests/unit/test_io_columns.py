@@ -30,14 +30,29 @@ def test_everything_is_found_and_said_in_words() -> None:
         reference="gt",
         priors=("prior_2", "Prior 10"),
         case_id="id",
-        group="prompt_id",
         context={"age": "Age", "sex": "Sex"},
     )
     assert str(found) == (
         "candidate from 'pred', reference from 'gt', priors from 'prior_2', 'Prior 10', case ids from 'id', "
-        "groups from 'prompt_id', context from 'Age', 'Sex'"
+        "context from 'Age', 'Sex'"
     )
-    assert found.used == ("pred", "gt", "prior_2", "Prior 10", "id", "prompt_id", "Age", "Sex")
+    assert found.used == ("pred", "gt", "prior_2", "Prior 10", "id", "Age", "Sex")
+
+
+@pytest.mark.parametrize("names", [["group"], ["group_id"], ["prompt_id"], ["group", "Group"]])
+def test_group_columns_are_taken_only_if_named(names: list[str]) -> None:
+    columns = ["candidate", "reference", *names]
+    assert choose_columns(columns).group is None
+    found = choose_columns(columns, group=names[0])
+    assert found.group == names[0]
+    assert f"groups from {names[0]!r}" in str(found)
+
+
+def test_no_case_ids_are_taken_for_an_empty_name() -> None:
+    columns = ["candidate", "reference", "id"]
+    assert choose_columns(columns).case_id == "id"
+    assert choose_columns(columns, case_id="").case_id is None
+    assert choose_columns([*columns, "ID"], case_id="").case_id is None
 
 
 def test_nothing_beyond_the_texts_is_needed() -> None:
@@ -60,8 +75,13 @@ def test_named_columns_win() -> None:
     assert found.context == {"pain_score": "Pain Score"}
 
 
-def test_same_column_for_both_only_if_named() -> None:
-    assert choose_columns(["report"], candidate="report", reference="report").used == ("report",)
+def test_same_column_for_both_is_refused() -> None:
+    with pytest.raises(InputError) as caught:
+        choose_columns(["report"], candidate="report", reference="report", where="in.csv")
+    assert str(caught.value) == (
+        "in.csv: column 'report' is named for both candidate and reference; "
+        "name two with --candidate-col and --reference-col"
+    )
     with pytest.raises(InputError, match=r"input: no column for the reference; columns: 'report'\. Name it with --ref"):
         choose_columns(["report"], candidate="report")
 

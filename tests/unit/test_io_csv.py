@@ -1,6 +1,7 @@
 """Reading CSV: good rows, and every way a row or a file can be bad."""
 
 import csv
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -87,6 +88,18 @@ def test_path_errors_say_what_to_do(tmp_path: Path) -> None:
         open_table(tmp_path / "reports.xlsx")
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.parquet"])
+def test_pipes_and_devices_are_refused_and_not_waited_for(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(
+        InputError, match=rf"{name}: is not a regular file \(a pipe or a device\?\); save what it gives"
+    ):
+        open_table(tmp_path / name)
+    with pytest.raises(InputError, match="/dev/null: is not a regular file"):
+        open_table("/dev/null")
+
+
 @pytest.mark.parametrize(("line", "count"), [("1", "1 field,"), ("1,2,3", "3 fields,"), ("1,2,3,4,5,6,7", "7 fields,")])
 def test_wrong_number_of_fields_spoils_one_row(tmp_path: Path, line: str, count: str) -> None:
     rows = list(table(tmp_path, f"a,b\nx,y\n{line}\nz,w\n"))
@@ -162,7 +175,7 @@ def test_very_long_cell_is_read(tmp_path: Path) -> None:
 def test_file_changed_since_it_was_opened_is_refused(tmp_path: Path) -> None:
     rows = table(tmp_path, "a,b\n1,2\n")
     (tmp_path / "in.csv").write_text("a,b\n1,2\n3,4\n")
-    with pytest.raises(InputError, match="has changed since it was opened"):
+    with pytest.raises(InputError, match="has changed since it was opened; .* start again with --restart"):
         rows.rows()
     (tmp_path / "in.csv").unlink()
     with pytest.raises(InputError, match="has changed since it was opened"):

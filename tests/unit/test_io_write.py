@@ -174,6 +174,16 @@ def test_rows_and_results_must_be_as_many(tmp_path: Path, name: str) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["in.csv"]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_result_that_json_cannot_hold_is_told_with_its_row(tmp_path: Path, value: float) -> None:
+    source = table(tmp_path, "a,b\n1,2\n3,4\n")
+    with pytest.raises(
+        InputError, match=rf"in\.csv: row 2 \(line 3\): reward is {value!r}, which JSON cannot hold; wri"
+    ):
+        write_table(tmp_path / "out.jsonl", source, {"reward": float}, [(1.0,), (value,)])
+    assert not (tmp_path / "out.jsonl").exists()
+
+
 def test_leftover_of_a_killed_run_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / ".out.csv.partial").write_text("half a table" * 1_000)
     write_table(tmp_path / "out.csv", table(tmp_path, "a,b\n1,2\n"), {"reward": float}, [(1.0,)])
@@ -202,7 +212,11 @@ def test_output_that_cannot_be_is_refused_before_any_work(tmp_path: Path) -> Non
         ("nowhere/out.csv", "the folder '.*nowhere' does not exist; create it first"),
         ("in.csv", "in.csv: is the input itself; give another output"),
         ("link.csv", "in.csv: is the input itself; give another output"),
-        ("out.csv", "in.csv: already has the result column 'reward'; rename or drop them in the input"),
+        (
+            "out.csv",
+            "in.csv: already has the result column 'reward'; rename or drop them in the input, or put something "
+            "before the new names with --prefix",
+        ),
     ]:
         with pytest.raises(InputError, match=message):
             check_output(tmp_path / name, source, ["reward", "reason"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cxr_rewards.errors import InputError
-from cxr_rewards.summary import Summary, age_band
+from cxr_rewards.summary import Estimate, Summary, age_band
 
 
 def normal(n, seed=0):
@@ -56,7 +56,7 @@ def test_nothing_scored_has_no_mean():
     summary.add([])
     assert summary.overall()["reward"].mean is None
     summary.add([[None]], reasons=["lost"])
-    assert summary.overall()["reward"] == summary.overall()["reward"].__class__(0, None, None, None)
+    assert summary.overall()["reward"] == Estimate(0, None, None, None)
     assert summary.as_json()["rows"] == 1
 
 
@@ -71,7 +71,20 @@ def test_subgroups_are_estimated_apart_and_sum_to_all():
         "X": (1, 0, None),
     }
     assert summary.overall()["reward"].mean == 0.5
-    assert summary.as_json()["by"]["groups"]["M"]["scores"]["reward"]["low"] == 1.0
+    assert summary.as_json()["by"]["groups"]["M"]["scores"]["reward"] == {
+        "n": 1,
+        "mean": 1.0,
+        "low": None,
+        "high": None,
+    }
+
+
+def test_one_row_has_a_mean_but_no_interval():
+    summary = Summary(["a", "reward"])
+    summary.add([[0.5, 1.0], [None, 0.0]])
+    assert summary.overall()["a"] == Estimate(1, 0.5, None, None)
+    reward = summary.overall()["reward"]
+    assert (reward.n, reward.mean, reward.low, reward.high) == (2, 0.5, 0.0, 1.0)
 
 
 def test_an_identifier_is_no_subgroup():
@@ -97,15 +110,32 @@ def test_many_distinct_reasons_are_not_kept_forever():
         ("40", "40-59"),
         ("060Y", "60-79"),
         ("079Y", "60-79"),
+        (63.0, "60-79"),
         ("80+", "80+"),
+        ("90+", "80+"),
+        (">89", "80+"),
         ("> 89", "80+"),
+        ("85 Years Old", "80+"),
+        ("1 year", "0-17"),
         ("019M", "0-17"),
         ("003W", "0-17"),
         ("010D", "0-17"),
+        ("63 y", "60-79"),
         ("63 yo", "60-79"),
+        ("63 years", "60-79"),
+        ("63 years old", "60-79"),
         ("", "unknown"),
         ("F", "unknown"),
         ("999", "unknown"),
+        ("<60", "unknown"),
+        ("60+", "unknown"),
+        (">60", "unknown"),
+        ("63M", "unknown"),
+        ("63 M", "unknown"),
+        ("063F", "unknown"),
+        ("60-79", "unknown"),
+        ("-5", "unknown"),
+        ("63 apples", "unknown"),
     ],
 )
 def test_ages_fall_into_bands(age, band):

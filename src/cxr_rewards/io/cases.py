@@ -45,6 +45,7 @@ def read_cases(table: Table, columns: ColumnMap, *, max_chars: int = MAX_CHARS) 
 
     Raises:
         InputError: what `Table.rows` raises; anything that concerns one row is that item's `error`.
+        OSError: no space for the temporary file in which many case ids are kept.
     """
     with closing(_Ids()) as ids:
         for row in table.rows(columns.used):
@@ -61,7 +62,8 @@ def read_cases(table: Table, columns: ColumnMap, *, max_chars: int = MAX_CHARS) 
 def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS) -> Case:
     """Return the case of one row.
 
-    A missing candidate or reference (null, NaN) is an empty text. Priors in one column are a list, a JSON list of texts
+    A missing candidate or reference (null, NaN, an absent key) is `None`, which the engine leaves unscored; an empty
+    CSV cell is an empty text, for CSV cannot tell the two apart. Priors in one column are a list, a JSON list of texts
     or one text; blank ones are left out. Context and ids may be numbers; blank ones are left out.
 
     Raises:
@@ -81,8 +83,8 @@ def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS) -> Case
         items = _listed(value, row, name) if len(columns.priors) == 1 else [value]
         priors += [text for item in items if (text := _text(item, row, name, max_chars)).strip()]
     return Case(
-        candidate=_text(get(columns.candidate), row, columns.candidate, max_chars),
-        reference=_text(get(columns.reference), row, columns.reference, max_chars),
+        candidate=_report(row, columns.candidate, max_chars),
+        reference=_report(row, columns.reference, max_chars),
         priors=tuple(priors),
         context={key: str(get(name)) for key, name in columns.context.items() if _given(get(name))},
         case_id=_name(get(columns.case_id)) if columns.case_id else f"row {row.number}",
@@ -100,6 +102,11 @@ def _missing(value: Any) -> bool:
 
 def _name(value: Any) -> str:
     return str(value) if _given(value) else ""
+
+
+def _report(row: Row, column: str, max_chars: int) -> Any:
+    value = row.values.get(column)
+    return None if _missing(value) else _text(value, row, column, max_chars)
 
 
 def _text(value: Any, row: Row, column: str, max_chars: int) -> str:
@@ -153,12 +160,17 @@ class _Ids:
         self._db.close()
 
     def add(self, case_id: str, row: Row, column: str) -> None:
-        new = self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", (case_id, row.number, row.line))
+        try:
+            new = self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", (case_id, row.number, row.line))
+        except sqlite3.OperationalError as error:  # not the row's fault, as an InputError would be
+            raise OSError(
+                f"the temporary file of case ids: {error}; free some space, or take no ids with --no-ids"
+            ) from error
         if new.rowcount:
             return
         number, line = self._db.execute("SELECT row, line FROM ids WHERE id = ?", (case_id,)).fetchone()
         first = f"row {number}" if line is None else f"row {number} (line {line})"
         raise InputError(
             f"{row.where}, column {column!r}: case id {shorten(case_id)} is already that of {first}; "
-            "make ids unique, or name another column with --id-col"
+            "make ids unique, name another column with --id-col, or take none with --no-ids"
         )

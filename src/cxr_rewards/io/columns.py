@@ -23,7 +23,6 @@ _REFERENCE = (
 _PRIORS = (("priors", "prior_reports", "previous_reports"), ("prior", "prior_report", "previous_report"))
 _NUMBERED_PRIOR = re.compile(r"(?:prior|prior_report|previous_report)_?(\d+)")
 _CASE_ID = (("case_id",), ("id",))
-_GROUP = (("group",), ("group_id",), ("prompt_id",))
 _CONTEXT = ("age", "sex", "gender", "indication", "history")
 
 
@@ -77,37 +76,44 @@ def choose_columns(
     context: Sequence[str] = (),
     where: str = "input",
 ) -> ColumnMap:
-    """Find the columns of a case: those named, and for the rest the usual names.
+    """Find the columns of a case: those named, and for the rest the usual names; a group column only if named.
 
     The usual names are compared without regard to case, with spaces and hyphens as underscores. A column that is named
     for one part is not found for another. Numbered priors (`prior_1`, `prior_2`, ...) count up from the oldest.
 
     Args:
         columns: the table's.
-        candidate, reference, case_id, group: column names; `None` to look for the usual ones.
+        candidate, reference, case_id: column names; `None` to look for the usual ones. An empty `case_id`: take none.
+        group: a column name; `None`: no groups.
         priors, context: column names; empty to look for the usual ones. A context key is the column's name in lower
             case with underscores.
         where: the table's name in messages.
 
     Raises:
-        InputError: a named column does not exist; candidate or reference are not found, or several columns fit equally.
+        InputError: a named column does not exist; candidate or reference are not found, or several columns fit equally;
+            or candidate and reference are the same column.
 
     Example:
         >>> print(choose_columns(["Prediction", "Ground Truth", "prior_1", "prior_2", "age"]))
         candidate from 'Prediction', reference from 'Ground Truth', priors from 'prior_1', 'prior_2', no case ids,
         context from 'age'
     """
-    named = [*(name for name in (candidate, reference, case_id, group) if name is not None), *priors, *context]
+    named = [*(name for name in (candidate, reference, case_id or None, group) if name is not None), *priors, *context]
     for name in named:
         if name not in columns:
             raise InputError(unknown_name(where, "column", name, columns))
+    if candidate is not None and candidate == reference:
+        raise InputError(
+            f"{where}: column {candidate!r} is named for both candidate and reference; "
+            "name two with --candidate-col and --reference-col"
+        )
     free = _Free([name for name in columns if name not in named], columns, where)
     return ColumnMap(
         candidate=candidate or free.required("candidate", _CANDIDATE, "--candidate-col"),
         reference=reference or free.required("reference", _REFERENCE, "--reference-col"),
         priors=tuple(priors) or free.priors(),
-        case_id=case_id or free.one("case ids", _CASE_ID, "--id-col"),
-        group=group or free.one("groups", _GROUP, "--group-col"),
+        case_id=(case_id or None) if case_id is not None else free.one("case ids", _CASE_ID, "--id-col"),
+        group=group,
         context=free.context() if not context else {_usual(name): name for name in context},
     )
 

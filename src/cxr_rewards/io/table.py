@@ -116,7 +116,9 @@ class Table(ABC):
 
     def _check_unchanged(self) -> None:
         if not self.path.exists() or self._now() != self._state:
-            raise InputError(f"{self.path}: has changed since it was opened; leave it alone, and start again")
+            raise InputError(
+                f"{self.path}: has changed since it was opened; leave it alone, and start again with --restart"
+            )
 
     def _now(self) -> tuple[int, int]:
         stat = self.path.stat()
@@ -144,8 +146,8 @@ def open_table(path: str | Path) -> Table:
     known no sooner).
 
     Raises:
-        InputError: the file is missing, not a file, unreadable, empty or of unknown extension; its header is broken;
-            or it has no rows.
+        InputError: the file is missing, not a regular file, unreadable, empty or of unknown extension; its header is
+            broken; or it has no rows.
 
     Example:
         >>> import tempfile
@@ -164,6 +166,8 @@ def open_table(path: str | Path) -> Table:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a file")
+    if path.exists() and not path.is_file():  # to open a pipe may wait for ever, and it can be read but once
+        raise InputError(f"{path}: is not a regular file (a pipe or a device?); save what it gives to a file")
     try:
         with path.open("rb") as file:
             start = file.read(4)

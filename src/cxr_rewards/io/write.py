@@ -43,7 +43,7 @@ def check_output(out: str | Path, table: Table, columns: Iterable[str]) -> Path:
     if clash:
         raise InputError(
             f"{table.path}: already has the result column{'s' * (len(clash) > 1)} {', '.join(map(repr, clash))}; "
-            "rename or drop them in the input"
+            "rename or drop them in the input, or put something before the new names with --prefix"
         )
     return out
 
@@ -67,7 +67,9 @@ def write_table(
         results: one item a row of the input, bad rows included. For Parquet they are drawn in another thread.
 
     Raises:
-        InputError: what `check_output` raises; the input has changed; or there are more or fewer results than rows.
+        InputError: what `check_output` raises; the input has changed; there are more or fewer results than rows; or
+            one is a NaN or infinite, which JSONL cannot hold.
+        OSError: the disk is full, or the like.
 
     Example:
         >>> import tempfile
@@ -157,7 +159,10 @@ def _write_jsonl(path: Path, table: Table, columns: Mapping[str, type], results:
     with path.open("w", encoding="utf-8", newline="") as file:
         for row, result in _chunks(table, results):
             values = {name: value if type(value) is str else _plain(value) for name, value in row.values.items()}
-            values.update(zip(columns, result, strict=True))
+            for name, item in zip(columns, result, strict=True):
+                if isinstance(item, float) and not math.isfinite(item):
+                    raise InputError(f"{row.where}: {name} is {item!r}, which JSON cannot hold; write .csv or .parquet")
+                values[name] = item
             file.write(encode(values) + "\n")
     return results.end()
 
@@ -185,10 +190,10 @@ def _write_parquet(path: Path, table: Table, columns: Mapping[str, type], result
     source = register_io_source(frames, schema={**table.schema(), **added})
     try:
         source.sink_parquet(path, maintain_order=True, row_group_size=ROW_GROUP)
-    except pl.exceptions.PolarsError:
+    except pl.exceptions.PolarsError as error:
         if failed:  # polars may wrap what the generator raised
             raise failed[0] from None
-        raise
+        raise OSError(f"cannot be written: {error}") from error  # what is left is the system: a full disk
     return results.drawn
 
 
