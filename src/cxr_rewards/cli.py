@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from cxr_rewards.errors import ConfigError, CxrRewardsError, InputError
+from cxr_rewards.errors import ConfigError, CxrRewardsError, InputError, SetupError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -301,9 +301,8 @@ def _about(name: str) -> dict[str, Any]:
     }  # fmt: skip
     try:
         cls = load_component(name)
-    except Exception as error:  # noqa: BLE001 - the import runs code of other packages, which may raise anything
-        ours = isinstance(error, CxrRewardsError)
-        return {**row, "reason": str(error) if ours else f"cannot be imported: {type(error).__name__}: {error}"}
+    except SetupError as error:
+        return {**row, "reason": str(error)}
     missing = missing_modules(cls)
     return {
         **row,

@@ -54,8 +54,8 @@ def load_component(name: str, where: str = "registry") -> type[Component]:
     """Return the class of a component by name.
 
     Raises:
-        ConfigError: no such name (the message holds the nearest), or the entry point does not lead to a `Component`
-            of that name; begins with `where`.
+        ConfigError: no such name (the message holds the nearest), its module fails, or the entry point does not lead
+            to a `Component` of that name; begins with `where`.
         MissingDependencyError: the module of a third-party component needs something that is not installed.
 
     Example:
@@ -74,6 +74,9 @@ def load_component(name: str, where: str = "registry") -> type[Component]:
         raise MissingDependencyError(f"{where}: component {name!r} ({target}) cannot be imported: {error}") from error
     except AttributeError as error:
         raise ConfigError(f"{where}: component {name!r}: {target} does not exist ({error})") from error
+    except Exception as error:  # importing runs another package's code, which may raise anything
+        reason = f"{type(error).__name__}: {error}"
+        raise ConfigError(f"{where}: component {name!r} ({target}) cannot be imported: {reason}") from error
     if not (isinstance(cls, type) and issubclass(cls, Component)):
         raise ConfigError(f"{where}: component {name!r}: {target} is no subclass of cxr_rewards.Component")
     if cls.name != name:

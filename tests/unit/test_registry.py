@@ -88,6 +88,22 @@ def test_an_installed_package_adds_a_component_by_entry_point(tmp_path):
     assert out == "1.0"
 
 
+def test_a_module_that_fails_is_answered_with_its_error(tmp_path):
+    third_party(tmp_path, "third", "words = third:Words", "raise RuntimeError('broken')")
+    out = run(
+        tmp_path,
+        """
+        from cxr_rewards.errors import ConfigError
+        from cxr_rewards.registry import load_component
+        try:
+            load_component("words")
+        except ConfigError as error:
+            print(error)
+        """,
+    )
+    assert out == "registry: component 'words' (third:Words) cannot be imported: RuntimeError: broken"
+
+
 @pytest.mark.parametrize(
     ("entry", "message"),
     [

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from cxr_rewards.findings.ontology import Ontology, ontology
-from cxr_rewards.text import lower, sections, sentences, tidy
+from cxr_rewards.text import Section, lower, sections, sentences, tidy
 
 Polarity = Literal["present", "absent", "possible"]
 Side = Literal["", "left", "right", "bilateral"]
@@ -32,6 +33,8 @@ class Finding(NamedTuple):
 
 READ_SECTIONS = frozenset(("", "findings", "impression", "findings_impression", "recommendation", "addendum", "report"))
 """Sections that speak of the image; indication, history, comparison, technique and the like do not."""
+RUN_ON_SECTIONS = frozenset(("comparison", "technique", "examination"))
+"""Sections whose first sentence some reports follow with the findings: read where nothing else says anything."""
 
 _TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]]")
 _REACH = 6
@@ -400,8 +403,9 @@ class _Sentence:
 def read(text: str) -> tuple[Finding, ...]:
     """Return what a report says of its image, in order of reading.
 
-    Reads the sections in `READ_SECTIONS`, knows what `ontology.toml` and `language.toml` list, and takes any text. A
-    normal statement is read as the absences it implies: "the heart is normal" denies `cardiomegaly`.
+    Reads the sections in `READ_SECTIONS` (where these say nothing, `RUN_ON_SECTIONS`), knows what `ontology.toml` and
+    `language.toml` list, and takes any text. A normal statement is read as the absences it implies: "the heart is
+    normal" denies `cardiomegaly`.
 
     Example:
         >>> report = "INDICATION: Pneumonia? FINDINGS: No effusion or pneumothorax. The heart is mildly enlarged."
@@ -410,14 +414,18 @@ def read(text: str) -> tuple[Finding, ...]:
         >>> read("Possible nodule at the left base.")
         (Finding(observation='lung_nodule', polarity='possible', side='left', start=9, end=15),)
     """
-    known = ontology()
     tidied = tidy(text)
-    plain = lower(tidied)
+    parts = sections(tidied)
+    found = _read(tidied, [part for part in parts if part.name in READ_SECTIONS])
+    return found or _read(tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
+
+
+def _read(tidied: str, parts: Sequence[Section], skip: int = 0) -> tuple[Finding, ...]:
+    """Read the parts, each without its first `skip` sentences."""
+    known, plain = ontology(), lower(tidied)
     found: list[Finding] = []
-    for section in sections(tidied):
-        if section.name not in READ_SECTIONS:
-            continue
-        for start, end in sentences(tidied, section.start, section.end, tidied=True):
+    for part in parts:
+        for start, end in sentences(tidied, part.start, part.end, tidied=True)[skip:]:
             items, words = _items(known, plain, start, end)
             if items:
                 mentions = _Sentence(known, items, words).read()

@@ -313,3 +313,19 @@ def test_thousands_of_sections_take_linear_time():
     middle = time.process_time()
     read(many)
     assert time.process_time() - middle < 2.0 + 30 * (middle - start)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "COMPARISON: None. Small left effusion.",
+        "EXAM: Chest, two views. HISTORY: Pneumonia. COMPARISON: 2019. Small left effusion.",
+        "TECHNIQUE: PA and lateral. Small left effusion. INDICATION: Pneumothorax?",
+    ],
+)
+def test_findings_without_a_heading_are_read_after_a_comparison_or_technique(text):
+    assert said(text, "present") == {"pleural_effusion"}
+
+
+def test_a_comparison_is_not_read_where_there_are_findings():
+    assert said("COMPARISON: Small left effusion in 2019. FINDINGS: Mild cardiomegaly.", "present") == {"cardiomegaly"}
