@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from math import exp, inf, isfinite, sqrt
+from numbers import Real
 from typing import Any, ClassVar, Literal
 
-from cxr_rewards.errors import ConfigError, unknown_name
+from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.types import Score
 
 OnFailure = Literal["unscored", "renormalize"]
@@ -165,6 +167,21 @@ class ZScore(Transform):
 TRANSFORMS: Mapping[str, type[Transform]] = {cls.kind: cls for cls in (Affine, Clip, Sigmoid, Negate, ZScore)}
 
 
+def as_number(value: object, where: str) -> float:
+    """Return a finite number as a float.
+
+    Raises:
+        ConfigError: it is not a number (a truth value is none), or not finite; begins with `where`.
+    """
+    try:
+        number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)
+    except OverflowError:
+        number = math.inf
+    if not isfinite(number):
+        raise ConfigError(f"{where} must be a finite number, got {shorten(value)}")
+    return number
+
+
 def parse_transform(spec: Any, where: str) -> Transform:
     """Return the transform that a name (`"negate"`) or a one-key table (`{clip = {low = 0.0}}`) describes.
 
@@ -187,13 +204,12 @@ def parse_transform(spec: Any, where: str) -> Transform:
     known = [f.name for f in fields(TRANSFORMS[kind])]
     if not isinstance(arguments, Mapping):
         raise ConfigError(f"{where}: {kind} takes a table of {', '.join(known) or 'nothing'}, got {arguments!r}")
-    for key, value in arguments.items():
+    for key in arguments:
         if key not in known:
             raise ConfigError(unknown_name(where, f"argument of {kind}", key, known))
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ConfigError(f"{where}: {kind}.{key} must be a number, got {value!r}")
+    numbers = {key: as_number(value, f"{where}: {kind}.{key}") for key, value in arguments.items()}
     try:
-        return TRANSFORMS[kind](**{key: float(value) for key, value in arguments.items()})
+        return TRANSFORMS[kind](**numbers)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
 
@@ -204,8 +220,8 @@ class Gate:
 
     Exactly one of `below` and `above` is given: `below` for a component whose higher values are better, `above` for
     the others. A gate's component may have weight 0. The cap should lie below every reward that a good report can get.
-    Under group normalisation, where no number has its usual size, a closed gate puts the case level with the lowest of
-    its group that passed.
+    Under group normalisation, where no number has its usual size, a closed gate puts the case at most level with the
+    lowest of its group that passed; where none passed, all are level.
 
     Example:
         >>> Gate(component="format", below=1.0, cap=0.0).closes(0.5)
@@ -222,8 +238,10 @@ class Gate:
             raise ConfigError(
                 f"gate {self.component}: give either below or above, got below={self.below!r} and above={self.above!r}"
             )
-        if not all(isfinite(x) for x in (self.below, self.above, self.cap) if x is not None):
-            raise ConfigError(f"gate {self.component}: limits and cap must be finite, got {self}")
+        for key in ("below", "above", "cap"):
+            value = getattr(self, key)
+            if value is not None:
+                object.__setattr__(self, key, as_number(value, f"gate {self.component}: {key}"))
 
     def closes(self, value: float) -> bool:
         """Return whether the reward is to be capped."""
@@ -232,6 +250,25 @@ class Gate:
     def __str__(self) -> str:
         limit = f"< {self.below:g}" if self.below is not None else f"> {self.above:g}"
         return f"{self.component} {limit} -> at most {self.cap:g}"
+
+
+def parse_gates(gates: Any, where: str) -> tuple[Gate, ...]:
+    """Return gates given as `Gate`s or tables of their arguments; one or a list of them.
+
+    Raises:
+        ConfigError: something else, an unknown argument or a bad value; begins with `where`.
+    """
+    listed = [gates] if isinstance(gates, Gate | Mapping) else gates
+    if not isinstance(listed, list | tuple):
+        raise ConfigError(f"{where}: gates must be a list of gates, got {shorten(gates)}")
+    parsed = []
+    for gate in listed:
+        try:
+            parsed.append(gate if isinstance(gate, Gate) else Gate(**gate))
+        except TypeError as error:
+            told = f"{where}: expected a Gate or a table of its arguments, got {shorten(gate)} ({error})"
+            raise ConfigError(told) from None
+    return tuple(parsed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -316,19 +353,19 @@ class WeightedSum:
         ]
         closed = [self._closed(row) for row in rows] if self.gates else [()] * len(rows)
         if self.normalize == "group":
-            self._standardise(values, closed, groups)
+            self._standardise(terms, values, closed, groups)
         totals = [None if c is None else self._sum(terms, v) for v, c in zip(values, closed, strict=True)]
         if not self.gates:
             return [(total, ()) for total in totals]
-        floors = self._floors(totals, closed, groups)
+        floors = self._floors(totals, closed, groups) if self.normalize == "group" else {}
         combined: list[tuple[float | None, tuple[str, ...]]] = []
         for index, (total, gates) in enumerate(zip(totals, closed, strict=True)):
             if total is None or not gates:
                 combined.append((total, ()))
-            elif self.normalize == "group":
-                combined.append((min(total, floors.get(groups[index], total)), tuple(g.component for g in gates)))
             else:
-                combined.append((min(total, *(g.cap for g in gates)), tuple(g.component for g in gates)))
+                names = tuple(dict.fromkeys(gate.component for gate in gates))
+                cap = floors[groups[index]] if floors else min(gate.cap for gate in gates)
+                combined.append((min(total, cap), names))
         return combined
 
     def _closed(self, row: Sequence[Score]) -> tuple[Gate, ...] | None:
@@ -368,34 +405,39 @@ class WeightedSum:
         return total
 
     def _standardise(
-        self, values: list[list[float | None]], closed: Sequence[tuple[Gate, ...] | None], groups: Sequence[str]
+        self,
+        terms: Sequence[Term],
+        values: list[list[float | None]],
+        closed: Sequence[tuple[Gate, ...] | None],
+        groups: Sequence[str],
     ) -> None:
         """Standardise each column of `values` within the groups, in place, over the cases that will have a reward."""
         members: dict[str, list[int]] = {}
         for index, group in enumerate(groups):
-            lost = self.on_failure == "unscored" and any(value is None for value in values[index])
-            if closed[index] is not None and not lost:
+            total = None if closed[index] is None else self._sum(terms, values[index])
+            if total is not None and isfinite(total):
                 members.setdefault(group, []).append(index)
-        for column in range(len(values[0]) if values else 0):
+        for column in range(len(terms)):
             for indexes in members.values():
                 known = [x for i in indexes if (x := values[i][column]) is not None]
-                mean = sum(known) / len(known) if known else 0.0
-                variance = sum((x - mean) * (x - mean) for x in known) / max(len(known) - 1, 1)
-                scale = sqrt(variance) + GROUP_EPSILON
+                mean, spread = _moments(known)
                 for i in indexes:
                     if (x := values[i][column]) is not None:
-                        values[i][column] = (x - mean) / scale
+                        values[i][column] = (x - mean) / (spread + GROUP_EPSILON)
 
     @staticmethod
     def _floors(
         totals: Sequence[float | None], closed: Sequence[tuple[Gate, ...] | None], groups: Sequence[str]
     ) -> dict[str, float]:
-        """Return the lowest reward of each group among the cases that passed all gates."""
-        floors: dict[str, float] = {}
-        for total, gates, group in zip(totals, closed, groups, strict=False):  # without groups there are no floors
-            if total is not None and not gates:
-                floors[group] = min(total, floors.get(group, total))
-        return floors
+        """Return the lowest reward of each group among the cases that passed all gates; among all if none passed."""
+        passed: dict[str, float] = {}
+        lowest: dict[str, float] = {}
+        for total, gates, group in zip(totals, closed, groups, strict=True):
+            if total is not None:
+                lowest[group] = min(total, lowest.get(group, total))
+                if not gates:
+                    passed[group] = min(total, passed.get(group, total))
+        return {**lowest, **passed}
 
     def bounds(self, of: Mapping[str, tuple[float, float]]) -> tuple[float, float]:
         """Return the range of the reward, given each component's."""
@@ -413,3 +455,12 @@ class WeightedSum:
                 low += sum(ends[0] for _, ends in side)
                 high += sum(ends[1] for _, ends in side)
         return min([low, *(g.cap for g in self.gates)]), high
+
+
+def _moments(values: Sequence[float]) -> tuple[float, float]:
+    """Return mean and sample standard deviation; scaled on the way, for squares of huge values overflow."""
+    unit = max(map(abs, values), default=0.0) or 1.0
+    scaled = [x / unit for x in values]
+    mean = sum(scaled) / max(len(scaled), 1)
+    variance = sum((x - mean) ** 2 for x in scaled) / max(len(scaled) - 1, 1)
+    return mean * unit, sqrt(variance) * unit

@@ -8,7 +8,17 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, Transform, WeightedSum, parse_transform
+from cxr_rewards.aggregate import (
+    Gate,
+    Normalize,
+    OnFailure,
+    Term,
+    Transform,
+    WeightedSum,
+    as_number,
+    parse_gates,
+    parse_transform,
+)
 from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
 from cxr_rewards.engine import MAX_CHARS, Engine
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
@@ -76,7 +86,7 @@ class CompositeReward:
         cache: Cache | str | Path | None = None,
         name: str = "custom",
     ) -> None:
-        closing = tuple(_gate(gate) for gate in gates)
+        closing = parse_gates(gates, "CompositeReward")
         if components is None:
             if any((weights, transforms, closing)):
                 raise ConfigError(
@@ -108,6 +118,8 @@ class CompositeReward:
         if not components:
             raise ConfigError(f"{where}: a reward needs at least one component")
         for label in components:
+            if not isinstance(label, str):
+                raise ConfigError(f"{where}: a label must be a text, got {shorten(label)}")
             if not label or label in _TAKEN:
                 raise ConfigError(f"{where}: a component cannot be called {label!r}: that is a column of the output")
         if not any(term.weight for term in total.terms.values()):
@@ -123,9 +135,7 @@ class CompositeReward:
         self.name = name
         self.components = dict(components)
         self.total = total
-        self.cache: Cache = (
-            SqliteCache(cache) if isinstance(cache, str | Path) else MemoryCache() if cache is None else cache
-        )
+        self.cache = _cache(cache, where)
         self._engine = Engine(self.components, max_chars=max_chars)
         self.signature = self._sign()
 
@@ -293,7 +303,7 @@ class CompositeReward:
             tail.append("each component is standardised within its group before weighting")
         tail.append({
             "unscored": "a case is unscored where a component with a weight, or a gate's, has no value",
-            "renormalize": "where a component has no value its weight goes to the others",
+            "renormalize": "where a component has no value its weight goes to the others, rewards and penalties apart",
         }[self.total.on_failure])  # fmt: skip
         return Description("\n".join([*lines, "", *tail, f"signature #{self.signature.rpartition('#')[2]}"]))
 
@@ -301,15 +311,14 @@ class CompositeReward:
         return f"<CompositeReward {self.name} #{self.signature.rpartition('#')[2]}: {', '.join(self.components)}>"
 
 
-def _gate(gate: Gate | Mapping[str, Any]) -> Gate:
-    if isinstance(gate, Gate):
-        return gate
-    try:
-        return Gate(**gate)
-    except TypeError as error:
-        raise ConfigError(
-            f"gates: expected a Gate or a table of its arguments, got {shorten(gate)} ({error})"
-        ) from None
+def _cache(cache: Cache | str | Path | None, where: str) -> Cache:
+    if cache is None:
+        return MemoryCache()
+    if isinstance(cache, str | Path):
+        return SqliteCache(cache)
+    if not (hasattr(cache, "get_many") and hasattr(cache, "put_many")):
+        raise ConfigError(f"{where}: cache must be a Cache or the path of one, got {shorten(cache)}")
+    return cache
 
 
 def _from_columns(given: Mapping[str, Iterable[Any]]) -> list[Case]:
@@ -330,6 +339,8 @@ def _built(components: Iterable[str | Component] | Mapping[str, str | Component]
         raise ConfigError(
             f"components must be a list or a mapping, got the text {components!r}; write [{components!r}]"
         )
+    if not isinstance(components, Iterable):
+        raise ConfigError(f"components must be a list or a mapping, got {shorten(components)}")
     labelled = components.items() if isinstance(components, Mapping) else [(None, c) for c in components]
     built: dict[str, Component] = {}
     for label, item in labelled:
@@ -338,7 +349,12 @@ def _built(components: Iterable[str | Component] | Mapping[str, str | Component]
 
             item = build_component(item, {}, "CompositeReward")
         else:
+            from cxr_rewards.component import Component
             from cxr_rewards.registry import require
+
+            if not isinstance(item, Component):
+                cure = "; write it with ()" if isinstance(item, type) else ""
+                raise ConfigError(f"components: expected a name or a Component, got {shorten(item)}{cure}")
 
             require(type(item))
         label = item.name if label is None else label
@@ -351,7 +367,9 @@ def _built(components: Iterable[str | Component] | Mapping[str, str | Component]
 
 
 def _listed(transforms: Any) -> Sequence[Any]:
-    return [transforms] if isinstance(transforms, str | Mapping | Transform) else transforms
+    if isinstance(transforms, list | tuple):
+        return transforms
+    return [transforms]
 
 
 def _terms(
@@ -372,9 +390,7 @@ def _terms(
         )
         if weights is not None:
             weight = weights.get(label, 0.0)
-            if isinstance(weight, bool) or not isinstance(weight, int | float):
-                raise ConfigError(f"CompositeReward: weights[{label!r}] must be a number, got {shorten(weight)}")
-            weight = float(weight)
+            weight = as_number(weight, f"CompositeReward: weights[{label!r}]")
         else:  # equal shares; the sign follows from the direction of the transformed value
             rising = Term(weight=1.0, transforms=steps).sign == (1 if component.higher_is_better else -1)
             weight = (1.0 if rising else -1.0) / len(components)

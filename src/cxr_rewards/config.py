@@ -32,7 +32,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, WeightedSum, parse_transform
+from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, WeightedSum, parse_gates, parse_transform
 from cxr_rewards.component import Component
 from cxr_rewards.engine import MAX_CHARS
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
@@ -80,7 +80,8 @@ class RewardConfig(_Strict):
     on_failure: OnFailure = Field(
         "unscored",
         description="Where a component with a weight has no value: `unscored` leaves the case without reward, "
-        "`renormalize` spreads its weight over the others.",
+        "`renormalize` spreads its weight over the others of its side, what raises the reward or what lowers it, and "
+        "leaves the case unscored where that side has none left.",
     )
     normalize: Normalize = Field(
         "none",
@@ -220,7 +221,7 @@ def override(config: RewardConfig, changes: Mapping[str, Any], where: str) -> Re
                 merge = key == "settings" and isinstance(new, Mapping)
                 data["components"][label][fields[key]] = {**old, **new} if merge else new
         elif key == "gates":
-            data["gates"] = [asdict(gate) if isinstance(gate, Gate) else gate for gate in value]
+            data["gates"] = [asdict(gate) for gate in parse_gates(value, where)]
         elif key in RewardConfig.model_fields and key != "components":
             data[key] = value
         else:

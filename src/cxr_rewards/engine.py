@@ -62,7 +62,7 @@ def _problem(case: Case, max_chars: int) -> Failure | None:
     # By type, for the truth of a foreign object (pandas.NA) may be an error.
     if type(case.priors) is not tuple:
         return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
-    if type(case.context) is not dict and not isinstance(case.context, Mapping):
+    if not (type(case.context) is dict and not case.context) and not _can_be_item(case.context):
         return Failure("context", f"expected values by name, got {shorten(case.context)}")
     for i, prior in enumerate(case.priors):
         texts.append((f"priors[{i}]", prior))
@@ -74,13 +74,30 @@ def _problem(case: Case, max_chars: int) -> Failure | None:
     return None
 
 
+def _can_be_item(context: object) -> bool:
+    if not isinstance(context, Mapping):
+        return False
+    try:
+        return all(str(key) is not None and str(value) is not None for key, value in context.items())
+    except Exception:  # noqa: BLE001 - a value that cannot be told costs its own case only
+        return False
+
+
+def _cut(failure: Failure) -> Failure:
+    return failure if len(failure.error) <= _LONGEST_REASON else failure._replace(error=_shortened(failure.error))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
+
+
 def _reason(error: Exception) -> str:
     name = type(error).__name__
     try:
         text = str(error)
     except Exception:  # noqa: BLE001 - an error that cannot be told is still the error of its item only
         return name
-    return f"{name}: {text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + '...'}" if text else name
+    return f"{name}: {_shortened(text)}" if text else name
 
 
 _LONGEST_REASON = 300
@@ -189,7 +206,7 @@ def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], 
 def _compute(feature: Feature, chunk: Sequence[Any], table: FeatureTable) -> list[Any]:
     """Compute a chunk; if that raises, each item alone, so that only the guilty fail."""
     try:
-        values = list(feature.compute(chunk, table))
+        values = [_cut(v) if type(v) is Failure else v for v in feature.compute(chunk, table)]
         if len(values) != len(chunk):
             raise ValueError(f"returned {len(values)} values for {len(chunk)} items")
     except SetupError:
@@ -212,7 +229,7 @@ def score_one(label: str, component: Component, case: Case, table: FeatureTable)
     try:
         score = component.score_case(case, table)
         if score.failure is not None:
-            return score if score.value is None else Score(None, score.details, score.failure)
+            return Score(None, score.details, _cut(score.failure))
         if score.value is None:
             raise ValueError("score_case returned no value and no failure")
         value = score.value if type(score.value) is float else float(score.value)

@@ -57,7 +57,10 @@ def shorten(value: object, limit: int = 80) -> str:
     # Slicing first keeps a megabyte of text from being escaped just to be thrown away.
     if isinstance(value, str) and len(value) > 2 * limit:
         value = value[:limit] + value[-limit:]
-    text = repr(value)
+    try:
+        text = repr(value)
+    except Exception:  # noqa: BLE001 - a value that cannot show itself must not hide the message it is part of
+        text = f"<{type(value).__name__}>"
     if len(text) <= limit:
         return text
     tail = (limit - 3) // 2

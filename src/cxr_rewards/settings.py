@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
+from numbers import Real
 from typing import Any, ClassVar, dataclass_transform
 
 from cxr_rewards.errors import ConfigError, shorten
@@ -55,12 +56,17 @@ class Configurable:
             self._check_types()
             if own is not None:
                 own(self)
+            else:  # the checks of the parent hold for its children
+                super(cls, self).__post_init__()  # type: ignore[misc]
 
-        cls.__post_init__ = checked  # type: ignore[attr-defined]
+        cls.__post_init__ = checked  # type: ignore[method-assign]
         dataclass(frozen=True, kw_only=True)(cls)
         reserved = {"name", "version"} & set(cls.settings())
         if reserved:
             raise TypeError(f"{cls.__qualname__}: write {sorted(reserved)} without annotation; they are not settings")
+
+    def __post_init__(self) -> None:
+        """Check the settings' values; subclasses with limits of their own define it."""
 
     @classmethod
     def settings(cls) -> dict[str, Field[Any]]:
@@ -74,8 +80,11 @@ class Configurable:
         """
         for key, spec in self.settings().items():
             value, kind = getattr(self, key), type(spec.default)
-            if kind is float and type(value) is int:
-                object.__setattr__(self, key, float(value))
+            if kind is float and isinstance(value, Real) and not isinstance(value, bool):
+                try:
+                    object.__setattr__(self, key, float(value))
+                except OverflowError:
+                    raise ConfigError(f"{self.name}: {key} is too large, got {shorten(value)}") from None
             elif kind is tuple and type(value) is list:
                 object.__setattr__(self, key, tuple(value))
             elif kind in _KINDS and type(value) is not kind:

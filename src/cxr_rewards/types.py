@@ -81,7 +81,7 @@ class Reward:
     Attributes:
         value: the reward, or `None` if the case is unscored (see `reasons`); never 0 for a failure.
         parts: each component's `Score` by its name in the reward, before transform and weight.
-        gates: names of the gates' components that capped the value.
+        gates: names of the components whose gates closed on the case.
         failure: why there is no value although its parts have theirs (the sum is not finite); else `None`.
         signature: identifies components, versions, settings, weights and models: equal signatures, equal numbers.
     """

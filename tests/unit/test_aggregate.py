@@ -115,13 +115,42 @@ def test_an_unscored_case_does_not_move_its_group():
     assert gated.combine([*kept, row(90.0, None)], ["g"] * 4)[:3] == gated.combine(kept, ["g"] * 3)
 
 
+def test_a_case_lost_by_renormalizing_does_not_move_its_group_either():
+    summed = total({"a": 1.0, "p": -0.5}, on_failure="renormalize", normalize="group")
+    kept = [row(0.0, 0.0), row(1.0, 0.0)]
+    assert summed.combine([*kept, row(100.0, None)], ["g"] * 3) == [*summed.combine(kept, ["g"] * 2), (None, ())]
+
+
 def test_a_closed_gate_puts_a_case_at_the_bottom_of_its_group():
     gated = total({"a": 1.0, "f": 0.0}, gates=(Gate(component="f", below=1.0, cap=0.0),), normalize="group")
-    rows = [row(0.1, 1.0), row(0.5, 1.0), row(0.9, 0.0), row(0.9, 0.0)]
-    values = gated.combine(rows, ["g", "g", "g", "h"])
+    rows = [row(0.1, 1.0), row(0.5, 1.0), row(0.9, 0.0), row(0.9, 0.0), row(0.1, 0.0)]
+    values = gated.combine(rows, ["g", "g", "g", "h", "h"])
     assert values[2] == (values[0][0], ("f",))
     assert values[1][0] > values[0][0]
-    assert values[3] == (0.0, ("f",)), "nobody in its group passed"
+    assert values[3][0] == values[4][0], "where nobody passed all are level"
+
+
+def test_two_gates_of_one_component_are_named_once():
+    gates = (Gate(component="a", below=0.5, cap=0.0), Gate(component="a", below=0.2, cap=-1.0))
+    assert total({"a": 1.0}, gates=gates).combine([row(0.1), row(0.3)]) == [(-1.0, ("a",)), (0.0, ("a",))]
+
+
+def test_equal_gates_are_equal_however_their_numbers_are_written():
+    assert repr(Gate(component="a", below=1, cap=0)) == repr(Gate(component="a", below=1.0, cap=0.0))
+
+
+def test_huge_values_are_standardised_like_others():
+    huge, plain = (
+        [v for v, _ in total({"a": 1.0}, normalize="group").combine([row(x * u) for x in (1.0, 2.0, 0.0)], ["g"] * 3)]
+        for u in (1e200, 1e10)
+    )
+    assert huge == pytest.approx(plain)
+
+
+def test_a_value_beyond_all_numbers_leaves_its_group_alone():
+    summed = WeightedSum(terms={"a": Term(weight=1.0, transforms=(Affine(scale=1e200),) * 2)}, normalize="group")
+    kept = [row(1e-300), row(2e-300)]
+    assert summed.combine([*kept, row(1.0)], ["g"] * 3)[:2] == summed.combine(kept, ["g"] * 2)
 
 
 def test_huge_values_of_one_group_leave_the_others_alone():
@@ -180,12 +209,12 @@ def test_transforms_are_parsed(spec, expected):
     [
         ("sigmoit", "f: unknown transform 'sigmoit'; known: .* Did you mean 'sigmoid'"),
         ({"clip": {"hi": 1}}, "f: unknown argument of clip 'hi'; known: high, low. Did you mean 'high'"),
-        ({"clip": {"low": "0"}}, "f: clip.low must be a number, got '0'"),
+        ({"clip": {"low": "0"}}, "f: clip.low must be a finite number, got '0'"),
         ({"clip": {"low": 2.0}}, "f: transform clip: low must be below high = 1.0, got 2.0"),
         ({"clip": 3}, "f: clip takes a table of low, high, got 3"),
         ({"zscore": {"scale": 0}}, "f: transform zscore: scale must be above 0, got 0.0"),
         ({"affine": {"scale": 0}}, "f: transform affine: scale must be other than 0"),
-        ({"affine": {"scale": math.inf}}, "f: transform affine: scale must be finite"),
+        ({"affine": {"scale": math.inf}}, "f: affine.scale must be a finite number, got inf"),
         ({"sigmoid": {"slope": -1}}, "f: transform sigmoid: slope must be above 0"),
         ({"clip": {}, "negate": {}}, "f: a transform is a name or a table with one name"),
         (3, "f: a transform is a name or a table with one name, got 3"),
@@ -201,7 +230,7 @@ def test_bad_gates_and_weights_are_refused():
         Gate(component="a")
     with pytest.raises(ConfigError, match="either below or above"):
         Gate(component="a", below=0.1, above=0.2)
-    with pytest.raises(ConfigError, match="must be finite"):
+    with pytest.raises(ConfigError, match="gate a: below must be a finite number, got nan"):
         Gate(component="a", below=math.nan)
     with pytest.raises(ConfigError, match="gates: unknown component 'blue'; known: bleu. Did you mean 'bleu'"):
         total({"bleu": 1.0}, gates=(Gate(component="blue", below=0.1),))

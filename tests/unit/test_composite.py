@@ -138,13 +138,19 @@ def test_one_component_may_appear_twice_under_two_labels():
         (lambda: CompositeReward(["bleu"], weights={"blue": 1}), "weights: unknown component 'blue'; .* mean 'bleu'"),
         (lambda: CompositeReward(["bleu"], transforms={"blue": []}), "transforms: unknown component 'blue'"),
         (lambda: CompositeReward(weights={"bleu": 1}), "need components; to change the default write"),
-        (lambda: CompositeReward(["bleu"], weights={"bleu": None}), r"weights\['bleu'\] must be a number, got None"),
+        (
+            lambda: CompositeReward(["bleu"], weights={"bleu": None}),
+            r"weights\['bleu'\] must be a finite number, got None",
+        ),
         (lambda: CompositeReward(["bleu"], weights=[1.0]), "weights must be a mapping by component"),
         (lambda: CompositeReward(["bleu"], weights={}), "no component has a weight, so every report would get 0"),
         (lambda: CompositeReward({"reward": "bleu"}), "a component cannot be called 'reward': that is a column"),
         (lambda: CompositeReward({"": "bleu"}), "a component cannot be called ''"),
         (lambda: CompositeReward(["bleu"], gates=[{"component": "bleu"}]), "give either below or above"),
-        (lambda: CompositeReward(["bleu"], gates=[3]), "gates: expected a Gate or a table of its arguments, got 3"),
+        (
+            lambda: CompositeReward(["bleu"], gates=[3]),
+            "CompositeReward: expected a Gate or a table of its arguments, got 3",
+        ),
         (
             lambda: CompositeReward(["bleu"], gates=[Gate(component="bleu", above=0.5)]),
             "gate bleu: higher values of bleu are better, so the gate would close on good reports; give below instead",
@@ -164,6 +170,18 @@ def test_one_component_may_appear_twice_under_two_labels():
             lambda: CompositeReward().score_batch([{"candidate": "a"}]),
             "expected a Case, got {'candidate': 'a'} at 0",
         ),
+        (lambda: CompositeReward(["bleu"], weights={"bleu": 10**400}), "must be a finite number, got 1000"),
+        (lambda: CompositeReward(["bleu"], gates=None), "gates must be a list of gates, got None"),
+        (lambda: CompositeReward.from_preset("rules", gates=3), "preset rules: gates must be a list of gates, got 3"),
+        (lambda: CompositeReward([None]), "components: expected a name or a Component, got None"),
+        (lambda: CompositeReward([Bleu]), r"expected a name or a Component, got <class .*Bleu'>; write it with \(\)"),
+        (lambda: CompositeReward(5), "components must be a list or a mapping, got 5"),
+        (lambda: CompositeReward({1: "bleu"}), "a label must be a text, got 1"),
+        (
+            lambda: CompositeReward(["bleu"], transforms={"bleu": 5}),
+            "a transform is a name or a table with one name, got 5",
+        ),
+        (lambda: CompositeReward(cache={}), "cache must be a Cache or the path of one, got {}"),
         (lambda: CompositeReward(on_failure="zero"), "unknown on_failure 'zero'; known: renormalize, unscored"),
         (lambda: CompositeReward(normalize="batch"), "unknown normalize 'batch'; known: group, none"),
         (lambda: CompositeReward().score_batch(), "give cases, or at least candidates and references"),
@@ -231,6 +249,10 @@ def test_gates_and_transforms_have_one_form_everywhere():
     assert direct.total.gates == (Gate(**gate),)
     preset = CompositeReward.from_preset("rules", gates=[Gate(**gate)], transforms={"bleu": "sigmoid"})
     assert preset.total.gates == (Gate(**gate),)
+    assert (
+        CompositeReward.from_preset("rules", gates=gate).signature
+        == CompositeReward.from_preset("rules", gates=[Gate(**gate)]).signature
+    )
     assert preset.total.terms["bleu"].transforms == direct.total.terms["bleu"].transforms
 
 

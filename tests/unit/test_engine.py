@@ -245,6 +245,36 @@ def test_a_missing_value_of_a_table_costs_its_own_case_only(field):
     assert "got <NA>" in str(rows[1][0].failure)
 
 
+class Untellable:
+    def __str__(self):
+        raise RuntimeError("not even this")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(("field", "value"), [("candidate", Untellable()), ("context", {"a": Untellable()})])
+def test_what_cannot_be_told_costs_its_own_case_only(field, value):
+    bad = Case(**{"candidate": "c", "reference": "r", field: value})
+    rows = Engine({"longest": Longest(), "plain": Plain()}).run([*cases(("ab", "r")), bad])
+    assert values(rows) == [[2, 1], [None, None]]
+    assert rows[1][0].failure.where == field
+
+
+def test_long_reasons_are_cut():
+    class Wordy(Length):
+        name = "wordy"
+
+        def compute(self, items, upstream):
+            return [Failure("wordy", "y" * 9999) for _ in items]
+
+    class Uses(Longest):
+        name = "uses"
+        needs = property(lambda self: (Wordy(),))
+
+    ((score,),) = Engine({"uses": Uses()}).run(cases(("a", "r")))
+    assert score.failure == Failure("wordy", "y" * 300 + "...")
+
+
 def test_empty_cells_of_a_table_are_no_priors_and_no_context():
     case = Case(candidate="ab", reference="r", priors=float("nan"), context=None)
     assert (case.priors, case.context) == ((), {})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 
+import numpy as np
 import pytest
 
 from cxr_rewards.component import Component
@@ -96,3 +97,20 @@ def test_a_component_that_reads_an_unknown_text_is_refused():
         class Wrong(Component):
             name = "wrong"
             reads = ("prior",)
+
+
+def test_a_child_keeps_the_checks_of_its_parent():
+    class Child(Bleu):
+        name = "child"
+
+    class Grandchild(Child):
+        extra: int = setting(0, "One more.")
+
+    for cls in (Child, Grandchild):
+        assert cls(max_order=4).max_order == 4
+        with pytest.raises(ConfigError, match=r"child: max_order must be 1, 2, 3 or 4, got -1"):
+            cls(max_order=-1)
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert Length(halving=np.float64(3)).signature == Length(halving=3).signature
