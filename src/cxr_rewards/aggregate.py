@@ -247,9 +247,13 @@ class Gate:
         """Return whether the reward is to be capped."""
         return value < self.below if self.below is not None else value > self.above  # type: ignore[operator]
 
+    @property
+    def condition(self) -> str:
+        """When the gate closes, in words."""
+        return f"{self.component} {f'< {self.below:g}' if self.below is not None else f'> {self.above:g}'}"
+
     def __str__(self) -> str:
-        limit = f"< {self.below:g}" if self.below is not None else f"> {self.above:g}"
-        return f"{self.component} {limit} -> at most {self.cap:g}"
+        return f"{self.condition} -> at most {self.cap:g}"
 
 
 def parse_gates(gates: Any, where: str) -> tuple[Gate, ...]:
@@ -335,7 +339,7 @@ class WeightedSum:
     def combine(
         self, rows: Sequence[Sequence[Score]], groups: Sequence[str] = ()
     ) -> list[tuple[float | None, tuple[str, ...]]]:
-        """Return, for each row of scores (in the order of `terms`), the reward and the gates that capped it.
+        """Return, for each row of scores (in the order of `terms`), the reward and the components whose gates closed.
 
         Args:
             rows: one sequence of scores a case.

@@ -298,8 +298,12 @@ class CompositeReward:
         lines.insert(1, "  ".join("-" * width for width in widths))
         low, high = self.bounds
         tail = [f"reward {self.name}: weighted sum in [{low:g}, {high:g}], higher is better"]
-        tail += [f"gate: {gate}" for gate in self.total.gates]
-        if self.total.normalize == "group":
+        if self.total.normalize == "none":
+            tail += [f"gate: {gate}" for gate in self.total.gates]
+        else:
+            tail += [
+                f"gate: {gate.condition} -> at most level with the lowest of its group" for gate in self.total.gates
+            ]
             tail.append("each component is standardised within its group before weighting")
         tail.append({
             "unscored": "a case is unscored where a component with a weight, or a gate's, has no value",

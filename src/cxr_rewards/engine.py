@@ -62,7 +62,7 @@ def _problem(case: Case, max_chars: int) -> Failure | None:
     # By type, for the truth of a foreign object (pandas.NA) may be an error.
     if type(case.priors) is not tuple:
         return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
-    if not (type(case.context) is dict and not case.context) and not _can_be_item(case.context):
+    if not (type(case.context) is dict and not case.context) and not _can_be_item(case):
         return Failure("context", f"expected values by name, got {shorten(case.context)}")
     for i, prior in enumerate(case.priors):
         texts.append((f"priors[{i}]", prior))
@@ -74,13 +74,12 @@ def _problem(case: Case, max_chars: int) -> Failure | None:
     return None
 
 
-def _can_be_item(context: object) -> bool:
-    if not isinstance(context, Mapping):
-        return False
+def _can_be_item(case: Case) -> bool:
     try:
-        return all(str(key) is not None and str(value) is not None for key, value in context.items())
+        item_of("case", case)
     except Exception:  # noqa: BLE001 - a value that cannot be told costs its own case only
         return False
+    return True
 
 
 def _cut(failure: Failure) -> Failure:

@@ -305,6 +305,8 @@ def test_describe_names_direction_range_and_weight_and_shows_itself():
     assert "higher is better" in lines["reward"]
     group = CompositeReward(["bleu"], normalize="group", on_failure="renormalize").describe()
     assert "standardised within its group" in group
+    gated = CompositeReward(normalize="group").describe()
+    assert "gate: repetition > 0.5 -> at most level with the lowest of its group" in gated
     assert "its weight goes to the others" in group
 
 

@@ -81,7 +81,8 @@ class FindingsF1(Component):
     or false that the other report denies): names of observations.
 
     Source: defined here. Kendall's tau-b with the mean rating of three radiologists is .70 on the 100 candidates of
-    RadPref on which its defaults were chosen (ROUGE-L on the same: .50); expect less on others.
+    RadPref on which its defaults were chosen (ROUGE-L on the same: .50),
+    as `benchmarks/agreement.py` computes it; expect less on others.
 
     Example:
         >>> score = FindingsF1().score("Mild cardiomegaly. No effusion.", "The heart is enlarged. Small left effusion.")
