@@ -67,7 +67,7 @@ def shorten(value: object, limit: int = 80) -> str:
     return f"{text[: limit - 3 - tail]}...{text[len(text) - tail :]}"
 
 
-def unknown_name(where: str, kind: str, name: str, known: Iterable[str]) -> str:
+def unknown_name(where: str, kind: str, name: object, known: Iterable[str]) -> str:
     """Return the message for a name that is not among `known`, with the nearest known one.
 
     Example:
@@ -76,5 +76,5 @@ def unknown_name(where: str, kind: str, name: str, known: Iterable[str]) -> str:
     """
     names = sorted(known)
     message = f"{where}: unknown {kind} {shorten(name)}; known: {', '.join(names) or 'none'}."
-    nearest = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
     return f"{message} Did you mean {nearest[0]!r}?" if nearest else message

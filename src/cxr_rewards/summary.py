@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from cxr_rewards.age import age_in_years
 from cxr_rewards.errors import InputError
 
 if TYPE_CHECKING:
@@ -17,30 +17,19 @@ REPLICATES = 1000
 MAX_GROUPS = 200
 _MAX_REASONS = 100
 _BANDS = ((18, "0-17"), (40, "18-39"), (60, "40-59"), (80, "60-79"), (200, "80+"))
-_YEARS = re.compile(r"(\d{1,3})(?:\.\d+)?\s*(?:y|yo|years?(?: old)?)?", re.IGNORECASE)
-_DICOM = re.compile(r"(\d{3})([MWD])")  # 063Y is among the years
-_OPEN = re.compile(r">\s*(\d{1,3})|(\d{1,3})\s*\+")
-_PER_YEAR = {"M": 12, "W": 52, "D": 365}
 
 
 def age_band(value: object) -> str:
     """Return the age band of an age in years, `"unknown"` for whatever is not surely one.
 
-    Taken are plain numbers (`63`, `"63 y"`, `"63 yo"`, `"63 years"`, `"63 years old"`), DICOM's three digits (`"063Y"`,
-    `"019M"`, `"003W"`, `"010D"`) and open ages that lie in the last band (`">89"`, `"90+"`).
+    Ages are taken as `cxr_rewards.age.age_in_years` takes them.
 
     Example:
         >>> [age_band(x) for x in (63, "63 years", "019M", "080Y", ">89", "63M", "60+", None)]
         ['60-79', '60-79', '0-17', '80+', '80+', 'unknown', 'unknown', 'unknown']
     """
-    text = str(value).strip()
-    if match := _YEARS.fullmatch(text):
-        years: float = int(match[1])
-    elif match := _DICOM.fullmatch(text):
-        years = int(match[1]) / _PER_YEAR[match[2]]
-    elif (match := _OPEN.fullmatch(text)) and int(match[1] or match[2]) >= _BANDS[-2][0]:
-        years = int(match[1] or match[2])
-    else:
+    years = age_in_years(value)
+    if years is None:
         return "unknown"
     return next((band for limit, band in _BANDS if years < limit), "unknown")
 

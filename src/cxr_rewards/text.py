@@ -102,7 +102,11 @@ _NAME = {" ".join(h.replace("-", " ").split()): name for name, hs in _HEADINGS.i
 # Longest first, so that "clinical history" is not read as "clinical".
 _TERMS = sorted(_NAME, key=len, reverse=True)
 _TERM = "(?:" + "|".join(re.escape(t).replace(r"\ ", r"(?:[ ]{1,4}|-)") for t in _TERMS) + r")(?:\(s\)|s)?(?![a-z0-9])"
-_FIRST_WORD = re.compile("|".join(sorted({re.escape(t.split()[0]) for t in _TERMS}, key=len, reverse=True)))
+_FIRST_WORDS = frozenset(word + s for t in _TERMS for word in t.split()[:1] for s in ("", "s"))
+# A heading begins with a capital, or else behind the end of a line or sentence, or the mark of a heading or list item.
+_CAPITALIZED = re.compile(r"[A-Z](?<![^\W_].)[A-Za-z]*")
+_AFTER_MARK = re.compile(r"[\n.!?:;)*\]_|>#\[<\u2022-] *([a-z][A-Za-z]*)")
+_AT_START = re.compile(r" *([a-z][A-Za-z]*)")
 _HEADING = re.compile(rf"{_TERM}(?:[ ]{{0,3}}(?:/|&|,|\+|\band\b)[ ]{{0,3}}{_TERM}){{0,2}}")
 _ONE_TERM = re.compile(_TERM)
 _AFTER = re.compile(
@@ -121,6 +125,11 @@ _WORD_BEFORE = re.compile(r"([A-Za-z]+)[,]?[ ]*\Z")
 def _name(term: str) -> str:
     key = " ".join(term.replace("-", " ").replace("(s)", "").split())
     return _NAME.get(key) or _NAME[key.removesuffix("s")]
+
+
+def _joint_name(heading: str) -> str:
+    names = [_name(term) for term in _ONE_TERM.findall(heading)]
+    return "findings_impression" if {"findings", "impression"} <= set(names) else names[0]
 
 
 def _is_heading(text: str, begin: int, at: int, heading: str, after: re.Match[str]) -> bool:
@@ -151,6 +160,15 @@ def _is_heading(text: str, begin: int, at: int, heading: str, after: re.Match[st
     return False
 
 
+def _heading_starts(plain: str) -> list[int]:
+    """Return where a known heading may begin, in order: at few words of a report, so that few need a closer look."""
+    capitalized = [m.start() for m in _CAPITALIZED.finditer(plain) if m.group().lower() in _FIRST_WORDS]
+    others = [m.start(1) for m in _AFTER_MARK.finditer(plain) if m.group(1).lower() in _FIRST_WORDS]
+    if (m := _AT_START.match(plain)) is not None and m.group(1).lower() in _FIRST_WORDS:
+        others.append(m.start(1))
+    return sorted(capitalized + others)
+
+
 def sections(text: str) -> tuple[Section, ...]:
     """Split a report at its headings, in order; together the sections and their headings cover the text.
 
@@ -167,26 +185,26 @@ def sections(text: str) -> tuple[Section, ...]:
         ['']
     """
     plain = tidy(text)
-    small = lower(plain)
+    starts = _heading_starts(plain)
+    small = lower(plain) if starts else ""
     found: list[tuple[str, int, int]] = []
     done = 0
-    for first in _FIRST_WORD.finditer(small):
-        at = first.start()
-        if at < done or (at and small[at - 1].isalnum()):
+    for at in starts:
+        if at < done:
             continue
         match = _HEADING.match(small, at)
         if match is None:
             continue
         after = _AFTER.match(plain, match.end())
         assert after is not None  # every part of it is optional
-        window = max(done, at - 16)
-        before = _BEFORE.search(plain[window:at])
-        begin = window + before.start() if before else at
+        begin = at
+        if at and plain[at - 1] != "\n":
+            window = max(done, at - 16)
+            before = _BEFORE.search(plain[window:at])
+            begin = window + before.start() if before else at
         if _is_heading(plain, begin, at, plain[at : match.end()], after):
-            names = [_name(term) for term in _ONE_TERM.findall(match.group())]
-            name = "findings_impression" if {"findings", "impression"} <= set(names) else names[0]
             done = after.end()
-            found.append((name, begin, done))
+            found.append((_NAME.get(match.group()) or _joint_name(match.group()), begin, done))
     first_heading = found[0][1] if found else len(plain)
     result = [Section("", 0, first_heading, 0)] if plain[:first_heading].strip() else []
     for i, (name, begin, start) in enumerate(found):
@@ -194,7 +212,19 @@ def sections(text: str) -> tuple[Section, ...]:
     return tuple(result)
 
 
-_STOP = re.compile(r"[.!?]+[\"')\]*]*|\n|\u2022|(?<=[ \n])[0-9]{1,2}\)(?= )")
+# What may end a sentence: a full stop with what closes it (`ordinary`: after a word too long for an abbreviation), a
+# line feed, a bullet, the bracket of the list number " 1) ". All begin with one set of characters: `re` skips to the
+# next of a set quickly.
+_STOP = re.compile(
+    r"""[.!?\n\u2022)](?:
+        (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?=[ \n]|\Z))
+        | (?P<full>(?<=[.!?])[.!?]*["')\]*]*)
+        | (?P<bullet>(?<=\u2022))
+        | (?P<line>(?<=\n))
+        | (?P<number>(?:(?<=[ \n][0-9]\))|(?<=[ \n][0-9]{2}\)))(?=[ ]))
+    )""",
+    re.VERBOSE,
+)
 _LIST_MARK = re.compile(r"(?:[0-9]{1,2}[.)](?=\s|[A-Za-z])|\([0-9]{1,2}\)|[-*+\u2022#>](?=\s)|#{1,6}|\u2022)\s*")
 _LINE_LIST_MARK = re.compile(r"[ ]*(?:[0-9]{1,2}[.)][ ]|\([0-9]{1,2}\)|[-*+\u2022#>])")
 _BEFORE_STOP = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z])*\Z")
@@ -211,8 +241,10 @@ def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int
     """
     at, end_of_mark = mark
     nearby = text[max(begin, at - 16) : at]
-    word_match = _BEFORE_STOP.search(nearby)
-    word = word_match.group() if word_match else ""
+    word = nearby[nearby.rfind(" ") + 1 :]
+    if not (word.isalpha() and word.isascii()):
+        word_match = _BEFORE_STOP.search(nearby)
+        word = word_match.group() if word_match else ""
     next_char = text[end_of_mark] if end_of_mark < end else ""
     if word.isdigit() and len(word) <= 2:
         if next_char.isdigit():
@@ -270,13 +302,17 @@ def sentences(text: str, start: int = 0, end: int | None = None, *, tidied: bool
     begin = line_start = start
     item = 0
     for stop in _STOP.finditer(text, start, end):
-        at, mark = stop.start(), text[stop.start()]
+        at, kind = stop.start(), stop.lastgroup
         cut: int | None
-        if mark == "\n":
+        if kind == "ordinary" and at - begin >= 5:
+            cut = at + 1
+        elif kind == "line":
             cut = at if _line_end(text, at, line_start, end) else None
             line_start = at + 1
-        elif mark == "\u2022" or mark.isdigit():
+        elif kind == "bullet":
             cut = at
+        elif kind == "number":
+            cut = at - 1 if text[at - 2] in " \n" else at - 2  # before its one or two digits
         else:
             if at - begin <= 16 and (number := text[begin:at].strip()).isdecimal() and len(number) <= 2:
                 item = int(number)
@@ -294,9 +330,10 @@ def _add(spans: list[tuple[int, int]], text: str, begin: int, end: int) -> None:
     """Add a span, trimmed, if there is a letter or digit in it."""
     while begin < end and text[begin].isspace():
         begin += 1
-    while (mark := _LIST_MARK.match(text, begin, end)) is not None:
+    starts_with_word = begin < end and text[begin].isalpha()
+    while not starts_with_word and (mark := _LIST_MARK.match(text, begin, end)) is not None:
         begin = mark.end()
     while end > begin and text[end - 1].isspace():
         end -= 1
-    if any(map(str.isalnum, text[begin:end])):
+    if starts_with_word or any(map(str.isalnum, text[begin:end])):
         spans.append((begin, end))

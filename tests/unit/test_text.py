@@ -102,6 +102,15 @@ def test_known_headings_are_found_at_line_start(heading, name):
     assert named(f"Before.\n\n{text}") == [("", "Before."), (name, "Body of text here.")]
 
 
+@given(st.sampled_from(["findings", "impression", "reason for exam", "wet-read"]), st.randoms(use_true_random=False))
+def test_a_heading_before_a_colon_may_be_in_any_case(heading, random):
+    spelled = "".join(random.choice((c.upper(), c)) for c in heading)
+    names = [name for name, _ in named(f"Before. {spelled}: Body\n {spelled}: Body\n**{spelled}**: Body")]
+    assert names[0] == ""
+    assert len(names) == 4
+    assert len(set(names)) == 2
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -168,6 +177,14 @@ def test_section_positions_hold_in_the_raw_text():
         ("Nodule of 1.2 cm. No effusion.", ["Nodule of 1.2 cm.", "No effusion."]),
         ("A 5 x 3 mm nodule.", ["A 5 x 3 mm nodule."]),
         ("Rib No. 5 is broken. Is there pain? No.", ["Rib No. 5 is broken.", "Is there pain?", "No."]),
+        (
+            "Measures Approx. 3 mm in diameter. Seen by Prof. Example.",
+            ["Measures Approx. 3 mm in diameter.", "Seen by Prof. Example."],
+        ),
+        ("Lungs clear. heart normal", ["Lungs clear.", "heart normal"]),
+        ("(Lungs clear.) Heart normal", ["(Lungs clear.)", "Heart normal"]),
+        ("Lungs clear... heart normal", ["Lungs clear... heart normal"]),
+        ("9) Clear lungs 10) Normal heart 100) mm", ["Clear lungs", "Normal heart 100) mm"]),
         ("1. Clear lungs. 2. Normal heart.", ["Clear lungs.", "Normal heart."]),
         ("1. Clear lungs 2. Normal heart", ["Clear lungs", "Normal heart"]),
         ("1) Clear lungs 2) Normal heart", ["Clear lungs", "Normal heart"]),
@@ -222,6 +239,12 @@ def test_sentences_of_a_part_of_the_text_keep_its_positions():
         "\u2022" * 100_000,
         "e.g." * 25_000,
         "A" * 60_000 + "\u0130" * 40_000,
+        "Findings " * 11_111,
+        "lungs. " * 14_285,
+        "long. " + "a" * 100_000,
+        ". " + " " * 100_000,
+        "1) " * 33_333,
+        ")" * 100_000,
     ],
     ids=lambda text: repr(text[:12]),
 )
