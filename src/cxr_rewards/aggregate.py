@@ -296,6 +296,11 @@ class Term:
         return min(ends), max(ends)
 
     @property
+    def side(self) -> int:
+        """1 for a metric, -1 for a penalty, 0 for weight 0. A penalty has a negative weight, or is turned round."""
+        return 0 if self.weight == 0 else 1 if self.weight > 0 and self.sign > 0 else -1
+
+    @property
     def sign(self) -> int:
         """Which way the reward moves when the component's value rises: 1, -1, or 0 for weight 0."""
         sign = (self.weight > 0) - (self.weight < 0)
@@ -313,10 +318,10 @@ class WeightedSum:
             gate, but its failure leaves the reward as it is.
         gates: each may cap the sum.
         on_failure: what happens where a component with a weight has no value. `unscored`: the reward is `None`.
-            `renormalize`: what raises the reward and what lowers it are two sides; the sum of each side times
-            `sum of its |weights| / sum of its |weights| that have a value`. The reward is `None` where a side has
-            nothing left: a lost penalty is no penalty of 0. A gate whose component has no value always leaves the
-            case unscored: whether the report is broken is then unknown.
+            `renormalize`: metrics and penalties (negative weights, and what a transform turns round) are two sides;
+            the sum of each times `sum of its |weights| / sum of its |weights| that have a value`. The reward is `None`
+            where a side has nothing left: a lost penalty is no penalty of 0. A gate whose component has no value always
+            leaves the case unscored: whether the report is broken is then unknown.
         normalize: `group` replaces each transformed value by `(x - mean) / (standard deviation + 1e-4)` over the cases
             of its group before weighting (the sample standard deviation; GDPO's decoupled normalisation), so that no
             component drowns another by its spread. Cases that end unscored are left out of the statistics. A group of
@@ -399,7 +404,7 @@ class WeightedSum:
     def _renormalized(self, terms: Sequence[Term], values: Sequence[float | None]) -> float | None:
         total = 0.0
         for sign in (1, -1):
-            side = [(term.weight, value) for term, value in zip(terms, values, strict=True) if term.sign == sign]
+            side = [(term.weight, value) for term, value in zip(terms, values, strict=True) if term.side == sign]
             left = sum(abs(weight) for weight, value in side if value is not None)
             if side and not left:
                 return None
@@ -449,7 +454,7 @@ class WeightedSum:
             return -inf, inf
         low = high = 0.0
         for sign in (1, -1):
-            side = [(term, term.bounds(*of[label])) for label, term in self.terms.items() if term.sign == sign]
+            side = [(term, term.bounds(*of[label])) for label, term in self.terms.items() if term.side == sign]
             if self.on_failure == "renormalize" and side:
                 # Any one component may have to stand for its whole side.
                 whole = sum(abs(term.weight) for term, _ in side)

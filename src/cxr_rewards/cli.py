@@ -45,14 +45,34 @@ class OnBadRow(StrEnum):
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
 PresetOption = Annotated[str, typer.Option("--preset", "-p", help="A preset; `cxr-rewards presets` lists them.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A reward's TOML, instead of a preset.")]
+CandidateColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the reports to score. An absent one (null in JSONL and Parquet) is unscored; "
+        "an empty CSV cell is an empty report."
+    ),
+]
+ReferenceColumn = Annotated[str | None, typer.Option(help="Column of the reference reports.")]
+PriorColumn = Annotated[
+    list[str] | None,
+    typer.Option(help="Column of earlier reports: a JSON list or one text; repeat it for several, oldest first."),
+]
+IdColumn = Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")]
+ContextColumn = Annotated[
+    list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
+]
 
 
-def _console(*, error: bool = False) -> Console:
+def _console(*, error: bool = False, color: bool = True) -> Console:
     from rich.console import Console
 
     # Not a terminal: wide enough that no table is folded in a log file.
     stream = sys.stderr if error else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 120, highlight=False, markup=False, soft_wrap=error)
+    return Console(
+        file=stream, width=None if stream.isatty() else 120, color_system="auto" if color else None,
+        highlight=False, markup=False, soft_wrap=error,
+    )  # fmt: skip
 
 
 _WIDE = 110
@@ -90,26 +110,15 @@ def score(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .jsonl or .parquet.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where to write: .csv, .jsonl or .parquet.")],
     preset: PresetOption = "rules",
-    config: Annotated[Path | None, typer.Option("--config", "-c", help="A reward's TOML, instead of a preset.")] = None,
-    candidate_col: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the reports to score. An absent one (null in JSONL and Parquet) is unscored; "
-            "an empty CSV cell is an empty report."
-        ),
-    ] = None,
-    reference_col: Annotated[str | None, typer.Option(help="Column of the reference reports.")] = None,
-    prior_col: Annotated[
-        list[str] | None,
-        typer.Option(help="Column of earlier reports: a JSON list or one text; repeat it for several, oldest first."),
-    ] = None,
-    id_col: Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")] = None,
+    config: ConfigOption = None,
+    candidate_col: CandidateColumn = None,
+    reference_col: ReferenceColumn = None,
+    prior_col: PriorColumn = None,
+    id_col: IdColumn = None,
     no_ids: Annotated[
         bool, typer.Option("--no-ids", help="Take no column for case ids: a file of rollouts repeats them.")
     ] = False,
-    context_col: Annotated[
-        list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
-    ] = None,
+    context_col: ContextColumn = None,
     by: Annotated[str, typer.Option(help="Repeat the summary for each value of this column; ages in bands.")] = "",
     on_error: Annotated[
         OnBadRow, typer.Option(help="A row that cannot be read: stop before scoring, or leave that row unscored.")
@@ -262,6 +271,79 @@ def _as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
 
 def _finite(bounds: tuple[float, float]) -> list[float | None]:
     return [end if abs(end) != float("inf") else None for end in bounds]
+
+
+@app.command("explain")
+def explain_case(
+    candidate: Annotated[str | None, typer.Option(help="The report to score; @FILE reads it from a file.")] = None,
+    reference: Annotated[str | None, typer.Option(help="The reference report, or @FILE.")] = None,
+    prior: Annotated[
+        list[str] | None, typer.Option(help="An earlier report, or @FILE; repeat it for several, oldest first.")
+    ] = None,
+    context: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Context such as age=63; repeat it for several.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", "-i", help="Take the case from a .csv, .jsonl or .parquet instead.")
+    ] = None,
+    row: Annotated[int | None, typer.Option(min=1, help="Which row of the input, 1 for the first.")] = None,
+    case_id: Annotated[str | None, typer.Option("--id", help="Which case of the input, by its id.")] = None,
+    candidate_col: CandidateColumn = None,
+    reference_col: ReferenceColumn = None,
+    prior_col: PriorColumn = None,
+    id_col: IdColumn = None,
+    context_col: ContextColumn = None,
+    preset: PresetOption = "rules",
+    config: ConfigOption = None,
+    component: Annotated[
+        str, typer.Option(help="Explain one component alone: the reward's, or else any, with its defaults.")
+    ] = "",
+    no_color: Annotated[bool, typer.Option("--no-color", help="Mark findings with signs instead of colours.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show why a reward is what it is: findings marked in the reports, how they are weighed, what each component adds.
+
+    Exit code 1: the case is unscored.
+    """
+    from cxr_rewards.explain import explain, find_case, text_of
+    from cxr_rewards.explain_page import show
+    from cxr_rewards.io import choose_columns, open_table
+    from cxr_rewards.types import Case
+
+    reward = _reward(preset, config, None)
+    if source is not None:
+        if candidate is not None or reference is not None or prior or context:
+            raise InputError(f"give either --input {source} or texts (--candidate, --prior, --context, ...), not both")
+        if (row is None) == (case_id is None):
+            raise InputError(f"{source}: choose one case with --row or with --id")
+        table = open_table(source)
+        columns = choose_columns(
+            table.columns, candidate=candidate_col, reference=reference_col, priors=prior_col or (),
+            case_id="" if row is not None and id_col is None else id_col, context=context_col or (), where=str(source),
+        )  # fmt: skip
+        _note(f"{source}: {columns}")
+        case = find_case(table, columns, row=row, case_id=case_id or "", max_chars=reward.max_chars)
+    elif candidate is None or reference is None or row is not None or case_id is not None:
+        raise InputError("give --candidate and --reference, or --input with --row or --id")
+    else:
+        pairs = [pair.partition("=") for pair in context or ()]
+        for key, given, _ in pairs:
+            if not (key.strip() and given):
+                raise InputError(f"--context {key!r}: expected KEY=VALUE, such as age=63")
+        case = Case(
+            candidate=text_of(candidate),
+            reference=text_of(reference),
+            priors=tuple(map(text_of, prior or ())),
+            context={key.strip(): value for key, _, value in pairs},
+        )
+    told = explain(reward, case, only=component)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, default=_plain))
+    else:
+        show(told, _console(color=not no_color))
+    scored = told["reward"] or told["components"][0]
+    if scored["value"] is None:
+        _fail(f"unscored: {scored.get('reasons') or scored.get('failure')}")
 
 
 @app.command()

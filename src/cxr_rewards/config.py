@@ -80,7 +80,7 @@ class RewardConfig(_Strict):
     on_failure: OnFailure = Field(
         "unscored",
         description="Where a component with a weight has no value: `unscored` leaves the case without reward, "
-        "`renormalize` spreads its weight over the others of its side, what raises the reward or what lowers it, and "
+        "`renormalize` spreads its weight over the others of its side, metrics or penalties, and "
         "leaves the case unscored where that side has none left.",
     )
     normalize: Normalize = Field(

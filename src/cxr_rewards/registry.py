@@ -25,7 +25,24 @@ GROUP = "cxr_rewards.components"
 
 _BUILT_IN = {
     name: f"cxr_rewards.components.{name}:{''.join(part.capitalize() for part in name.split('_'))}"
-    for name in ("bleu", "rouge_l", "temporal_f1", "findings_f1", "format", "length", "repetition", "copy_prior")
+    for name in (
+        "bleu",
+        "rouge_l",
+        "temporal_f1",
+        "findings_score",
+        "findings_soft_f1",
+        "findings_f1",
+        "severity_agreement",
+        "location_agreement",
+        "chexpert_rule_f1",
+        "device_f1",
+        "change_f1",
+        "prior_consistency",
+        "format",
+        "length",
+        "repetition",
+        "copy_prior",
+    )
 }
 
 

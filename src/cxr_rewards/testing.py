@@ -65,7 +65,7 @@ def _alternatives(current: Any, hint: Any) -> Iterator[Any]:
     elif isinstance(current, int):
         yield from (current + 1, current - 1)
     elif isinstance(current, float):
-        yield from (current / 2, current + 0.25, current * 2 + 1)
+        yield from (other for other in (current / 2, current + 0.25, current * 2 + 1) if other != current)
     elif isinstance(current, str):
         yield current + "x"
 

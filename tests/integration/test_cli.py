@@ -77,7 +77,7 @@ def test_score_keeps_the_input_and_adds_components_reward_and_reason(tmp_path):
     )
     assert [float(r["reward"]) if r["reward"] else None for r in after] == [e.value for e in expected]
     assert "candidate from 'candidate', reference from 'reference', priors from 'prior_report'" in done.stderr
-    assert "findings_f1" in done.stdout
+    assert "findings_soft_f1" in done.stdout
     assert "95% interval" in done.stdout
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv"], "nothing else is left behind"
 

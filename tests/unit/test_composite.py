@@ -298,8 +298,8 @@ def test_describe_names_direction_range_and_weight_and_shows_itself():
     text = CompositeReward.from_preset("rules", gates=[{"component": "length", "below": 0.1, "cap": 0.0}]).describe()
     assert repr(text) == str(text)
     lines = {line.split()[0]: line for line in text.splitlines() if line}
-    assert "higher" in lines["findings_f1"]
-    assert "[0, 1]" in lines["findings_f1"]
+    assert "higher" in lines["findings_soft_f1"]
+    assert "[0, 1]" in lines["findings_soft_f1"]
     assert "lower" in lines["repetition"]
     assert "gate: length < 0.1 -> at most 0" in text
     assert "higher is better" in lines["reward"]

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from cxr_rewards.feature import Feature, FeatureTable
+from cxr_rewards.feature import Feature, FeatureTable, collector_paused
 from cxr_rewards.findings import Finding, read
 
 
@@ -16,18 +15,11 @@ class Findings(Feature):
     """
 
     name = "findings"
-    version = 1
+    version = 2
     over = "text"
     persistent = False
 
     def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[tuple[Finding, ...]]:  # noqa: ARG002
         """Read each text."""
-        return [read(text) for text in items]
-
-    def encode(self, value: Any) -> Any:
-        """Return the findings as lists."""
-        return [list(finding) for finding in value]
-
-    def decode(self, stored: Any) -> Any:
-        """Return the findings that `encode` was given."""
-        return tuple(Finding(*fields) for fields in stored)
+        with collector_paused():
+            return [read(text) for text in items]

@@ -1,9 +1,35 @@
 """The rule-based clinical reader: from a report to its findings.
 
-`read` finds them; what it knows is in `ontology.toml` and `language.toml`, which a clinician can read and extend.
+`read` finds them and `merge` joins the mentions of each; what it knows is in `ontology/`, `anatomy.toml`,
+`language.toml` and `significance.toml`, which a clinician can read and extend.
 """
 
-from cxr_rewards.findings.ontology import Observation, Ontology, ontology
-from cxr_rewards.findings.reader import READ_SECTIONS, Finding, read
+from cxr_rewards.findings.finding import CHANGES, MANY, SEVERITIES, Finding
+from cxr_rewards.findings.matching import Comparison, Difference, Match, compare
+from cxr_rewards.findings.ontology import CHEXPERT, SIGNIFICANCES, Observation, Ontology, ontology
+from cxr_rewards.findings.reader import READ_SECTIONS, read
+from cxr_rewards.findings.report import Report, merge, regions
+from cxr_rewards.findings.significance import misplaced, significance
 
-__all__ = ["READ_SECTIONS", "Finding", "Observation", "Ontology", "ontology", "read"]
+__all__ = [
+    "CHANGES",
+    "CHEXPERT",
+    "MANY",
+    "READ_SECTIONS",
+    "SEVERITIES",
+    "SIGNIFICANCES",
+    "Comparison",
+    "Difference",
+    "Finding",
+    "Match",
+    "Observation",
+    "Ontology",
+    "Report",
+    "compare",
+    "merge",
+    "misplaced",
+    "ontology",
+    "read",
+    "regions",
+    "significance",
+]

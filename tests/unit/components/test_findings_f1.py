@@ -1,9 +1,10 @@
+"""F1 of what two reports say is there, by observation, polarity and side."""
+
+from __future__ import annotations
+
 import json
 import pickle
-import statistics
 import time
-from itertools import combinations
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,11 +12,12 @@ from hypothesis import strategies as st
 
 from cxr_rewards.components.findings_f1 import FindingsF1
 from cxr_rewards.engine import Engine
-from cxr_rewards.errors import ConfigError
 from cxr_rewards.features.findings import Findings
+from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.features.reports import Reports
+from cxr_rewards.testing import check_component
 from cxr_rewards.types import Case
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data" / "radpref_dev.jsonl"
 SICK = "The heart is enlarged. Small left pleural effusion. No pneumothorax."
 NORMAL = "The lungs are clear. The heart is normal in size. No pleural effusion or pneumothorax."
 
@@ -24,9 +26,15 @@ def value(candidate, reference, **settings):
     return FindingsF1(**settings).score(candidate, reference).value
 
 
+@pytest.mark.parametrize("absences", [False, True])
+def test_conforms(absences):
+    check_component(FindingsF1(absences=absences))
+
+
+@pytest.mark.parametrize("absences", [False, True])
 @pytest.mark.parametrize("text", [SICK, NORMAL, "Possible pneumonia.", "Rotated patient.", "Left and right effusions."])
-def test_identical_texts_score_one(text):
-    assert value(text, text) == 1.0
+def test_identical_texts_score_one(text, absences):
+    assert value(text, text, absences=absences) == 1.0
 
 
 def test_normal_in_other_words_scores_one():
@@ -38,19 +46,56 @@ def test_same_findings_in_other_words_score_one():
     assert value("Cardiomegaly. There is a small effusion on the left.", SICK) == 1.0
 
 
-def test_formula():
-    # findings: cardiomegaly (1) in both; effusion (1) in the reference alone, denied by the candidate
-    assert value("Cardiomegaly. No effusion.", SICK) == pytest.approx((2 + 0.5) / (3 + 1 + 0.5))
-    assert value("Cardiomegaly.", SICK) == pytest.approx((2 + 0.5) / (3 + 0.5))
-    assert value("Cardiomegaly.", SICK, normal_weight=0.0) == pytest.approx(2 / 3)
+@pytest.mark.parametrize(
+    ("candidate", "reference", "expected"),
+    [
+        ("Cardiomegaly.", SICK, 2 / 3),
+        ("Cardiomegaly. No effusion.", SICK, 2 / 3),
+        ("Cardiomegaly. Left effusion. Nodule.", SICK, 4 / 5),
+        ("Left effusion. Nodule. Edema.", SICK, 2 / 5),
+        ("Large left effusion.", "Small left effusion.", 1.0),  # severity is not looked at
+        ("Left lower lobe nodule.", "Left upper lobe nodule.", 1.0),  # nor the place
+        ("Right effusion.", "Left effusion.", 0.0),
+        ("Effusion.", "Left effusion.", 0.0),
+        ("Left effusion.", "Bilateral effusions.", 2 / 3),
+        ("Left effusion. Right effusion.", "Bilateral effusions.", 1.0),
+        ("Possible pneumonia.", "Pneumonia.", 0.0),
+        ("Consolidation.", "Pneumonia.", 0.0),
+        ("Scoliosis. Pneumothorax.", "Pneumothorax.", 2 / 3),  # all weigh the same
+        (NORMAL, SICK, 0.0),
+        (SICK, NORMAL, 0.0),
+    ],
+)
+def test_is_the_f1_of_observation_polarity_and_side(candidate, reference, expected):
+    assert value(candidate, reference) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("candidate", "reference", "expected"),
+    [
+        ("No effusion. No pneumothorax.", "No effusion.", 2 / 3),
+        ("No effusion.", "Effusion.", 0.0),
+        ("Cardiomegaly. No effusion.", "Cardiomegaly. No edema.", 1 / 2),
+        ("The heart is normal.", "No effusion.", 0.0),
+        ("The heart is normal.", "The lungs are clear.", 1.0),  # what is only implied never counts
+        ("No cardiomegaly.", "The heart is normal.", 0.0),
+    ],
+)
+def test_named_absences_may_count(candidate, reference, expected):
+    assert value(candidate, reference, absences=True) == pytest.approx(expected)
+
+
+def test_denials_count_only_where_they_are_asked_for():
+    assert value("No effusion. No edema.", "No pneumothorax.") == 1.0
+    assert value("No effusion. No edema.", "No pneumothorax.", absences=True) == 0.0
 
 
 @pytest.mark.parametrize(
     "candidate", ["", "  \n", "asdf qwerty", "Le patient se porte bien.", "\u80ba\u90e8\u6b63\u5e38"]
 )
-def test_a_candidate_that_says_nothing_scores_zero(candidate):
-    assert value(candidate, NORMAL) == 0.0
-    assert value(candidate, SICK) == 0.0
+@pytest.mark.parametrize("reference", [NORMAL, SICK])
+def test_a_candidate_that_says_nothing_scores_zero(candidate, reference):
+    assert value(candidate, reference) == 0.0
 
 
 def test_a_reference_that_says_nothing_is_unscored():
@@ -59,44 +104,10 @@ def test_a_reference_that_says_nothing_is_unscored():
     assert str(score.failure) == "findings_f1: no finding and no normal statement in the reference"
 
 
-def test_normal_boilerplate_scores_low_against_findings():
-    assert value(NORMAL, SICK) < 0.2 < value("Cardiomegaly.", SICK)
-
-
 def test_each_false_finding_costs_more():
     worse = ["", " Left effusion.", " Left effusion. Nodule.", " Left effusion. Nodule. Rib fracture."]
-    scores = [value("The aorta is normal." + more, NORMAL) for more in worse]
-    assert scores[0] == 1.0
-    assert scores == sorted(scores, reverse=True)
-    assert len(set(scores)) == len(scores)
-    assert scores[-1] > 0
-
-
-def test_denying_a_finding_costs_more_than_leaving_it_out():
-    assert value("Cardiomegaly. No pleural effusion.", SICK) < value("Cardiomegaly.", SICK)
-    assert value("Cardiomegaly. No pleural effusion.", SICK, denial_cost=0.0) == value("Cardiomegaly.", SICK)
-
-
-def test_a_clear_lung_denies_every_kind_of_opacity():
-    assert FindingsF1().score("The lungs are clear.", "Pneumonia.").details["contradicted"] == ["pneumonia"]
-    assert FindingsF1().score("The right lung is clear.", "Left pneumonia.").details["contradicted"] == []
-
-
-@pytest.mark.parametrize(
-    ("better", "worse", "reference"),
-    [
-        ("Pneumonia.", "Consolidation.", "Pneumonia."),
-        ("Consolidation.", "Pneumothorax.", "Pneumonia."),
-        ("Possible pneumonia.", "No pneumonia.", "Pneumonia."),
-        ("Pneumonia.", "Possible pneumonia.", "Pneumonia."),
-        ("Left effusion.", "Right effusion.", "Left effusion."),
-        ("Bilateral effusions.", "Right effusion.", "Left effusion."),
-        ("Effusion.", "Right effusion.", "Left effusion."),
-        ("Tortuous aorta.", "Pneumothorax.", "Normal chest."),
-    ],
-)
-def test_nearer_is_better(better, worse, reference):
-    assert value(better, reference) > value(worse, reference)
+    scores = [value("Cardiomegaly." + more, "Cardiomegaly.") for more in worse]
+    assert scores == pytest.approx([1, 2 / 3, 2 / 4, 2 / 5])
 
 
 def test_a_finding_named_twice_counts_once():
@@ -107,40 +118,38 @@ def test_boilerplate_denials_do_not_pay():
     assert value("Cardiomegaly. No pneumothorax. No fracture. No mass.", SICK) == value("Cardiomegaly.", SICK)
 
 
+def test_a_kind_takes_the_side_of_the_general_finding_it_replaces():
+    reference = "Right opacity, suspicious for pneumonia."
+    assert value("Opacity, suspicious for pneumonia in the right lung.", reference) == 1.0
+    assert value("Opacity, suspicious for pneumonia in the left lung.", reference) == 0.0
+
+
 def test_details_name_the_findings():
-    score = FindingsF1().score("Cardiomegaly. No effusion. Rib fracture.", SICK)
+    score = FindingsF1().score("Cardiomegaly. No effusion. Right rib fracture. Possible pneumonia.", SICK)
     assert json.loads(json.dumps(score.details)) == {
-        "matched": ["cardiomegaly"],
-        "missed": ["pleural_effusion"],
-        "false": ["rib_fracture"],
-        "contradicted": ["pleural_effusion"],
+        "shared": [["cardiomegaly", "present", ""]],
+        "missed": [["pleural_effusion", "present", "left"]],
+        "extra": [["pneumonia", "possible", ""], ["rib_fracture", "present", "right"]],
     }
 
 
-@pytest.mark.parametrize(
-    ("key", "bad"),
-    [
-        ("possible_credit", 1.1),
-        ("related_credit", -0.1),
-        ("side_credit", 2.0),
-        ("denial_cost", -1.0),
-        ("normal_weight", float("inf")),
-        ("normal_weight", float("nan")),
-    ],
-)
-def test_settings_out_of_range_are_refused(key, bad):
-    with pytest.raises(ConfigError, match=rf"findings_f1: {key} must be .*, got {bad}"):
-        FindingsF1(**{key: bad})
+def test_details_split_bilateral_findings_and_list_absences():
+    details = FindingsF1(absences=True).score("No pneumothorax.", "Bilateral effusions. No edema.").details
+    assert details == {
+        "shared": [],
+        "missed": [
+            ["pleural_effusion", "present", "left"],
+            ["pleural_effusion", "present", "right"],
+            ["pulmonary_edema", "absent", ""],
+        ],
+        "extra": [["pneumothorax", "absent", ""]],
+    }
 
 
 def test_every_setting_enters_the_signature():
-    base = FindingsF1()
-    assert len({base.signature, *(FindingsF1(**{key: 0.25}).signature for key in base.settings())}) == 6
-    assert "findings/1" in base.signature
-
-
-def test_normal_pair_scores_one_without_normal_weight():
-    assert value("Normal chest.", NORMAL, normal_weight=0.0) == 1.0
+    assert FindingsF1().signature != FindingsF1(absences=True).signature
+    assert "findings/" in FindingsF1().signature
+    assert "reports/" in FindingsF1().signature
 
 
 PHRASES = st.lists(
@@ -155,29 +164,27 @@ PHRASES = st.lists(
             "Rib fracture.",
             "Rotated.",
             "Normal chest.",
-            "asdf.",
             "Atelectasis or scarring.",
             "Bilateral effusions.",
         ]
     ),
+    min_size=1,
     max_size=6,
 ).map(" ".join)
 
 
-@given(PHRASES, PHRASES.filter(lambda text: text not in ("", "asdf.") and set(text.split()) != {"asdf."}))
-def test_scores_are_symmetric_and_in_bounds(candidate, reference):
-    one = value(candidate, reference)
+@pytest.mark.parametrize("absences", [False, True])
+@given(candidate=PHRASES, reference=PHRASES)
+def test_scores_are_symmetric_and_in_bounds(absences, candidate, reference):
+    one = value(candidate, reference, absences=absences)
     assert 0.0 <= one <= 1.0
-    if candidate.replace("asdf.", "").strip():
-        assert one == pytest.approx(value(reference, candidate))
+    assert one == pytest.approx(value(reference, candidate, absences=absences))
 
 
-def test_feature_survives_a_cache_on_disk():
-    feature = Findings()
-    found = feature.compute([SICK, ""], None)
-    stored = json.loads(json.dumps([feature.encode(one) for one in found]))
-    assert [feature.decode(one) for one in stored] == found
-    assert pickle.loads(pickle.dumps(FindingsF1(side_credit=0.3))) == FindingsF1(side_credit=0.3)
+@pytest.mark.parametrize("feature", [Findings(), Reports(), MatchedFindings()])
+def test_what_is_read_is_not_kept_on_disk(feature):
+    assert not feature.persistent
+    assert pickle.loads(pickle.dumps(feature)) == feature
 
 
 def test_scoring_a_case_takes_well_under_a_millisecond():
@@ -185,31 +192,3 @@ def test_scoring_a_case_takes_well_under_a_millisecond():
     begin = time.perf_counter()
     Engine({"findings_f1": FindingsF1()}).run(cases)
     assert time.perf_counter() - begin < 0.5
-
-
-def _tau_b(xs, ys):
-    agree = x_ties = y_ties = pairs = 0
-    for (x1, y1), (x2, y2) in combinations(list(zip(xs, ys, strict=True)), 2):
-        sign = (x1 > x2) - (x1 < x2), (y1 > y2) - (y1 < y2)
-        agree += sign[0] * sign[1]
-        x_ties += sign[0] == 0
-        y_ties += sign[1] == 0
-        pairs += 1
-    return agree / ((pairs - x_ties) * (pairs - y_ties)) ** 0.5
-
-
-@pytest.mark.skipif(not DATA.exists(), reason="the rated reports are not here")
-def test_agrees_with_radiologists_better_than_word_overlap():
-    rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
-    cases = [Case(candidate=row["candidate"], reference=row["reference"]) for row in rows]
-    scores = [scores[0].value for scores in Engine({"findings_f1": FindingsF1()}).run(cases)]
-    assert None not in scores
-    assert _tau_b(scores, [statistics.mean(row["ratings"]) for row in rows]) > 0.6  # ROUGE-L on the same: .50
-
-
-def test_a_kind_takes_the_side_of_the_general_finding_it_replaces():
-    reference = "Right opacity, suspicious for pneumonia."
-    same = FindingsF1().score("Opacity, suspicious for pneumonia in the right lung.", reference).value
-    other = FindingsF1().score("Opacity, suspicious for pneumonia in the left lung.", reference).value
-    assert same == 1.0
-    assert other < 0.8

@@ -1,3 +1,7 @@
+"""Findings are read in the words of reports; denials, doubts and normal statements reach as far as they should."""
+
+from __future__ import annotations
+
 import csv
 import pickle
 import time
@@ -117,7 +121,7 @@ def test_denials_reach_over_lists_and_both_ways(text, absent):
         ("Cardiomegaly without edema.", {"cardiomegaly"}, {"pulmonary_edema"}),
         ("No pneumothorax with stable effusion.", {"pleural_effusion"}, {"pneumothorax"}),
         ("Atelectasis rather than pneumonia.", {"atelectasis"}, {"pneumonia"}),
-        ("Heart enlarged, lungs clear.", {"cardiomegaly"}, {"lung_opacity"}),
+        ("Heart enlarged, lungs clear.", {"cardiomegaly"}, {"lung_opacity", "pulmonary_edema"}),
         ("Small effusion. No pneumothorax.", {"pleural_effusion"}, {"pneumothorax"}),
         ("No displaced fracture but osteopenia.", {"osteopenia"}, {"fracture"}),
     ],
@@ -174,8 +178,15 @@ def test_likely_is_present(text):
 @pytest.mark.parametrize(
     ("text", "absent"),
     [
-        ("The lungs are clear.", {"lung_opacity"}),
-        ("Clear lungs.", {"lung_opacity"}),
+        ("The lungs are clear.", {"lung_opacity", "pulmonary_edema"}),
+        ("Clear lungs.", {"lung_opacity", "pulmonary_edema"}),
+        ("The lungs show no acute abnormality.", {"airspace_opacity", "pulmonary_edema"}),
+        ("The aorta is normal.", {"tortuous_aorta", "aortic_aneurysm"}),
+        ("The trachea is midline.", {"tracheal_deviation"}),
+        ("The costophrenic angles are sharp.", {"costophrenic_blunting"}),
+        ("The clavicles are intact.", {"clavicle_fracture"}),
+        ("Bony structures are intact.", {"fracture", "bone_lesion", "degenerative_change", "scoliosis", "dislocation"}),
+        ("The hemidiaphragms are normal.", {"elevated_diaphragm"}),
         ("Heart size is normal.", {"cardiomegaly"}),
         ("Normal heart size.", {"cardiomegaly"}),
         ("The heart is within normal limits in size.", {"cardiomegaly"}),
@@ -231,6 +242,25 @@ def test_sides(text, expected):
     assert sides(text) == expected
 
 
+def test_what_a_normal_statement_implies_is_told_from_what_is_denied_by_name():
+    assert [(f.observation, f.implied) for f in read("The heart is normal.")] == [("cardiomegaly", True)]
+    assert [(f.observation, f.implied) for f in read("No cardiomegaly.")] == [("cardiomegaly", False)]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The heart is not normal.",
+        "The heart, previously normal, is now enlarged.",
+        "The position of the tube is normal.",
+        "Abnormal chest.",
+    ],
+)
+def test_what_is_not_called_normal_rules_nothing_out(text):
+    assert "cardiomegaly" not in said(text, "absent")
+    assert "lung_opacity" not in said(text, "absent")
+
+
 def test_one_clear_lung_says_nothing_of_the_other():
     found = [f for f in read("The right lung is clear.") if f.observation == "lung_opacity"]
     assert [f.side for f in found] == ["right"]
@@ -277,7 +307,7 @@ def test_hostile_text_takes_little_time(text):
 
 def test_finding_goes_through_pickle():
     found = read("Left effusion.")
-    assert pickle.loads(pickle.dumps(found)) == found == (Finding("pleural_effusion", "present", "left", 5, 13),)
+    assert pickle.loads(pickle.dumps(found)) == found == (Finding("pleural_effusion", side="left", start=5, end=13),)
 
 
 @pytest.mark.skipif(not DATA.exists(), reason="the real reports are not here")

@@ -1,0 +1,139 @@
+"""What two reports say has changed since an earlier image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from cxr_rewards.component import Component
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.features.reports import Reports
+from cxr_rewards.findings import Finding, Ontology, Report, ontology
+from cxr_rewards.findings.pairing import by_side, pair_up, related
+from cxr_rewards.findings.report import sides_meet
+from cxr_rewards.settings import setting
+from cxr_rewards.types import Case, Failure, Score
+
+_REPORTS = Reports()
+_COMPARISON = "comparison"
+_COARSE = {"new": "increased", "resolved": "decreased"}
+
+
+class ChangeF1(Component):
+    """F1 of the changes that two reports state: pairs of a finding and new, increased, decreased, stable or resolved.
+
+        P = credit / candidate's,  R = credit / reference's,  F = 2 P R / (P + R)
+
+    `credit` is the sum over statements that are matched one to one, so that the sum is greatest. Two can match if they
+    have the same direction and their sides can be the same: 1 for the same observation, `related_credit` if one is a
+    kind of the other ("new opacity" for "new pneumonia"), or if one names no finding ("no interval change"). Findings
+    are read by the rules of `cxr_rewards.findings`, their mentions joined; each observation, side and direction counts
+    once, a bilateral finding as one on the left and one on the right. What is denied counts only where it resolved.
+
+    With `directions="coarse"` new counts as increased and resolved as decreased. The default keeps them apart, for
+    "resolved" says that a finding is gone and "decreased" that it is there; both values are in the details.
+
+    The reference's words are the truth: priors are not read (`prior_consistency` does). A wrong direction costs more
+    than silence where anything else is right, as it lowers the precision too.
+
+    Range: [0, 1], higher is better. Neither report states a change: 1, as they agree that there is nothing to compare;
+    anything less would pay for inventing a comparison, which here costs all. A reward needs others beside it: on
+    references without a change, silence earns the full value. A candidate in which nothing is read, not even a normal
+    statement: 0. A reference in which nothing is read: missing, with the reason.
+
+    Details: `exact` and `coarse`, the values for both settings; `matched` (pairs with their credit), `missed` and
+    `extra` statements, each with its span.
+
+    Source: the change propositions of LCC (STRIVE, arXiv 2608.24237), there with labelled findings and macro-averaged
+    over a corpus; reader, matching and the score of a single report are defined here.
+
+    Example:
+        >>> reference = "The left effusion has resolved. New pneumonia."
+        >>> score = ChangeF1().score("The left effusion is smaller. New opacity.", reference)
+        >>> score.value, score.details["coarse"]
+        (0.25, 0.75)
+        >>> [(told["observation"], told["change"]) for told in score.details["extra"]]
+        [('pleural_effusion', 'decreased')]
+    """
+
+    name = "change_f1"
+    version = 1
+    summary = "F1 of stated changes by finding and direction"
+    bounds = (0.0, 1.0)
+
+    directions: Literal["exact", "coarse"] = setting(
+        "exact", "exact: five directions; coarse: new counts as increased, resolved as decreased."
+    )
+    related_credit: float = setting(
+        0.5, "Credit for the right direction of a kind of the finding, or of no finding named, 0 to 1."
+    )
+
+    def __post_init__(self) -> None:
+        if self.directions not in ("exact", "coarse"):
+            raise self.invalid("directions", "exact or coarse")
+        if not 0 <= self.related_credit <= 1:
+            raise self.invalid("related_credit", "from 0 to 1")
+
+    @property
+    def needs(self) -> tuple[Reports]:
+        return (_REPORTS,)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Match the statements, by exact and by coarse directions."""
+        of_reference: Report | None = features.value(_REPORTS, case.reference)
+        if of_reference is None:
+            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+        of_candidate: Report | None = features.value(_REPORTS, case.candidate)
+        values: dict[str, float] = {}
+        lists: dict[str, Any] = {}
+        for directions in ("exact", "coarse"):
+            reference = _statements(of_reference, directions)
+            candidate = _statements(of_candidate, directions) if of_candidate else []
+            value, told = self._compare(reference, candidate, directions)
+            values[directions] = value if of_candidate else 0.0
+            if directions == self.directions:
+                lists = told
+        return Score(values[self.directions], {**values, **lists})
+
+    def _compare(
+        self, reference: Sequence[Finding], candidate: Sequence[Finding], directions: str
+    ) -> tuple[float, dict[str, Any]]:
+        known = ontology()
+        worth = {
+            (i, j): self._credit(known, one, two)
+            for i, one in enumerate(reference)
+            for j, two in enumerate(candidate)
+            if _direction(one, directions) == _direction(two, directions) and sides_meet(one, two)
+        }
+        pairs = pair_up(worth)
+        ours, theirs = {i for i, _ in pairs}, {j for _, j in pairs}
+        told = {
+            "matched": [
+                {"reference": reference[i].as_dict(), "candidate": candidate[j].as_dict(), "credit": worth[i, j]}
+                for i, j in pairs
+            ],
+            "missed": [finding.as_dict() for i, finding in enumerate(reference) if i not in ours],
+            "extra": [finding.as_dict() for j, finding in enumerate(candidate) if j not in theirs],
+        }
+        total = len(reference) + len(candidate)
+        return 2 * sum(worth[pair] for pair in pairs) / total if total else 1.0, told
+
+    def _credit(self, known: Ontology, one: Finding, two: Finding) -> float:
+        if one.observation == two.observation:
+            return 1.0
+        general = _COMPARISON in (one.observation, two.observation)
+        return self.related_credit if general or related(known, one.observation, two.observation) else 0.0
+
+
+def _direction(finding: Finding, directions: str) -> str:
+    return _COARSE.get(finding.change, finding.change) if directions == "coarse" else finding.change
+
+
+def _statements(report: Report, directions: str) -> list[Finding]:
+    """Return the report's statements of change, each finding, side and direction once."""
+    told = [f for f in (*report.abnormal, *report.absent, *report.comparisons) if f.change]
+    told.sort(key=lambda finding: finding.start)
+    distinct: dict[tuple[str, str, str], Finding] = {}
+    for finding in by_side(told):
+        distinct.setdefault((finding.observation, finding.side, _direction(finding, directions)), finding)
+    return list(distinct.values())

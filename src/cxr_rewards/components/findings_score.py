@@ -1,0 +1,127 @@
+"""How much of what matters in the reference the candidate tells, and rightly."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cxr_rewards.component import Component
+from cxr_rewards.crimson import WEIGHTS, crimson_score
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.features.reports import Reports
+from cxr_rewards.findings import Comparison, Finding, significance
+from cxr_rewards.settings import setting
+from cxr_rewards.types import Case, Failure, Score
+
+_MATCHED = MatchedFindings()
+_REPORTS = Reports()
+_FULL_COST = 0.25
+
+
+class FindingsScore(Component):
+    """Findings matched, missed, false or told wrongly, weighted by clinical significance with CRIMSON's arithmetic.
+
+    Both reports are read by the rules of `cxr_rewards.findings`, the mentions of each finding are joined, and the
+    abnormal findings (present or possible) are matched one to one, kinds of a finding with the finding itself. Then
+
+        w(f) = 1, 0.5, 0.25, `benign_weight` if f is urgent, actionable, not actionable, benign;
+               times `possible_weight` if f is only possible
+        C    = sum over matched findings of the reference of w * w / (w + a), a the cost of what differs, which
+               shrinks in proportion for w below 0.25
+        E    = sum of w over false findings of the candidate
+               + half of what the candidate's w of a matched finding exceeds the reference's by: a healed fracture that
+                 is called acute is in part a false alarm
+               + `denial_cost` * sum of w over missed findings that the candidate denies
+               + `denial_cost` * sum of w over findings that the candidate both tells and denies
+        S    = (C - E) / (sum of w over the reference's findings);  if that sum is 0:  1 if E = 0, else -(E + 1)
+        score = S if S >= 0, else -d / (1 + d), d = E - C, and 0 if d <= 0
+
+    Significance depends on attributes and on the case's context (`age`, `indication`, `history`), see
+    `cxr_rewards.findings.significance`; what differs and its cost on `cxr_rewards.findings.matching.differences`.
+    Normal statements neither earn nor cost, except where they deny what the reference tells.
+
+    Range: (-1, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,
+    not even a normal statement (it is empty, or not a report): 0, for saying nothing is not saying that the chest is
+    normal. A reference in which nothing is read: missing, with the reason.
+
+    Details: `matched` (pairs with their weight and differences), `missed` (with the candidate's denial, if there is
+    one), `false`, `contradicted` (told and denied), each with its weight and spans, and `significance`.
+
+    Source: CRIMSON (arXiv 2603.06183) for weights and arithmetic, where a language model finds and matches; the reader,
+    the matching, the graded costs and `denial_cost` are defined here. With `denial_cost=0` and CRIMSON's lists of
+    findings and errors, the numbers are CRIMSON's (tests/unit/test_crimson.py).
+
+    Example:
+        >>> score = FindingsScore().score("Mild cardiomegaly. No effusion.", "Enlarged heart. Small left effusion.")
+        >>> round(score.value, 3)
+        0.25
+        >>> score.details["missed"][0]["denied_by"]["observation"]
+        'pleural_effusion'
+        >>> FindingsScore().score("Normal chest.", "The lungs are clear. The heart is normal.").value
+        1.0
+    """
+
+    name = "findings_score"
+    version = 1
+    summary = "findings matched, missed, false or wrong, by clinical significance"
+    bounds = (-1.0, 1.0)
+
+    denial_cost: float = setting(0.5, "What denying a finding costs beyond missing it, in units of its weight, >= 0.")
+    possible_weight: float = setting(0.5, "Weight of a possible finding against a certain one, 0 to 1.")
+    benign_weight: float = setting(0.0, "Weight of a benign or expected finding, 0 to 0.25; CRIMSON has 0.")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.denial_cost < float("inf"):
+            raise self.invalid("denial_cost", "finite and at least 0")
+        if not 0 <= self.possible_weight <= 1:
+            raise self.invalid("possible_weight", "from 0 to 1")
+        if not 0 <= self.benign_weight <= 0.25:
+            raise self.invalid("benign_weight", "from 0 to 0.25")
+
+    @property
+    def needs(self) -> tuple[MatchedFindings | Reports, ...]:
+        return (_MATCHED, _REPORTS)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Weigh the matches and errors."""
+        comparison: Comparison | None = features.value(_MATCHED, case)
+        if comparison is None:
+            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+        matched, missed, false = [], [], []
+        penalty = 0.0
+        details: dict[str, Any] = {"matched": [], "missed": [], "false": [], "contradicted": []}
+        for match in comparison.matched:
+            weight, told = self._weigh(match.reference, case)
+            others_weight, others = self._weigh(match.candidate, case)
+            cost = match.cost * min(1.0, weight / _FULL_COST)
+            excess = max(0.0, others_weight - weight) / 2
+            matched.append((weight, cost))
+            penalty += excess
+            differs = [{"kind": d.kind, "cost": d.cost, "says": d.says} for d in match.differences]
+            pair = {"reference": told, "candidate": others, "differs": differs, "cost": cost, "excess": excess}
+            details["matched"].append(pair)
+        for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
+            weight, told = self._weigh(finding, case)
+            missed.append(weight)
+            if denial is not None:
+                penalty += self.denial_cost * weight
+                told["denied_by"] = denial.as_dict()
+            details["missed"].append(told)
+        for finding in comparison.false:
+            weight, told = self._weigh(finding, case)
+            false.append(weight)
+            details["false"].append(told)
+        for finding in comparison.contradicted:
+            weight, told = self._weigh(finding, case)
+            penalty += self.denial_cost * weight
+            details["contradicted"].append(told)
+        if features.value(_REPORTS, case.candidate) is None:
+            return Score(0.0, details)
+        return Score(crimson_score(matched, missed, false, penalty), details)
+
+    def _weigh(self, finding: Finding, case: Case) -> tuple[float, dict[str, Any]]:
+        matters = significance(finding, case.context)
+        weight = self.benign_weight if matters == "benign" else WEIGHTS[matters]
+        if finding.polarity == "possible":
+            weight *= self.possible_weight
+        return weight, {**finding.as_dict(), "significance": matters, "weight": weight}

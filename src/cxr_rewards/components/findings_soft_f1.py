@@ -1,0 +1,97 @@
+"""Soft F1 of findings: partial credit for partial agreement."""
+
+from __future__ import annotations
+
+from cxr_rewards.component import Component
+from cxr_rewards.crimson import WEIGHTS
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.features.reports import Reports
+from cxr_rewards.findings import Comparison, Finding, significance
+from cxr_rewards.settings import setting
+from cxr_rewards.types import Case, Failure, Score
+
+_MATCHED = MatchedFindings()
+_REPORTS = Reports()
+
+
+class FindingsSoftF1(Component):
+    """F1 of matched findings, weighted by clinical significance, with partial credit for what differs.
+
+    The abnormal findings of both reports are matched one to one, as for `findings_score`, with the same weights w and
+    the same costs of what differs. Over the matches m, and all findings f of both reports:
+
+        credit(m) = 1 / (1 + 2 * cost(m)):  1 without a difference, 1/2 at a significant one (cost 0.5)
+        M = sum over m of credit(m) * (w of the reference's finding + w of the candidate's)
+        W = sum over f of w(f)
+        D = sum of w over missed findings that the candidate denies, and over those it both tells and denies
+        score = (M + n) / (W + `denial_cost` * D + n),  n = `normal_weight`
+
+    Without n and D that is the weighted Dice coefficient, which is the F1. n stands for all the rest of the image, on
+    which both reports agree by silence or denial: so that one false finding against a normal reference costs less than
+    three, where F1 would be 0 for both. Agreement on particular denials earns nothing: boilerplate does not pay.
+
+    `findings_score` takes false findings off the sum and soon falls below 0; here they only dilute it, so that reports
+    that are partly right stay apart.
+
+    Range: [0, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,
+    not even a normal statement: 0. A reference in which nothing is read: missing, with the reason.
+
+    Details: the sums `credit` (M), `weight` (W) and `denied` (D); the matches are those of `findings_score`.
+
+    Source: defined here. `benchmarks/agreement.py` compares it with radiologists' ratings.
+
+    Example:
+        >>> score = FindingsSoftF1().score("Mild cardiomegaly.", "The heart is enlarged. Small left effusion.")
+        >>> round(score.value, 3), score.details
+        (0.714, {'credit': 1.0, 'weight': 1.5, 'denied': 0.0})
+    """
+
+    name = "findings_soft_f1"
+    version = 1
+    summary = "F1 of findings by significance, with partial credit"
+    bounds = (0.0, 1.0)
+
+    normal_weight: float = setting(0.25, "Weight of all that neither report calls abnormal, >= 0.")
+    denial_cost: float = setting(0.5, "What denying a finding costs beyond missing it, in units of its weight, >= 0.")
+    possible_weight: float = setting(0.8, "Weight of a possible finding against a certain one, 0 to 1.")
+    benign_weight: float = setting(0.05, "Weight of a benign or expected finding, 0 to 0.25.")
+
+    def __post_init__(self) -> None:
+        for key in ("normal_weight", "denial_cost"):
+            if not 0 <= getattr(self, key) < float("inf"):
+                raise self.invalid(key, "finite and at least 0")
+        if not 0 <= self.possible_weight <= 1:
+            raise self.invalid("possible_weight", "from 0 to 1")
+        if not 0 <= self.benign_weight <= 0.25:
+            raise self.invalid("benign_weight", "from 0 to 0.25")
+
+    @property
+    def needs(self) -> tuple[MatchedFindings | Reports, ...]:
+        return (_MATCHED, _REPORTS)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Weigh the matches and errors."""
+        comparison: Comparison | None = features.value(_MATCHED, case)
+        if comparison is None:
+            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+        credit = weight = denied = 0.0
+        for match in comparison.matched:
+            both = self._weigh(match.reference, case) + self._weigh(match.candidate, case)
+            credit += both / (1 + 2 * match.cost)
+            weight += both
+        for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
+            weight += self._weigh(finding, case)
+            denied += self._weigh(finding, case) if denial is not None else 0.0
+        weight += sum(self._weigh(finding, case) for finding in comparison.false)
+        denied += sum(self._weigh(finding, case) for finding in comparison.contradicted)
+        details = {"credit": credit, "weight": weight, "denied": denied}
+        if features.value(_REPORTS, case.candidate) is None:
+            return Score(0.0, details)
+        total = weight + self.denial_cost * denied
+        return Score((credit + self.normal_weight) / (total + self.normal_weight) if total else 1.0, details)
+
+    def _weigh(self, finding: Finding, case: Case) -> float:
+        matters = significance(finding, case.context)
+        weight = self.benign_weight if matters == "benign" else WEIGHTS[matters]
+        return weight * (self.possible_weight if finding.polarity == "possible" else 1.0)

@@ -1,0 +1,176 @@
+"""Is what a report says of change borne out by the earlier reports it was given?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+from cxr_rewards.component import Component
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.features.findings import Findings
+from cxr_rewards.features.reports import Reports
+from cxr_rewards.findings import Finding, Ontology, Report, ontology
+from cxr_rewards.findings.pairing import by_side, denies, related
+from cxr_rewards.findings.report import places_meet, sides_meet
+from cxr_rewards.settings import setting
+from cxr_rewards.types import Case, Score
+
+_FINDINGS = Findings()
+_REPORTS = Reports()
+_COMPARISON = "comparison"
+
+Verdict = Literal["supported", "contradicted", "unsupported", "unknown"]
+
+
+class _Judgement(NamedTuple):
+    """What came of a statement: the verdict, the prior that decided (its index), and the finding in it."""
+
+    verdict: Verdict
+    prior: int | None = None
+    by: Finding | None = None
+
+
+class PriorConsistency(Component):
+    """Share of the candidate's statements of change that the earlier reports bear out, smoothed by one.
+
+        value = (1 + sum of credits) / (1 + n)
+
+    n counts the statements that are judged: findings called new, increased, decreased, stable or resolved. Each
+    observation, side and direction counts once, a bilateral finding as one on the left and one on the right. Credit: 1
+    if supported, `unknown_credit` if unknown, 0 if contradicted or unsupported. So one false statement alone gives 1/2,
+    one of ten 10/11, ten of ten 1/11.
+
+    Without priors each is unsupported, and so is each comparison that names no finding or no change ("no interval
+    change", "compared to the prior study"): on a first image a fracture can be acute, but nothing can be new, stable or
+    better. To say that there is nothing to compare with is no comparison.
+
+    With priors the last decides; a finding is shown in it if the same observation, a kind of it, or what it is a kind
+    of, is present or possible there with a side and place that can be the same. A change of no named finding is then
+    left out, for no prior can contradict it.
+
+    ============================== ============================================= =============
+    statement                      prior                                         verdict
+    ============================== ============================================= =============
+    new                            the last shows it, or a kind of it            contradicted
+    new                            the last denies it                            supported
+    new                            the last has it as possible, or shows only    unknown
+                                   what it is a kind of
+    new                            none of these                                 supported
+    increased, decreased, stable,  the last shows it                             supported
+    resolved
+    resolved                       an older one shows it                         supported
+    increased, decreased, stable   an older one shows it, the last is silent     supported
+    any but new                    else: the last denies it                      contradicted
+    any but new                    else                                          unknown
+    ============================== ============================================= =============
+
+    "Unknown" costs less than "contradicted", for a report need not mention all that it leaves unchanged.
+
+    Range: [0, 1], higher is better; never 0. No statement of change: 1, with and without priors, so also for an empty
+    candidate: this guards against invented comparisons and rewards none (`change_f1` does). Blank priors count as not
+    given; those in which nothing is read are passed over, and where that leaves none, nothing can be judged: 1.
+
+    Details: `statements`, each with its span, `verdict`, and the index of the `prior` and the finding in it (`by`) that
+    decided, or null.
+
+    Source: defined here. Invented comparisons are error (e) of GREEN and E of CheXprompt, and what ReXPref-Prior (arXiv
+    2406.06496) counts; all three ask a language model.
+
+    Example:
+        >>> report = "New left effusion. Stable cardiomegaly. No pneumothorax."
+        >>> score = PriorConsistency().score(report, "", ["Small left effusion. The heart is enlarged."])
+        >>> [(told["observation"], told["verdict"]) for told in score.details["statements"]]
+        [('pleural_effusion', 'contradicted'), ('cardiomegaly', 'supported')]
+        >>> round(score.value, 3)
+        0.667
+        >>> round(PriorConsistency().score(report, "").value, 3)
+        0.333
+    """
+
+    name = "prior_consistency"
+    version = 1
+    summary = "share of stated changes that the earlier reports bear out"
+    bounds = (0.0, 1.0)
+    reads = ("candidate", "priors")
+    identical = "the reference itself may compare with an image of which no report is given"
+
+    unknown_credit: float = setting(0.5, "Credit for a change of what no prior mentions or denies, 0 to 1.")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.unknown_credit <= 1:
+            raise self.invalid("unknown_credit", "from 0 to 1")
+
+    @property
+    def needs(self) -> tuple[Findings | Reports, ...]:
+        return (_FINDINGS, _REPORTS)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Judge each statement of change."""
+        given = [i for i, prior in enumerate(case.priors) if prior.strip()]
+        readable = [(i, report) for i in given if (report := features.value(_REPORTS, case.priors[i])) is not None]
+        # Mentions, not findings: two that contradict each other are two statements.
+        statements = _statements(features.value(_FINDINGS, case.candidate), bool(given))
+        if not given:
+            judged = [_Judgement("unsupported")] * len(statements)
+        elif readable:
+            known = ontology()
+            judged = [_judge(known, statement, readable) for statement in statements]
+        else:
+            judged = [_Judgement("unknown")] * len(statements)
+        details = [
+            {**statement.as_dict(), "verdict": verdict, "prior": prior, "by": by.as_dict() if by else None}
+            for statement, (verdict, prior, by) in zip(statements, judged, strict=True)
+        ]
+        if given and not readable:
+            return Score(1.0, {"statements": details})
+        worth = {"supported": 1.0, "unknown": self.unknown_credit}
+        total = sum(worth.get(judgement.verdict, 0.0) for judgement in judged)
+        return Score((1 + total) / (1 + len(judged)), {"statements": details})
+
+
+def _statements(findings: Sequence[Finding], priors: bool) -> list[Finding]:
+    """Return what is to be judged, each observation, side and direction once."""
+    distinct: dict[tuple[str, str, str], Finding] = {}
+    for finding in by_side(findings):
+        bare = finding.observation == _COMPARISON
+        if (finding.change or bare) and not (priors and bare):
+            distinct.setdefault((finding.observation, finding.side, finding.change), finding)
+    return list(distinct.values())
+
+
+def _judge(known: Ontology, statement: Finding, priors: Sequence[tuple[int, Report]]) -> _Judgement:
+    index, last = priors[-1]
+    shown = _shown(known, statement, last)
+    denial = next((d for d in last.absent if denies(known, d, statement)), None)
+    if statement.change == "new":
+        if same := next((finding for finding in shown if _is_same(known, finding, statement)), None):
+            return _Judgement("contradicted", index, same)
+        if denial:
+            return _Judgement("supported", index, denial)
+        return _Judgement("unknown", index, shown[0]) if shown else _Judgement("supported")
+    if shown:
+        return _Judgement("supported", index, shown[0])
+    if statement.change == "resolved" or not denial:
+        for older, report in reversed(priors[:-1]):
+            if shown := _shown(known, statement, report):
+                return _Judgement("supported", older, shown[0])
+    return _Judgement("contradicted", index, denial) if denial else _Judgement("unknown")
+
+
+def _shown(known: Ontology, statement: Finding, prior: Report) -> list[Finding]:
+    """Return the prior's findings that the statement can be about, the same observation first."""
+    shown = [
+        finding
+        for finding in prior.abnormal
+        if related(known, finding.observation, statement.observation)
+        and sides_meet(finding, statement)
+        and places_meet(known, finding, statement)
+    ]
+    return sorted(shown, key=lambda finding: finding.observation != statement.observation)
+
+
+def _is_same(known: Ontology, finding: Finding, statement: Finding) -> bool:
+    """Judge whether the finding is surely what the statement calls new."""
+    if finding.observation == statement.observation:
+        return finding.polarity == "present"
+    return statement.observation in known.observations[finding.observation].ancestors

@@ -1,0 +1,83 @@
+"""Agreement on how severe, and how large, findings are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cxr_rewards.component import Component
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.findings import Comparison, Finding
+from cxr_rewards.types import Case, Failure, Score
+
+_MATCHED = MatchedFindings()
+_STEPS = 4
+
+
+class SeverityAgreement(Component):
+    """Mean agreement on severity and size over the reference's findings that are given one.
+
+    For each abnormal finding of the reference with a severity in words (trace 1, mild 2, moderate 3, severe 4,
+    massive 5, "mild to moderate" 2.5), a measurement, or both, with the candidate's partner (see `findings_score`):
+
+        severity:     1 - |difference| / 4
+        measurement:  smaller / larger
+        both given by both: the mean of the two;  only one of them given by both: that one
+        no partner, or neither given by the partner: 0
+
+    A severity and a measurement are not compared with each other: where each report has only the one that the other
+    lacks, the finding does not count.
+
+    Range: [0, 1]. The reference gives no severity or size: 1, as there is nothing to disagree on; what the candidate
+    makes up then costs nothing here. A reference in which nothing is read: missing, with the reason.
+
+    Details: `findings`, each with what the two reports say and its `agreement` (null where it does not count).
+
+    Source: defined here; the steps of severity are those of `cxr_rewards.findings.SEVERITIES`.
+
+    Example:
+        >>> score = SeverityAgreement().score("Small effusion. 6 mm nodule.", "Large effusion. 8 mm nodule.")
+        >>> [(found["reference"]["observation"], found["agreement"]) for found in score.details["findings"]]
+        [('pleural_effusion', 0.5), ('lung_nodule', 0.75)]
+        >>> score.value
+        0.625
+    """
+
+    name = "severity_agreement"
+    version = 1
+    summary = "agreement on the severity and size of the reference's findings"
+    bounds = (0.0, 1.0)
+
+    @property
+    def needs(self) -> tuple[MatchedFindings]:
+        return (_MATCHED,)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Average over the findings."""
+        comparison: Comparison | None = features.value(_MATCHED, case)
+        if comparison is None:
+            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+        partners: list[tuple[Finding, Finding | None]] = [(m.reference, m.candidate) for m in comparison.matched]
+        partners += [(finding, None) for finding in comparison.missed]
+        graded = [pair for pair in partners if pair[0].severity or pair[0].size_mm]
+        agreements: list[float] = []
+        findings: list[dict[str, Any]] = []
+        for reference, candidate in graded:
+            agreement = _agreement(reference, candidate)
+            if agreement is not None:
+                agreements.append(agreement)
+            told = candidate.as_dict() if candidate else None
+            findings.append({"reference": reference.as_dict(), "candidate": told, "agreement": agreement})
+        value = sum(agreements) / len(agreements) if agreements else 1.0
+        return Score(value, {"findings": findings})
+
+
+def _agreement(reference: Finding, candidate: Finding | None) -> float | None:
+    if candidate is None or not (candidate.severity or candidate.size_mm):
+        return 0.0
+    parts = []
+    if reference.severity and candidate.severity:
+        parts.append(1 - abs(reference.severity - candidate.severity) / _STEPS)
+    if reference.size_mm and candidate.size_mm:
+        parts.append(min(reference.size_mm, candidate.size_mm) / max(reference.size_mm, candidate.size_mm))
+    return sum(parts) / len(parts) if parts else None

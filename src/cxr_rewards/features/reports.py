@@ -1,0 +1,29 @@
+"""What a report says in all: its findings with their mentions joined."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cxr_rewards.feature import Feature, FeatureTable, collector_paused
+from cxr_rewards.features.findings import Findings
+from cxr_rewards.findings import Report, merge
+
+_FINDINGS = Findings()
+
+
+class Reports(Feature):
+    """The `Report` of each text, or None where nothing could be read in it."""
+
+    name = "reports"
+    version = 1
+    over = "text"
+    persistent = False
+
+    @property
+    def needs(self) -> tuple[Findings, ...]:
+        return (_FINDINGS,)
+
+    def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[Report | None]:
+        """Join the findings of each text."""
+        with collector_paused():
+            return [merge(found) if (found := upstream.value(_FINDINGS, text)) else None for text in items]

@@ -1,0 +1,108 @@
+"""Which findings can be one, and which go together: small questions that several components ask."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+
+from cxr_rewards.findings.finding import Finding
+from cxr_rewards.findings.ontology import Ontology
+from cxr_rewards.findings.report import places_meet
+
+_ROUNDING = 1e-9
+
+
+def related(known: Ontology, one: str, two: str) -> bool:
+    """Judge whether two observations are the same, or one is a kind of the other.
+
+    Example:
+        >>> from cxr_rewards.findings import ontology
+        >>> related(ontology(), "pneumonia", "lung_opacity"), related(ontology(), "pneumonia", "atelectasis")
+        (True, False)
+    """
+    return one == two or one in known.observations[two].ancestors or two in known.observations[one].ancestors
+
+
+def denies(known: Ontology, denial: Finding, finding: Finding) -> bool:
+    """Judge whether a denial excludes a finding: "lungs are clear" excludes pneumonia, "no large effusion" not all.
+
+    A normal structure excludes also what it rules out a kind of: a normal mediastinum an enlarged cardiomediastinum.
+    """
+    if denial.observation != finding.observation:
+        above = finding.observation in known.observations[denial.observation].ancestors and denial.implied
+        if not above and denial.observation not in known.observations[finding.observation].ancestors:
+            return False
+    elif denial.severity > max(finding.severity, 2.5):
+        return False
+    if denial.side in ("left", "right") and finding.side != denial.side:
+        return False
+    return not denial.places or (bool(finding.places) and places_meet(known, denial, finding))
+
+
+def by_side(findings: Iterable[Finding]) -> Iterator[Finding]:
+    """Yield the findings, bilateral ones as one on the left and one on the right.
+
+    Example:
+        >>> [finding.side for finding in by_side([Finding("pleural_effusion", side="bilateral"), Finding("picc")])]
+        ['left', 'right', '']
+    """
+    for finding in findings:
+        if finding.side == "bilateral":
+            yield finding._replace(side="left")
+            yield finding._replace(side="right")
+        else:
+            yield finding
+
+
+def pair_up(gains: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
+    """Return the one-to-one pairs (i, j) with the greatest sum of gains, sorted.
+
+    Args:
+        gains: what each possible pair is worth; pairs that are not worth more than 0 are never made.
+
+    Example:
+        >>> pair_up({(0, 0): 1.0, (0, 1): 0.75, (1, 0): 0.75})
+        [(0, 1), (1, 0)]
+    """
+    edges: dict[int, list[tuple[int, float]]] = {}
+    for (i, j), gain in gains.items():
+        if gain > 0:
+            edges.setdefault(i, []).append((j, gain))
+    partner: dict[int, int] = {}  # of each j
+    for i in edges:
+        partner.update((j, taker) for taker, j in _best_change(i, edges, gains, partner))
+    return sorted((i, j) for j, i in partner.items())
+
+
+def _best_change(
+    new: int,
+    edges: Mapping[int, list[tuple[int, float]]],
+    gains: Mapping[tuple[int, int], float],
+    partner: Mapping[int, int],
+) -> list[tuple[int, int]]:
+    """Return the pairs to make so that the best pairing of the i before becomes the best with one more; empty for none.
+
+    The new i takes a j, whose old partner takes another, and so on, until a j was free or an i is left without. Each i
+    is reached by the chain that gains most up to there.
+    """
+    best = {new: 0.0}
+    before: dict[int, tuple[int, int]] = {}  # i -> who took its partner, and that partner
+    most, last = _ROUNDING, None
+    queue = deque((new,))
+    while queue:
+        i = queue.popleft()
+        for j, gain in edges[i]:
+            value, other = best[i] + gain, partner.get(j)
+            if other is not None:
+                value -= gains[other, j]
+                if value <= best.get(other, float("-inf")) + _ROUNDING:
+                    continue
+                best[other], before[other] = value, (i, j)
+                queue.append(other)
+            if value > most:
+                most, last = value, (i, j)
+    chain: list[tuple[int, int]] = []
+    while last is not None:
+        chain.append(last)
+        last = before.get(last[0])
+    return chain

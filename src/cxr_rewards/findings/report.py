@@ -1,0 +1,169 @@
+"""A report's findings with their mentions joined: what it says in all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from cxr_rewards.findings.finding import MANY, Finding, Side
+from cxr_rewards.findings.ontology import Ontology, ontology
+
+
+class Report(NamedTuple):
+    """What a report says in all.
+
+    Attributes:
+        abnormal: what is present or possible, each finding once, in order of reading; devices and remarks on the
+            examination among them.
+        absent: what is denied, named or implied by a normal statement, and not abnormal elsewhere in the report.
+        contradicted: what is abnormal and yet denied, by name or by calling its structure normal, on the same side.
+        comparisons: statements of change with no finding of their own.
+    """
+
+    abnormal: tuple[Finding, ...]
+    absent: tuple[Finding, ...]
+    contradicted: tuple[Finding, ...]
+    comparisons: tuple[Finding, ...]
+
+
+def sides_meet(one: Finding, two: Finding) -> bool:
+    """Judge whether two findings can be on one side."""
+    return not one.side or not two.side or one.side == two.side or "bilateral" in (one.side, two.side)
+
+
+def regions(known: Ontology, places: Iterable[str]) -> set[str]:
+    """Return places with the larger places they lie in."""
+    return {region for place in places for region in (place, known.within.get(place, place))}
+
+
+_OTHER: Mapping[str, Side] = {"left": "right", "right": "left"}
+_DIRECTIONS = frozenset(("anterior", "posterior", "lateral", "peripheral", "perihilar"))
+
+
+def places_meet(known: Ontology, one: Finding, two: Finding) -> bool:
+    """Judge whether two findings can be in one place.
+
+    Zones, rows of ribs or vertebrae, and directions such as `lateral` are compared each with their like; `diffuse` can
+    be anywhere.
+    """
+    if not one.places or not two.places:
+        return True
+    ours, theirs = _by_kind(known, one.places), _by_kind(known, two.places)
+    return all(not mine or not other or not mine.isdisjoint(other) for mine, other in zip(ours, theirs, strict=True))
+
+
+def _by_kind(known: Ontology, places: Iterable[str]) -> tuple[set[str], set[str], set[str]]:
+    zones, rows, directions = set[str](), set[str](), set[str]()
+    for region in regions(known, places):
+        if region[-1].isdigit():
+            rows.add(region)
+        elif region in _DIRECTIONS:
+            directions.add(region)
+        elif region != "diffuse":
+            zones.add(region)
+    return zones, rows, directions
+
+
+def join(one: Finding, two: Finding) -> Finding:
+    """Return one finding out of two mentions of it: the first, completed by the second; certain if one is."""
+    side = one.side or two.side
+    if one.side and two.side and one.side != two.side:
+        side = "bilateral"
+    return one._replace(
+        polarity="present" if "present" in (one.polarity, two.polarity) else one.polarity,
+        side=side,
+        places=tuple(sorted({*one.places, *two.places})),
+        severity=max(one.severity, two.severity),
+        size_mm=max(one.size_mm, two.size_mm),
+        number=min(max(one.number, two.number), MANY),
+        change=one.change or two.change,
+        descriptors=tuple(sorted({*one.descriptors, *two.descriptors})),
+        positions=tuple(sorted({*one.positions, *two.positions})),
+    )
+
+
+def merge(findings: Sequence[Finding]) -> Report:
+    """Join the mentions of each finding in a report.
+
+    Mentions of an observation are one finding where their sides and places can be the same; where one mention names
+    both sides, all are. A finding is dropped where a kind of it is told of the same place, which takes what only the
+    general mention said: "left opacity, likely pneumonia" is one finding, a pneumonia on the left.
+
+    Example:
+        >>> from cxr_rewards.findings.reader import read
+        >>> report = merge(read("Small left effusion. Opacity in the left base, likely pneumonia. Left effusion."))
+        >>> [(f.observation, f.side, f.severity, f.places) for f in report.abnormal]
+        [('pleural_effusion', 'left', 2.0, ()), ('pneumonia', 'left', 0.0, ('base',))]
+    """
+    known = ontology()
+    groups: dict[str, list[Finding]] = {}
+    absent: list[Finding] = []
+    comparisons: list[Finding] = []
+    # General mentions last, so that their order does not matter.
+    for finding in sorted(findings, key=lambda finding: not finding.side and not finding.places):
+        if finding.polarity == "absent":
+            absent.append(finding)
+        elif finding.observation == "comparison":
+            comparisons.append(finding)
+        else:
+            _add(known, groups.setdefault(finding.observation, []), finding)
+    _absorb(known, groups)
+    abnormal = [finding for group in groups.values() for finding in group]
+    abnormal.sort(key=lambda finding: finding.start)
+    kept: list[Finding] = []
+    contradicted: dict[int, Finding] = {}
+    for denial in absent:
+        if denial.observation not in groups:
+            kept.append(denial)
+            continue
+        clash = next((f for f in groups[denial.observation] if _clash(known, f, denial)), None)
+        if clash is None:
+            kept.append(denial)
+        elif not denial.change and denial.severity < 4 and clash.polarity == "present":
+            contradicted[id(clash)] = clash
+    return Report(tuple(abnormal), tuple(kept), tuple(contradicted.values()), tuple(comparisons))
+
+
+def _clash(known: Ontology, finding: Finding, denial: Finding) -> bool:
+    return sides_meet(finding, denial) and places_meet(known, finding, denial)
+
+
+def _add(known: Ontology, group: list[Finding], finding: Finding) -> None:
+    """Add a mention to the findings of one observation: to those it can be one with, or as one more."""
+    if finding.side == "bilateral" or any(other.side == "bilateral" for other in group):
+        for other in group:
+            finding = join(other, finding)
+        group[:] = [finding]
+        return
+    meets = [i for i, other in enumerate(group) if sides_meet(other, finding) and places_meet(known, other, finding)]
+    if not meets:
+        group.append(finding)
+    elif len(meets) == 1 or finding.side or finding.places:
+        joined = group[meets[0]]
+        for i in meets[1:]:
+            joined = join(joined, group[i])
+        joined = join(joined, finding)
+        group[:] = [joined if i == meets[0] else other for i, other in enumerate(group) if i not in meets[1:]]
+
+
+def _absorb(known: Ontology, groups: dict[str, list[Finding]]) -> None:
+    """Let specific findings take over the general ones told of the same place."""
+    for name in list(groups):
+        for ancestor in known.observations[name].ancestors:
+            if name not in groups or ancestor not in groups:
+                continue
+            left = []
+            for general in groups[ancestor]:
+                specific = groups[name]
+                i = next((i for i, f in enumerate(specific) if _clash(known, f, general)), None)
+                if i is None:
+                    left.append(general)
+                else:
+                    told = specific[i]
+                    specific[i] = join(told, general)._replace(polarity=told.polarity, side=told.side or general.side)
+                    if general.side == "bilateral" and told.side in _OTHER:  # "bilateral opacities, left pneumonia"
+                        left.append(general._replace(side=_OTHER[told.side]))
+            if left:
+                groups[ancestor] = left
+            else:
+                del groups[ancestor]

@@ -1,0 +1,73 @@
+"""Misspelled words, set right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+
+_AMERICAN = {"ae": "e", "oe": "e", "our": "or", "tre": "ter", "ise": "ize", "isation": "ization"}
+_BRITISH = re.compile("isation|our|tre$|ise|[ao]e")
+_LONGEST = 30
+_SHORTEST = 7
+"""Words shorter than this have too many others one letter away."""
+
+
+class Spelling:
+    """Finds the known word that an unknown one stands for.
+
+    That is its American spelling ("oedema"), or the word that is one slip away: a letter missed, added, changed, or two
+    swapped. The first letter must be right, and only one known word may come into question.
+
+    Example:
+        >>> spelling = Spelling(["pneumothorax", "effusion"], ordinary=["infusion"])
+        >>> [spelling.correct(word) for word in ("pnuemothorax", "effussion", "infusion", "fusion")]
+        ['pneumothorax', 'effusion', None, None]
+        >>> Spelling(["edema"]).correct("oedema")
+        'edema'
+    """
+
+    def __init__(self, words: Iterable[str], ordinary: Iterable[str] = ()) -> None:
+        """Take the known words, and `ordinary` ones that only look like misspellings."""
+        words = frozenset(words)
+        self._words = words
+        self._ordinary = frozenset(ordinary)
+        self._shortened: dict[str, list[str]] = {}
+        for word in words:
+            if len(word) >= _SHORTEST and word.isalpha():
+                for short in {word, *_shorter(word)}:
+                    self._shortened.setdefault(short, []).append(word)
+        self.correct: Callable[[str], str | None] = lru_cache(maxsize=1 << 14)(self._correct)
+        """Return the known word that a word stands for, or None."""
+
+    def _correct(self, word: str) -> str | None:
+        if len(word) > _LONGEST or word in self._ordinary:
+            return None
+        american = _BRITISH.sub(lambda match: _AMERICAN[match.group()], word)
+        if american in self._words:
+            return american
+        if len(word) < _SHORTEST - 1:
+            return None
+        near = {
+            known
+            for short in {word, *_shorter(word)}
+            for known in self._shortened.get(short, ())
+            if known[0] == word[0] and _one_slip(word, known)
+        }
+        return near.pop() if len(near) == 1 else None
+
+
+def _shorter(word: str) -> Iterator[str]:
+    return (word[:i] + word[i + 1 :] for i in range(len(word)))
+
+
+def _one_slip(one: str, two: str) -> bool:
+    """Judge whether two words are one slip apart, after cutting off what they share at both ends."""
+    first, shortest = 0, min(len(one), len(two))
+    while first < shortest and one[first] == two[first]:
+        first += 1
+    last = 0
+    while last < shortest - first and one[-1 - last] == two[-1 - last]:
+        last += 1
+    a, b = one[first : len(one) - last], two[first : len(two) - last]
+    return len(a) + len(b) <= 1 or (len(a) == len(b) == 1) or (len(a) == 2 and a == b[::-1])

@@ -1,0 +1,232 @@
+"""The mentions of each finding in a report are joined into what it says in all."""
+
+from __future__ import annotations
+
+from itertools import permutations
+
+import pytest
+
+from cxr_rewards.findings import MANY, Finding, merge, ontology, read, regions
+from cxr_rewards.findings.report import join, places_meet, sides_meet
+
+
+def told(text):
+    """Return observation, polarity and side of each finding that a text tells in all."""
+    return {(f.observation, f.polarity, f.side) for f in merge(read(text)).abnormal}
+
+
+def only(text):
+    (finding,) = merge(read(text)).abnormal
+    return finding
+
+
+# ---------------------------------------------------------------- meeting and joining
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "meet"),
+    [
+        ("", "", True),
+        ("left", "", True),
+        ("left", "left", True),
+        ("left", "bilateral", True),
+        ("left", "right", False),
+    ],
+)
+def test_sides_meet(one, two, meet):
+    first, second = Finding("pneumonia", side=one), Finding("pneumonia", side=two)
+    assert sides_meet(first, second) is sides_meet(second, first) is meet
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "meet"),
+    [
+        ((), ("upper",), True),
+        (("upper",), ("upper",), True),
+        (("upper",), ("lower",), False),
+        (("upper", "lower"), ("lower",), True),
+        (("base",), ("lower",), True),
+        (("apex",), ("upper",), True),
+        (("apex",), ("base",), False),
+        (("base",), ("retrocardiac",), True),
+        (("diffuse",), ("upper",), True),
+        (("rib_5",), ("rib_6",), False),
+        (("rib_5", "rib_6"), ("rib_6",), True),
+        (("lateral",), ("rib_6",), True),
+        (("lateral",), ("anterior",), False),
+        (("lateral",), ("lower",), True),
+        (("lower", "lateral"), ("lower", "anterior"), False),
+        (("t7",), ("t8",), False),
+    ],
+)
+def test_places_meet(one, two, meet):
+    first, second = Finding("fracture", places=one), Finding("fracture", places=two)
+    assert places_meet(ontology(), first, second) is places_meet(ontology(), second, first) is meet
+
+
+def test_regions_are_places_and_the_larger_ones_they_lie_in():
+    assert regions(ontology(), ("apex", "middle")) == {"apex", "upper", "middle"}
+    assert regions(ontology(), ()) == set()
+
+
+def test_a_mention_is_completed_by_another():
+    one = Finding("lung_nodule", "possible", places=("upper",), severity=1.0, number=MANY, start=3, end=9)
+    two = Finding(
+        "lung_nodule",
+        "present",
+        "left",
+        ("apex",),
+        severity=2.0,
+        size_mm=8.0,
+        change="new",
+        descriptors=("calcified",),
+        positions=("in_place",),
+        start=20,
+        end=26,
+    )
+    assert join(one, two) == Finding(
+        "lung_nodule",
+        "present",
+        "left",
+        ("apex", "upper"),
+        2.0,
+        8.0,
+        MANY,
+        "new",
+        ("calcified",),
+        ("in_place",),
+        start=3,
+        end=9,
+    )
+
+
+def test_joining_left_and_right_is_both_and_the_first_change_counts():
+    joined = join(Finding("picc", side="left", change="new"), Finding("picc", side="right", change="stable"))
+    assert (joined.side, joined.change) == ("bilateral", "new")
+
+
+# ---------------------------------------------------------------- mentions of one observation
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Left effusion. Effusion.", {("pleural_effusion", "present", "left")}),
+        ("Effusion. Left effusion.", {("pleural_effusion", "present", "left")}),
+        ("Left effusion. Left effusion.", {("pleural_effusion", "present", "left")}),
+        ("Bilateral effusions. Left effusion.", {("pleural_effusion", "present", "bilateral")}),
+        ("Left effusion. Right effusion. Bilateral effusions.", {("pleural_effusion", "present", "bilateral")}),
+        ("Possible pneumonia. Pneumonia.", {("pneumonia", "present", "")}),
+        ("Pneumonia. Possible pneumonia.", {("pneumonia", "present", "")}),
+        ("Possible pneumonia. Suspected pneumonia.", {("pneumonia", "possible", "")}),
+        (
+            "Left effusion. Right effusion.",
+            {("pleural_effusion", "present", "left"), ("pleural_effusion", "present", "right")},
+        ),
+    ],
+)
+def test_mentions_on_one_side_are_one_finding(text, expected):
+    assert told(text) == expected
+    assert len(merge(read(text)).abnormal) == len(expected)
+
+
+def test_attributes_of_all_mentions_are_kept():
+    finding = only("FINDINGS: Small effusion at the left base, unchanged. IMPRESSION: Loculated left effusion.")
+    assert (finding.side, finding.places, finding.severity) == ("left", ("base",), 2.0)
+    assert (finding.change, finding.descriptors) == ("stable", ("loculated",))
+
+
+def test_findings_in_other_places_stay_apart():
+    findings = merge(read("Nodule in the right upper lobe. Nodule in the right lower lobe.")).abnormal
+    assert [(f.observation, f.places) for f in findings] == [("lung_nodule", ("upper",)), ("lung_nodule", ("lower",))]
+    assert len(merge(read("Right apical nodule. Right upper lobe nodule.")).abnormal) == 1
+    assert len(merge(read("Left fifth rib fracture. Left seventh rib fracture.")).abnormal) == 2
+
+
+def test_a_mention_that_could_be_of_two_findings_is_of_neither():
+    findings = merge(read("Small left effusion. Large right effusion. The effusions.")).abnormal
+    assert {(f.side, f.severity) for f in findings} == {("left", 2.0), ("right", 4.0)}
+
+
+def test_findings_are_in_order_of_reading():
+    text = "Cardiomegaly. Left effusion. Rib fracture. Cardiomegaly. Picc."
+    findings = merge(read(text)).abnormal
+    assert [f.observation for f in findings] == ["cardiomegaly", "pleural_effusion", "rib_fracture", "picc"]
+    assert [f.start for f in findings] == sorted(f.start for f in findings)
+
+
+def test_the_order_of_sentences_does_not_change_what_is_told():
+    sentences = ("Small left effusion.", "Right upper lobe opacity.", "Right upper lobe pneumonia.", "No edema.")
+    assert len({frozenset(told(" ".join(order))) for order in permutations(sentences)}) == 1
+
+
+# ---------------------------------------------------------------- kinds
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Left opacity, likely pneumonia.", {("pneumonia", "present", "left")}),
+        ("Opacity. Left pneumonia.", {("pneumonia", "present", "left")}),
+        ("Pneumonia. Left opacity.", {("pneumonia", "present", "left")}),
+        ("Left opacity. Right pneumonia.", {("lung_opacity", "present", "left"), ("pneumonia", "present", "right")}),
+        ("Fracture. Rib fracture.", {("rib_fracture", "present", "")}),
+        ("Opacity. Possible pneumonia.", {("pneumonia", "possible", "")}),
+        ("Pneumonia. Atelectasis.", {("pneumonia", "present", ""), ("atelectasis", "present", "")}),
+    ],
+)
+def test_a_kind_takes_over_the_general_finding_of_its_place(text, expected):
+    assert told(text) == expected
+
+
+def test_a_kind_takes_what_the_general_mention_alone_said():
+    finding = only("New large opacity at the left base. Pneumonia.")
+    assert (finding.observation, finding.side, finding.places) == ("pneumonia", "left", ("base",))
+    assert (finding.change, finding.severity) == ("new", 4.0)
+
+
+def test_a_kind_keeps_the_side_it_was_told_with():
+    assert ("pneumonia", "present", "left") in told("Bilateral opacities. Left pneumonia.")
+
+
+# ---------------------------------------------------------------- denials
+
+
+def test_denials_are_kept_unless_their_finding_is_told():
+    report = merge(read("Left effusion. No pneumothorax. The right effusion has resolved."))
+    assert {(f.observation, f.side) for f in report.absent} == {("pneumothorax", ""), ("pleural_effusion", "right")}
+    assert report.contradicted == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "contradicted"),
+    [
+        ("Left effusion. No effusion.", ["pleural_effusion"]),
+        ("Left effusion. No left effusion.", ["pleural_effusion"]),
+        ("Cardiomegaly. The heart is normal.", ["cardiomegaly"]),
+        ("Left effusion. No right effusion.", []),
+        ("Left effusion. No pneumothorax.", []),
+        ("Small effusion. No large effusion.", []),
+        ("Possible effusion. No effusion.", []),
+        ("Left effusion. The effusion has resolved.", []),
+        ("Left upper lobe nodule. No nodule in the lower lobes.", []),
+        ("Left effusion. No effusion. No pleural effusion.", ["pleural_effusion"]),
+    ],
+)
+def test_a_finding_denied_on_its_side_is_contradicted(text, contradicted):
+    report = merge(read(text))
+    assert [f.observation for f in report.contradicted] == contradicted
+    assert all(f in report.abnormal for f in report.contradicted)
+
+
+# ---------------------------------------------------------------- comparisons
+
+
+def test_statements_of_change_without_a_finding_are_kept_apart():
+    report = merge(read("No interval change. Left effusion."))
+    assert [(f.observation, f.change) for f in report.comparisons] == [("comparison", "stable")]
+    assert [f.observation for f in report.abnormal] == ["pleural_effusion"]
+
+
+def test_nothing_read_is_nothing_told():
+    assert merge(()) == ((), (), (), ())
