@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxr_rewards.feature import Feature, FeatureTable, collector_paused
-from cxr_rewards.findings import Finding, read
+from cxr_rewards.findings import Finding, data_digest, read
 
 
 class Findings(Feature):
@@ -18,6 +18,9 @@ class Findings(Feature):
     version = 2
     over = "text"
     persistent = False
+
+    def _sign(self) -> str:
+        return f"{super()._sign()}#{data_digest()}"  # whoever adds a word changes the numbers
 
     def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[tuple[Finding, ...]]:  # noqa: ARG002
         """Read each text."""

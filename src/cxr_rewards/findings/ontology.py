@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import re
 import tomllib
@@ -438,6 +439,17 @@ def ontology() -> Ontology:
                     raise ConfigError(f"ontology/{path.name}: observations.{name} stands in another file too; keep one")
                 observations[name] = entry
     return build({"observations": observations}, _load(folder / "anatomy.toml"), _load(folder / "language.toml"))
+
+
+@cache
+def data_digest() -> str:
+    """Return eight characters that change with any of the data files: part of the signature of what stands on them."""
+    folder = resources.files("cxr_rewards.findings")
+    files = [path for place in (folder, folder / "ontology") for path in place.iterdir() if path.name.endswith(".toml")]
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n") + b"\0")
+    return digest.hexdigest()[:8]
 
 
 def _load(path: Traversable) -> dict[str, Any]:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import pickle
 import re
+import shutil
 import tomllib
 from importlib import resources
 
 import pytest
 
+from cxr_rewards import CompositeReward
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.findings import SIGNIFICANCES, ontology, read
+from cxr_rewards.findings import SIGNIFICANCES, data_digest, ontology, read
 from cxr_rewards.findings.ontology import CHEXPERT, CUES, MODIFIERS, build
 
 FILES = resources.files("cxr_rewards.findings")
@@ -265,3 +267,14 @@ def test_an_unknown_table_is_refused(which):
     files[which]["extras"] = {}
     with pytest.raises(ConfigError, match="unknown key 'extras'"):
         build(*files)
+
+
+def test_a_changed_data_file_changes_every_signature_that_stands_on_it(tmp_path, monkeypatch):
+    shutil.copytree(str(FILES), tmp_path / "findings")
+    before = data_digest()
+    assert f"#{before}" in CompositeReward().signature
+    monkeypatch.setattr(resources, "files", lambda _: tmp_path / "findings")
+    assert data_digest.__wrapped__() == before
+    path = tmp_path / "findings" / "ontology" / "pleura.toml"
+    path.write_text(path.read_text(encoding="utf-8") + "# a word more\n", encoding="utf-8")
+    assert data_digest.__wrapped__() != before
