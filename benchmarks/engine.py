@@ -12,13 +12,13 @@ import csv
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from cxr_rewards import Case, Component, CompositeReward, Feature, Score
 from cxr_rewards.cache import MemoryCache
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.engine import Engine
+from cxr_rewards.feature import FeatureTable, PairItem
 from cxr_rewards.settings import setting
 from report import options_of, report
 
@@ -45,10 +45,10 @@ def clock(function: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-class ReplayedFeature(Feature):
-    """Gives back what was computed before."""
+class ReplayedText(Feature):
+    """Gives back what was computed of a text before."""
 
-    name = "replayed_feature"
+    name = "replayed_text"
     persistent = False
     of: str = setting("", "The feature's signature.")
 
@@ -57,46 +57,63 @@ class ReplayedFeature(Feature):
         return [VALUES[self.of][item] for item in items]
 
 
+class ReplayedPair(ReplayedText):
+    """Gives back what was computed of a pair before."""
+
+    name = "replayed_pair"
+    over = "pair"
+
+
 class ReplayedComponent(Component):
     """Gives back what was scored before, after asking for the features as the real component does."""
 
     name = "replayed_component"
+    reads = ("candidate", "reference", "priors")
     of: str = setting("", "The label.")
-    features: tuple[str, ...] = setting((), "Signatures of the features.")
 
-    @cached_property
-    def needs(self) -> tuple[Feature, ...]:  # type: ignore[override]
-        """The replayed features."""
-        return tuple(ReplayedFeature(of=signature) for signature in self.features)
+    @property
+    def needs(self) -> tuple[Feature, ...]:
+        """The replayed features, those that others need among them."""
+        return NEEDS[self.of]
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Look the score up."""
         for feature in self.needs:
-            features.value(feature, case.reference)
-            features.value(feature, case.candidate)
+            for of in (case,) if feature.over == "pair" else (case.reference, case.candidate):
+                features.value(feature, of)
         return SCORES[self.of][case.case_id]
 
 
-VALUES: dict[str, dict[str, Any]] = {}
+NEEDS: dict[str, tuple[Feature, ...]] = {}
+VALUES: dict[str, dict[Any, Any]] = {}
 SCORES: dict[str, dict[str, Score]] = {}
+
+
+def stand_ins(feature: Feature, cases: list[Case], table: FeatureTable) -> list[Feature]:
+    """Return features that look up what the real one, and those it needs, have given."""
+    below = [other for need in feature.needs for other in stand_ins(need, cases, table)]
+    signature = feature.signature
+    if feature.over == "pair":
+        pairs = (PairItem(case.candidate, case.reference) for case in cases)
+        VALUES[signature] = {pair: table.value(feature, pair) for pair in pairs}
+        return [*below, ReplayedPair(of=signature)]
+    assert feature.over == "text", "the benchmark knows features over texts and pairs only"
+    texts = (text for case in cases for text in (case.candidate, case.reference))
+    VALUES[signature] = {text: table.value(feature, text) for text in texts}
+    return [*below, ReplayedText(of=signature)]
 
 
 def replay(reward: CompositeReward, cases: list[Case]) -> CompositeReward:
     """Return the same reward with components and features that only look up what the real ones have given."""
-    texts = list(dict.fromkeys(t for case in cases for t in (case.candidate, case.reference)))
-    for component in reward.components.values():
-        for feature in component.needs:
-            assert feature.over == "text", "the benchmark knows features over texts only"
-            VALUES[feature.signature] = dict(zip(texts, feature.compute(texts, FeatureTable({})), strict=True))
-    for label in reward.components:
+    table = Engine(reward.components).features(cases)
+    for label, component in reward.components.items():
+        needed = [other for feature in component.needs for other in stand_ins(feature, cases, table)]
+        NEEDS[label] = tuple(dict.fromkeys(needed))
         scored = zip(cases, reward.score_batch(cases), strict=True)
         SCORES[label] = {case.case_id: result.parts[label] for case, result in scored}
-    stand_ins = {
-        label: ReplayedComponent(of=label, features=tuple(f.signature for f in component.needs))
-        for label, component in reward.components.items()
-    }
+    replayed = {label: ReplayedComponent(of=label) for label in reward.components}
     weights = {label: abs(term.weight) for label, term in reward.total.terms.items()}
-    return CompositeReward(stand_ins, weights=weights, cache=MemoryCache())
+    return CompositeReward(replayed, weights=weights, cache=MemoryCache())
 
 
 def measure(cases: list[Case], repeats: int) -> dict[str, float]:

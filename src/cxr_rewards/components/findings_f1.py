@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cxr_rewards.component import Component
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.reports import Reports
-from cxr_rewards.findings import Finding, Report
+from cxr_rewards.findings import Finding, Report, silent
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
@@ -24,7 +24,8 @@ class FindingsF1(Component):
     weigh the same; `findings_score` weighs them by significance and grades what differs.
 
     Range: [0, 1]. Neither report has anything to count: 1, whatever the words. A candidate in which nothing is read,
-    not even a normal statement: 0. A reference in which nothing is read: missing, with the reason.
+    not even a normal statement (it may only compare): 0. A reference in which nothing is read: missing, with the
+    reason.
 
     Details: `shared`, `missed` and `extra`, each a list of [observation, polarity, side].
 
@@ -63,7 +64,7 @@ class FindingsF1(Component):
             "missed": _listed(reference - candidate),
             "extra": _listed(candidate - reference),
         }
-        if of_candidate is None:
+        if silent(of_candidate) and not silent(of_reference):
             return Score(0.0, details)
         total = len(candidate) + len(reference)
         return Score(2 * shared / total if total else 1.0, details)

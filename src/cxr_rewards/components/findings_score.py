@@ -9,7 +9,7 @@ from cxr_rewards.crimson import WEIGHTS, crimson_score
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.features.reports import Reports
-from cxr_rewards.findings import Comparison, Finding, significance
+from cxr_rewards.findings import Comparison, Finding, significance, silent
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
@@ -41,8 +41,8 @@ class FindingsScore(Component):
     Normal statements neither earn nor cost, except where they deny what the reference tells.
 
     Range: (-1, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,
-    not even a normal statement (it is empty, or not a report): 0, for saying nothing is not saying that the chest is
-    normal. A reference in which nothing is read: missing, with the reason.
+    not even a normal statement (it is empty, only compares, or is no report): 0, for saying nothing is not saying that
+    the chest is normal. A reference in which nothing is read: missing, with the reason.
 
     Details: `matched` (pairs with their weight and differences), `missed` (with the candidate's denial, if there is
     one), `false`, `contradicted` (told and denied), each with its weight and spans, and `significance`.
@@ -115,7 +115,8 @@ class FindingsScore(Component):
             weight, told = self._weigh(finding, case)
             penalty += self.denial_cost * weight
             details["contradicted"].append(told)
-        if features.value(_REPORTS, case.candidate) is None:
+        reports = (features.value(_REPORTS, text) for text in (case.candidate, case.reference))
+        if [silent(report) for report in reports] == [True, False]:
             return Score(0.0, details)
         return Score(crimson_score(matched, missed, false, penalty), details)
 

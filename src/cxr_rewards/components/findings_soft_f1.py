@@ -7,7 +7,7 @@ from cxr_rewards.crimson import WEIGHTS
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.features.reports import Reports
-from cxr_rewards.findings import Comparison, Finding, significance
+from cxr_rewards.findings import Comparison, Finding, significance, silent
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
@@ -35,7 +35,8 @@ class FindingsSoftF1(Component):
     that are partly right stay apart.
 
     Range: [0, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,
-    not even a normal statement: 0. A reference in which nothing is read: missing, with the reason.
+    not even a normal statement (it may only compare): 0. A reference in which nothing is read: missing, with the
+    reason.
 
     Details: the sums `credit` (M), `weight` (W) and `denied` (D); the matches are those of `findings_score`.
 
@@ -86,7 +87,8 @@ class FindingsSoftF1(Component):
         weight += sum(self._weigh(finding, case) for finding in comparison.false)
         denied += sum(self._weigh(finding, case) for finding in comparison.contradicted)
         details = {"credit": credit, "weight": weight, "denied": denied}
-        if features.value(_REPORTS, case.candidate) is None:
+        reports = (features.value(_REPORTS, text) for text in (case.candidate, case.reference))
+        if [silent(report) for report in reports] == [True, False]:
             return Score(0.0, details)
         total = weight + self.denial_cost * denied
         return Score((credit + self.normal_weight) / (total + self.normal_weight) if total else 1.0, details)

@@ -8,7 +8,7 @@ from cxr_rewards.findings.finding import CHANGES, MANY, SEVERITIES, Finding
 from cxr_rewards.findings.matching import Comparison, Difference, Match, compare
 from cxr_rewards.findings.ontology import CHEXPERT, SIGNIFICANCES, Observation, Ontology, data_digest, ontology
 from cxr_rewards.findings.reader import READ_SECTIONS, read
-from cxr_rewards.findings.report import Report, merge, regions
+from cxr_rewards.findings.report import Report, merge, regions, silent
 from cxr_rewards.findings.significance import misplaced, significance
 
 __all__ = [
@@ -33,4 +33,5 @@ __all__ = [
     "read",
     "regions",
     "significance",
+    "silent",
 ]

@@ -26,6 +26,16 @@ class Report(NamedTuple):
     comparisons: tuple[Finding, ...]
 
 
+def silent(report: Report | None) -> bool:
+    """Judge whether nothing of what the image shows was read: no report, or one that only compares ("no change").
+
+    Example:
+        >>> silent(None), silent(Report((), (), (), (Finding("comparison", change="stable"),)))
+        (True, True)
+    """
+    return report is None or not (report.abnormal or report.absent)
+
+
 def sides_meet(one: Finding, two: Finding) -> bool:
     """Judge whether two findings can be on one side."""
     return not one.side or not two.side or one.side == two.side or "bilateral" in (one.side, two.side)

@@ -262,3 +262,8 @@ def test_agrees_with_radiologists_better_than_word_overlap():
     assert None not in ours
     assert _tau_b(ours, ratings) > 0.6
     assert _tau_b(ours, ratings) > _tau_b(overlap, ratings) + 0.1
+
+
+def test_a_candidate_that_only_compares_says_nothing_of_the_image():
+    assert FindingsSoftF1().score("Stable. No interval change.", "The lungs are clear. The heart is normal.").value == 0.0
+    assert FindingsSoftF1().score("No interval change.", "No interval change.").value == 1.0
