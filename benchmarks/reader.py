@@ -188,6 +188,8 @@ def texts_of(reports: Sequence[str], length: int) -> dict[str, str]:
         "bullets": again("\u2022 effusion "),
         "it measures": again("Nodule. It measures 8 mm. "),
         "told and denied": again("Left effusion. No effusion. "),
+        "vertebrae": again("t1-t2-t3-t4-t5-t6-t7-t8-"),
+        "ribs": again("ribs 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, "),
     }
 
 

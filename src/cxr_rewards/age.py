@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 
-_YEARS = re.compile(r"(\d{1,3}(?:\.\d+)?)[- ]*(?:y|yo|y/o|years?(?:[- ]old)?)?", re.IGNORECASE)
+_YEARS = re.compile(
+    r"(\d{1,3}(?:\.\d+)?)[- ]*(?:y|yo|y/o|y\.o\.|yrs?|years?(?:(?:[- ]| of )(?:old|age))?)?", re.IGNORECASE
+)
 _DICOM = re.compile(r"(\d{3})([MWD])")  # 063Y is among the years
 _MONTHS = re.compile(r"(\d{1,3}(?:\.\d+)?)[- ]*(month|mo|week|wk|day)s?(?:[- ]old)?", re.IGNORECASE)
 _OPEN = re.compile(r">\s*(\d{1,3})|(\d{1,3})\s*\+")

@@ -42,7 +42,7 @@ def crimson_score(
     for weight, errors in matched:
         total += weight
         if weight:
-            correct += weight * weight / (weight + errors)
+            correct += weight * (weight / (weight + errors))  # in this order: squares of tiny weights vanish
     total += sum(missed)
     wrong = sum(false) + penalty
     if total == 0:

@@ -66,13 +66,15 @@ class FindingsScore(Component):
     summary = "findings matched, missed, false or wrong, by clinical significance"
     bounds = (-1.0, 1.0)
 
-    denial_cost: float = setting(0.5, "What denying a finding costs beyond missing it, in units of its weight, >= 0.")
+    denial_cost: float = setting(
+        0.5, "What denying a finding costs beyond missing it, in units of its weight, 0 to 10."
+    )
     possible_weight: float = setting(0.5, "Weight of a possible finding against a certain one, 0 to 1.")
     benign_weight: float = setting(0.0, "Weight of a benign or expected finding, 0 to 0.25; CRIMSON has 0.")
 
     def __post_init__(self) -> None:
-        if not 0 <= self.denial_cost < float("inf"):
-            raise self.invalid("denial_cost", "finite and at least 0")
+        if not 0 <= self.denial_cost <= 10:
+            raise self.invalid("denial_cost", "from 0 to 10")
         if not 0 <= self.possible_weight <= 1:
             raise self.invalid("possible_weight", "from 0 to 1")
         if not 0 <= self.benign_weight <= 0.25:

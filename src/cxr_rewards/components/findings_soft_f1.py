@@ -53,15 +53,17 @@ class FindingsSoftF1(Component):
     summary = "F1 of findings by significance, with partial credit"
     bounds = (0.0, 1.0)
 
-    normal_weight: float = setting(0.25, "Weight of all that neither report calls abnormal, >= 0.")
-    denial_cost: float = setting(0.5, "What denying a finding costs beyond missing it, in units of its weight, >= 0.")
+    normal_weight: float = setting(0.25, "Weight of all that neither report calls abnormal, 0 to 10.")
+    denial_cost: float = setting(
+        0.5, "What denying a finding costs beyond missing it, in units of its weight, 0 to 10."
+    )
     possible_weight: float = setting(0.8, "Weight of a possible finding against a certain one, 0 to 1.")
     benign_weight: float = setting(0.05, "Weight of a benign or expected finding, 0 to 0.25.")
 
     def __post_init__(self) -> None:
         for key in ("normal_weight", "denial_cost"):
-            if not 0 <= getattr(self, key) < float("inf"):
-                raise self.invalid(key, "finite and at least 0")
+            if not 0 <= getattr(self, key) <= 10:
+                raise self.invalid(key, "from 0 to 10")
         if not 0 <= self.possible_weight <= 1:
             raise self.invalid("possible_weight", "from 0 to 1")
         if not 0 <= self.benign_weight <= 0.25:

@@ -34,6 +34,9 @@ def denies(known: Ontology, denial: Finding, finding: Finding) -> bool:
             return False
     elif denial.severity > max(finding.severity, 2.5):
         return False
+    for one, two in (("acute", "old"), ("displaced", "nondisplaced")):
+        if one in denial.descriptors and two in finding.descriptors:
+            return False
     if denial.side in ("left", "right") and finding.side != denial.side:
         return False
     return not denial.places or (bool(finding.places) and places_meet(known, denial, finding))

@@ -37,7 +37,7 @@ _RIBS = re.compile(
 )
 _VERTEBRAE = re.compile(rf"(?<![a-z0-9])([tl][0-9]{{1,2}}(?:{_AND}[tl]?[0-9]{{1,2}}){{0,8}})(?![a-z0-9]|\.[0-9])")
 _LEVEL = re.compile(rf"([tl])?([0-9]{{1,2}})|({_ORDINAL})|(-|to|through|thru)")
-_LAST_THORACIC, _LAST_RIB = 12, 12
+_LAST_THORACIC, _LAST_VERTEBRA, _LAST_RIB = 12, 17, 12
 _DIGIT_OR_RIB = re.compile(r"[0-9]|rib")
 
 
@@ -90,6 +90,7 @@ def _rows(text: str, prefix: str) -> tuple[Attribute, ...]:
     names = [
         f"{prefix}{level}" if prefix else f"t{level}" if level <= _LAST_THORACIC else f"l{level - _LAST_THORACIC}"
         for level in dict.fromkeys(levels)
+        if 0 < level <= (_LAST_RIB if prefix else _LAST_VERTEBRA)
     ]
     return (*(("place", name) for name in names), ("rows", min(len(names), MANY)))
 

@@ -56,6 +56,12 @@ def _read(tidied: str, parts: Sequence[Section], skip: int = 0) -> tuple[Finding
             if says.pending and found and (says.refers_back or not says.findings):
                 _amend(found, says)
             for fields in says.findings:
+                if not fields[0] and found and found[-1].polarity == "absent":
+                    last = found[-1]
+                    if not last.severity and (
+                        last.implied or last.side not in ("left", "right") or fields[2] == last.side
+                    ):
+                        continue  # there is none that "the right one" could be
                 observation = fields[0] or (found[-1].observation if found else "comparison")
                 found.append(new(Finding, (observation, *fields[1:-2], fields[-2] + start, fields[-1] + start)))
     return tuple(found)

@@ -129,7 +129,12 @@ def merge(findings: Sequence[Finding]) -> Report:
         clash = next((f for f in groups[denial.observation] if _clash(known, f, denial)), None)
         if clash is None:
             kept.append(denial)
-        elif not denial.change and denial.severity < 4 and clash.polarity == "present":
+        elif (
+            not denial.change
+            and denial.severity < 4
+            and clash.polarity == "present"
+            and set(denial.descriptors) <= set(clash.descriptors)  # "no acute fracture" denies no old one
+        ):
             contradicted[id(clash)] = clash
     return Report(tuple(abnormal), tuple(kept), tuple(contradicted.values()), tuple(comparisons))
 

@@ -15,6 +15,7 @@ _KEPT = 12
 """How many earlier statements of a clause a word can look back on: bounds the work on hostile text."""
 _LOCATION = frozenset(("side", "place"))
 _LISTS = frozenset(("place", "descriptor"))
+_OTHER = ("descriptor", "other")
 _CHANGE = Finding._fields.index("change")
 
 
@@ -66,8 +67,17 @@ class Walker(Surroundings):
         if not self.side or self.side_used or not self.verb or self.parts or self.mentions:
             return
         said = [(slot, value) for slot, (value, _) in self.waiting.items() if slot in ("change", "severity", "size")]
-        if said:
+        if said and self.stands():
             self.say(self.found[-1].observation if self.found else "", self.items[self.index])
+
+    def stands(self) -> bool:
+        """Judge whether the finding before can be spoken of again: one that is denied only on the other side."""
+        last = self.found[-1] if self.found else None
+        if last is None or last.polarity != "absent" or self.last_joint == "ends_scope":
+            return True  # after "other than", "but"
+        if last.severity:  # "no large effusion; a small one persists"
+            return True
+        return not last.implied and last.side in ("left", "right") and self.side != last.side
 
     def drop_waiting(self) -> None:
         """Forget what waited for a finding, except where: "in the right upper lobe there is a nodule"."""
@@ -201,6 +211,11 @@ class Walker(Surroundings):
         for mention in self.found:
             if mention.rows and self.is_kind_of(mention.observation, "fracture"):  # "fractures of ribs 5 to 7"
                 mention.number = mention.number or mention.rows
+        others = any(_OTHER in item.attributes for item in self.items)
+        for mention in self.found:
+            mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
+            if mention.polarity == "absent" and (others or mention.change in ("new", "increased")):
+                mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that is told
         findings = [mention.fields() for mention in self.found]
         if (pending or self.compared is not None) and not (refers_back and not self.found):
             changes = [value for slot, value in pending if slot == "change"]
@@ -294,6 +309,8 @@ class Walker(Surroundings):
         elif kind == "none":
             self.deny_elsewhere(i, item)
         elif kind == "stands_for":
+            if not self.stands():
+                return
             if self.waiting or (self.found and item.last > item.first):
                 name = self.found[-1].observation if self.found else ""
                 if self.side_used:  # "a left effusion, and a small one on the right"
@@ -424,7 +441,7 @@ class Walker(Surroundings):
             self.waiting = {k: v for k, v in self.waiting.items() if k == "change"}
             self.side, old = "", None
         if old is not None and slot in _LISTS:
-            value = (*old[0], value)
+            value = old[0] if value in old[0] else (*old[0], value)
         elif slot in _LISTS:
             value = (value,)
         elif old is not None and slot == "severity" and item.first - old[1] <= 2:

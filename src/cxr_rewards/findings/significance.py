@@ -112,6 +112,8 @@ def build(raw: Mapping[str, Any], known: Ontology) -> Mapping[str, tuple[Rule, .
     Raises:
         ConfigError: see `rules`.
     """
+    if set(raw) - {"rules"} or not isinstance(raw.get("rules", []), list):
+        raise ConfigError(f"significance.toml: expected [[rules]] and nothing else, got {shorten(sorted(raw))}")
     parsed = [_rule(f"significance.toml: rule {i + 1}", entry, known) for i, entry in enumerate(raw.get("rules", []))]
     return {
         name: tuple(rule for rule in parsed if not rule.observations.isdisjoint((name, *observation.ancestors)))

@@ -32,11 +32,12 @@ class Spelling:
         words = frozenset(words)
         self._words = words
         self._ordinary = frozenset(ordinary)
-        self._shortened: dict[str, list[str]] = {}
+        # Words that leave the same when a letter is dropped, joined: thousands of lists would burden the collector.
+        self._shortened: dict[str, str] = {}
         for word in words:
             if len(word) >= _SHORTEST and word.isalpha():
                 for short in {word, *_shorter(word)}:
-                    self._shortened.setdefault(short, []).append(word)
+                    self._shortened[short] = f"{self._shortened.get(short, '')} {word}"
         self.correct: Callable[[str], str | None] = lru_cache(maxsize=1 << 14)(self._correct)
         """Return the known word that a word stands for, or None."""
 
@@ -51,7 +52,7 @@ class Spelling:
         near = {
             known
             for short in {word, *_shorter(word)}
-            for known in self._shortened.get(short, ())
+            for known in self._shortened.get(short, "").split()
             if known[0] == word[0] and _one_slip(word, known)
         }
         return near.pop() if len(near) == 1 else None

@@ -265,5 +265,7 @@ def test_agrees_with_radiologists_better_than_word_overlap():
 
 
 def test_a_candidate_that_only_compares_says_nothing_of_the_image():
-    assert FindingsSoftF1().score("Stable. No interval change.", "The lungs are clear. The heart is normal.").value == 0.0
+    assert (
+        FindingsSoftF1().score("Stable. No interval change.", "The lungs are clear. The heart is normal.").value == 0.0
+    )
     assert FindingsSoftF1().score("No interval change.", "No interval change.").value == 1.0
