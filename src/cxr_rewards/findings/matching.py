@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import cache, lru_cache
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from cxr_rewards.crimson import WEIGHTS
@@ -17,8 +17,6 @@ SIGNIFICANT, UNKNOWN = 0.5, 0.25
 """CRIMSON's weights of a significant attribute error, and of one whose weight is not known."""
 SLIGHT, UNSAID = 0.125, 0.0625
 """Finer steps: a small deviation; something the reference says and the candidate leaves out."""
-_FARTHEST = 3
-"""Steps of kinship beyond which two observations have nothing to do with each other."""
 _TRIVIAL = 0.05
 """What a benign finding counts in the assignment, so that it finds its partner too."""
 
@@ -132,8 +130,7 @@ def kinship(one: str, two: str) -> tuple[str, int] | None:
     """Return how the observation `two` stands in for `one`: the kind of error, and the steps between them.
 
     A kind of `two`, or the reverse, is as many steps away as there are parents between them; what is often taken for
-    the other (`like` in the ontology) two steps, and one more for each parent on the way. None: they have nothing to
-    do with each other, or are more than three steps apart.
+    the other (`like` in the ontology) is two steps away. None: they have nothing to do with each other.
 
     Example:
         >>> kinship("pneumonia", "consolidation"), kinship("consolidation", "pneumonia")
@@ -146,31 +143,7 @@ def kinship(one: str, two: str) -> tuple[str, int] | None:
         return "unspecific", above.index(two)
     if one in below:
         return "overinterpretation", below.index(one)
-    steps = _taken_for(one).get(two)
-    return ("overinterpretation", steps) if steps is not None else None
-
-
-@cache
-def _taken_for(one: str) -> Mapping[str, int]:
-    """Return the observations that `one` is often taken for, or a kind of it is, with the steps to each."""
-    observations, kinds = ontology().observations, _kinds()
-    found: dict[str, int] = {}
-    for i, first in enumerate((one, *observations[one].ancestors)):
-        for second in observations[first].like:
-            for two, j in kinds[second]:
-                if 2 + i + j <= _FARTHEST:
-                    found[two] = min(2 + i + j, found.get(two, _FARTHEST))
-    return found
-
-
-@cache
-def _kinds() -> Mapping[str, Sequence[tuple[str, int]]]:
-    """Return for each observation its kinds, with the parents between, itself among them."""
-    kinds: dict[str, list[tuple[str, int]]] = {}
-    for name, observation in ontology().observations.items():
-        for steps, above in enumerate((name, *observation.ancestors)):
-            kinds.setdefault(above, []).append((name, steps))
-    return kinds
+    return ("overinterpretation", 2) if two in observations[one].like else None
 
 
 def _pairs(known: Ontology, ours: Sequence[Finding], theirs: Sequence[Finding]) -> list[tuple[int, int]]:
