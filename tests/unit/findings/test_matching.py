@@ -41,7 +41,7 @@ def differ(reference, candidate):
         ("consolidation", "pneumonia", ("overinterpretation", 1)),
         ("lung_nodule", "granuloma", ("overinterpretation", 2)),  # often taken for each other
         ("granuloma", "lung_nodule", ("overinterpretation", 2)),
-        ("lung_mass", "granuloma", None),  # by the parent of one
+        ("lung_mass", "granuloma", None),  # though one is taken for what the other is a kind of
         ("pneumonia", "atelectasis", None),  # two kinds of the same
         ("pneumonia", "scoliosis", None),
         ("pneumothorax", "pleural_effusion", None),
