@@ -9,7 +9,7 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pydantic import BaseModel
 
 from cxr_rewards.aggregate import TRANSFORMS
 from cxr_rewards.cli import app
+from cxr_rewards.component import Component
 from cxr_rewards.config import ComponentConfig, GateConfig, RewardConfig, preset_names, preset_text
 from cxr_rewards.registry import component_names, load_component
 
@@ -34,13 +35,17 @@ def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
     return "\n".join("| " + " | ".join(_cell(cell) for cell in line) + " |" for line in lines) + "\n"
 
 
+def _page(cls: type[Component]) -> str:
+    return "model-components.md" if cls.extra == "models" else "components.md"
+
+
 def components_page() -> str:
-    """Return the page of all registered components of the library itself."""
+    """Return the page of all registered components of the library itself: a table, and those without models."""
     classes = [load_component(name) for name in component_names()]
     classes = [cls for cls in classes if cls.__module__.startswith("cxr_rewards.")]
     overview = [
         (
-            f"[`{cls.name}`](#{cls.name})",
+            f"[`{cls.name}`]({_page(cls).removeprefix('components.md')}#{cls.name})",
             cls.summary,
             "higher" if cls.higher_is_better else "lower",
             f"[{cls.bounds[0]:g}, {cls.bounds[1]:g}]",
@@ -49,13 +54,26 @@ def components_page() -> str:
         for cls in classes
     ]
     parts = [NOTE, "# Components\n", _table(("name", "measures", "better", "range", "reads"), overview)]
+    return "\n".join([*parts, *_sections(cls for cls in classes if _page(cls) == "components.md")])
+
+
+def model_components_page() -> str:
+    """Return the page of the components that run a model."""
+    classes = [load_component(name) for name in component_names()]
+    sections = _sections(cls for cls in classes if _page(cls) == "model-components.md")
+    about = "They need the extra `models` and weights: see [models](../models.md).\n"
+    return "\n".join([NOTE, "# Components with models\n", about, *sections])
+
+
+def _sections(classes: Iterable[type[Component]]) -> list[str]:
+    parts = []
     for cls in classes:
         parts.append(f"## {cls.name}\n\n```text\n{inspect.cleandoc(cls.__doc__ or '')}\n```\n")
         settings = [
             (f"`{key}`", f"`{json.dumps(spec.default)}`", spec.metadata["doc"]) for key, spec in cls.settings().items()
         ]
         parts.append(_table(("setting", "default", "meaning"), settings) if settings else "No settings.\n")
-    return "\n".join(parts)
+    return parts
 
 
 def _model(title: str, model: type[BaseModel]) -> str:
@@ -110,7 +128,12 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"components.md": components_page, "configuration.md": config_page, "command-line.md": cli_page}
+PAGES = {
+    "components.md": components_page,
+    "model-components.md": model_components_page,
+    "configuration.md": config_page,
+    "command-line.md": cli_page,
+}
 
 
 def main() -> int:

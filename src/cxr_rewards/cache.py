@@ -31,6 +31,9 @@ from cxr_rewards.types import Failure
 MAX_ITEMS = 16_384
 """Values kept in memory by default: a few rollout batches of 1,000 reports for a handful of features."""
 
+MAX_BYTES = 1 << 30
+"""Bytes of arrays kept in memory by default: token embeddings of about 3,000 reports."""
+
 RETRY_AFTER_S = 60.0
 """Seconds for which nothing is written to a file after a failed write."""
 
@@ -92,6 +95,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
+def _array_bytes(value: Any) -> int:
+    """Return the bytes of an array or of the arrays in a tuple; other values are small: `max_items` counts them."""
+    if type(value) is tuple:
+        return sum(getattr(part, "nbytes", 0) for part in value)
+    size: int = getattr(value, "nbytes", 0)
+    return size
+
+
 def _refuse_failures(feature: Feature, values: Iterable[Any]) -> None:
     for value in values:
         if type(value) is Failure:
@@ -105,13 +116,14 @@ class MemoryCache:
 
     Args:
         max_items: values kept over all features; the least recently used are dropped first. 0 keeps none.
+        max_bytes: the same limit for the arrays among them, alone or in a tuple.
 
     Attributes:
         hits: items found so far.
         misses: items asked for and not found.
 
     Raises:
-        ConfigError: `max_items` is negative.
+        ConfigError: `max_items` or `max_bytes` is negative.
 
     Example:
         >>> from cxr_rewards.feature import Feature
@@ -127,10 +139,13 @@ class MemoryCache:
         (1, 1)
     """
 
-    def __init__(self, max_items: int = MAX_ITEMS) -> None:
-        if max_items < 0:
-            raise ConfigError(f"MemoryCache: max_items must be 0 or more, got {max_items!r}")
+    def __init__(self, max_items: int = MAX_ITEMS, max_bytes: int = MAX_BYTES) -> None:
+        for name, limit in (("max_items", max_items), ("max_bytes", max_bytes)):
+            if limit < 0:
+                raise ConfigError(f"MemoryCache: {name} must be 0 or more, got {limit!r}")
         self.max_items = max_items
+        self.max_bytes = max_bytes
+        self._bytes = 0
         self.hits = 0
         self.misses = 0
         self._entries: OrderedDict[tuple[str, Item], Any] = OrderedDict()
@@ -164,18 +179,20 @@ class MemoryCache:
         with self._lock:
             for item, value in values.items():
                 key = (signature, item)
+                self._bytes += _array_bytes(value) - _array_bytes(entries.get(key))
                 entries[key] = value
                 entries.move_to_end(key)
-            while len(entries) > self.max_items:
-                entries.popitem(last=False)
+            while len(entries) > self.max_items or self._bytes > self.max_bytes:
+                self._bytes -= _array_bytes(entries.popitem(last=False)[1])
 
     def clear(self) -> None:
         """Drop all."""
         with self._lock:
             self._entries.clear()
+            self._bytes = 0
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.max_items,)
+        return type(self), (self.max_items, self.max_bytes)
 
     def _disconnect(self) -> None:
         """Nothing is open here."""

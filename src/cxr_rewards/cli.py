@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
-from cxr_rewards.errors import ConfigError, CxrRewardsError, InputError, SetupError
+from cxr_rewards.errors import ConfigError, CxrRewardsError, InputError, ModelLoadError, SetupError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,6 +59,9 @@ PriorColumn = Annotated[
     typer.Option(help="Column of earlier reports: a JSON list or one text; repeat it for several, oldest first."),
 ]
 IdColumn = Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")]
+CacheOption = Annotated[Path | None, typer.Option(help="SQLite cache file shared by runs.")]
+DeviceOption = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda:N, several between commas.")]
+DtypeOption = Annotated[str, typer.Option(help="Numbers of models: float32, bfloat16 or float16.")]
 ContextColumn = Annotated[
     list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
 ]
@@ -124,7 +127,9 @@ def score(
         OnBadRow, typer.Option(help="A row that cannot be read: stop before scoring, or leave that row unscored.")
     ] = OnBadRow.stop,
     prefix: Annotated[str, typer.Option(help="Put before the names of the new columns.")] = "",
-    cache: Annotated[Path | None, typer.Option(help="SQLite cache file shared by runs.")] = None,
+    cache: CacheOption = None,
+    device: DeviceOption = "",
+    dtype: DtypeOption = "",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away the progress of an interrupted run.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -138,7 +143,7 @@ def score(
 
     if no_ids and id_col:
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
-    reward = _reward(preset, config, cache)
+    reward = _reward(preset, config, cache, device=device, dtype=dtype)
     table = open_table(source)
     columns = choose_columns(
         table.columns,
@@ -169,14 +174,15 @@ def score(
         _fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
 
 
-def _reward(preset: str, config: Path | None, cache: Path | None) -> CompositeReward:
+def _reward(preset: str, config: Path | None, cache: Path | None, **changes: str) -> CompositeReward:
     from cxr_rewards import CompositeReward
 
     if config is not None and preset != "rules":
         raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    given = {key: value for key, value in changes.items() if value}
     if config is not None:
-        return CompositeReward.from_config(config, cache=cache)
-    return CompositeReward.from_preset(preset, cache=cache)
+        return CompositeReward.from_config(config, cache=cache, **given)
+    return CompositeReward.from_preset(preset, cache=cache, **given)
 
 
 def _digest(reward: CompositeReward) -> str:
@@ -240,6 +246,14 @@ def _print_summary(scored: Scored, reward: CompositeReward) -> None:
         about = (what, better, weight) if measures else (better, weight)
         table.add_row(label, *about, *_interval(estimate), style="bold" if label == "reward" else "")
     console.print(table)
+    if scored.corpus:
+        table = Table(title="over the whole file", title_justify="left")
+        for name in ("score", "statistic", "value"):
+            table.add_column(name, justify="right" if name == "value" else "left")
+        for label, statistics in scored.corpus.items():
+            for statistic, value in statistics.items():
+                table.add_row(label, statistic, "-" if value is None else f"{value:.3f}")
+        console.print(table)
     if summary.by:
         table = Table(title=f"by {summary.by}", title_justify="left")
         table.add_column(summary.by)
@@ -266,6 +280,7 @@ def _as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
         "resumed_rows": scored.resumed,
         "seconds": round(scored.seconds, 3),
         **scored.summary.as_json(),
+        "corpus": scored.corpus,
     }
 
 
@@ -424,8 +439,94 @@ def show(
             load_config(preset)  # says what is wrong with it
         typer.echo(Path(preset).read_text(encoding="utf-8") if is_file else preset_text(preset), nl=False)
     else:
-        reward = CompositeReward.from_config(preset) if is_file else CompositeReward.from_preset(preset)
+        from cxr_rewards.config import features_of
+        from cxr_rewards.models.fetch import sources_of
+        from cxr_rewards.models.sources import absent_allowed, locate
+
+        with absent_allowed():
+            reward = CompositeReward.from_config(preset) if is_file else CompositeReward.from_preset(preset)
         typer.echo(reward.describe())
+        for needed in sources_of(features_of(preset)):
+            try:
+                where = str(locate(needed))
+            except ModelLoadError:
+                where = f"absent: cxr-rewards fetch {preset}"
+            typer.echo(f"needs {needed.repo} ({needed.purpose}): {where}")
+
+
+@app.command()
+def fetch(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Presets, rewards' TOML files, components.")],
+    to: Annotated[Path | None, typer.Option(help="The models folder to fill; the default one if left out.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Download nothing; check that all is there and whole.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Download the weights that a reward needs, ahead and for machines without internet, and say where they lie.
+
+    Exit code 1: something cannot be downloaded, or, with --check, is absent or damaged.
+    """
+    from rich.table import Table
+
+    from cxr_rewards.config import features_of
+    from cxr_rewards.models import fetch as fetching
+    from cxr_rewards.models.sources import FOLDER_VARIABLE
+
+    sources = fetching.sources_of(feature for name in names for feature in features_of(name))
+    if check:
+        problems = fetching.check(sources, to)
+        for problem in problems:
+            _note(problem)
+        if problems:
+            _fail(f"{len(problems)} problems; fetch again what is damaged, after deleting it")
+    elif not sources:
+        _note(f"{', '.join(names)}: needs no weights")
+    found = fetching.fetch(sources, to, _note)
+    if as_json:
+        rows = [{**item._asdict(), "source": item.source._asdict(), "folder": str(item.folder)} for item in found]
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    if sources:
+        table = Table()
+        for name in ("repository", "for", "files", "MB", "where"):
+            table.add_column(name, justify="right" if name in ("files", "MB") else "left", overflow="fold")
+        for item in found:
+            mb = f"{item.bytes / 1e6:,.1f}"
+            table.add_row(item.source.repo, item.source.purpose, str(item.files), mb, str(item.folder))
+        _console().print(table)
+    if to is not None:
+        _note(f"use it with: export {FOLDER_VARIABLE}={to.expanduser().absolute()}")
+
+
+@app.command()
+def warm(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .jsonl or .parquet.")],
+    preset: PresetOption = "rules",
+    config: ConfigOption = None,
+    cache: CacheOption = None,
+    reference_col: ReferenceColumn = None,
+    prior_col: PriorColumn = None,
+    device: DeviceOption = "",
+    dtype: DtypeOption = "",
+) -> None:
+    """Fill a cache file with what the references (and priors) of IN will be asked for, ahead of a training."""
+    from cxr_rewards.io import choose_columns, open_table
+    from cxr_rewards.warm import warm_file
+
+    reward = _reward(preset, config, cache, device=device, dtype=dtype)
+    table = open_table(source)
+    columns = choose_columns(
+        table.columns, reference=reference_col, priors=prior_col or (), where=str(source), case_id="",
+        references_only=True,
+    )  # fmt: skip
+    done = warm_file(table, columns, reward, lambda rows: _note(f"{rows:,} rows"))
+    bad = f", {done.bad_rows:,} rows left out" if done.bad_rows else ""
+    typer.echo(f"{source}: {done.rows:,} rows, {done.texts:,} distinct texts{bad}")
+    for name, count in done.computed.items():
+        typer.echo(f"{name}: {count:,} computed now")
+    if not done.computed:
+        typer.echo(f"{reward.name}: nothing of it is worth keeping on disk")
 
 
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The SQLite cache file.")]

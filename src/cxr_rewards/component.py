@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Literal
 
 from cxr_rewards.engine import Engine
-from cxr_rewards.errors import ConfigError
+from cxr_rewards.errors import ConfigError, unknown_name
 from cxr_rewards.feature import Feature, FeatureTable
 from cxr_rewards.settings import Configurable
 from cxr_rewards.types import Case, Score
@@ -29,6 +29,9 @@ class Component(Configurable, ABC):
         reads: the texts it looks at. A component that reads the reference is unscored, with the reason, where the
             reference is blank; features over texts are computed for the texts that are read.
         identical: why identical candidate and reference may fall short of the best bound; empty if they never do.
+        batch_tolerance: how far a score may move with the other cases of a call, where a model's floating-point sums
+            depend on the shape of its batches.
+        corpus_details: the details that `corpus` reads.
         requires: importable modules beyond the light core; `extra` is the pip extra that brings them.
 
     Example:
@@ -48,6 +51,8 @@ class Component(Configurable, ABC):
     higher_is_better: ClassVar[bool] = True
     reads: ClassVar[tuple[Text, ...]] = ("candidate", "reference")
     identical: ClassVar[str] = ""
+    batch_tolerance: ClassVar[float] = 0.0
+    corpus_details: ClassVar[tuple[str, ...]] = ()
     requires: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
 
@@ -59,6 +64,14 @@ class Component(Configurable, ABC):
     @abstractmethod
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the score of one case: pure arithmetic on `features` and the texts it `reads`."""
+
+    def corpus(self, scores: Iterable[Score]) -> dict[str, float | None]:  # noqa: ARG002
+        """Return what is said of a whole set of reports and is no mean of their scores, by name; None if undefined.
+
+        Args:
+            scores: in one pass, of any number; of their details, count on `corpus_details` alone.
+        """
+        return {}
 
     def score(self, candidate: str, reference: str, priors: Sequence[str] = ()) -> Score:
         """Score one candidate alone; for many, build a `CompositeReward`, which shares work between them."""
@@ -74,3 +87,10 @@ class Component(Configurable, ABC):
         unknown = set(cls.reads) - {"candidate", "reference", "priors"}
         if unknown:
             raise TypeError(f"{cls.__qualname__}.reads: unknown {sorted(unknown)}; known: candidate, reference, priors")
+
+
+def one_of(component: Component, key: str, known: Iterable[Any]) -> None:
+    """Raise `ConfigError`, with the nearest name, if a setting is not one of `known`: for `__post_init__`."""
+    value = getattr(component, key)
+    if value not in known:
+        raise ConfigError(unknown_name(component.name, key, value, map(str, known)))

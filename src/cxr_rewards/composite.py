@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -22,6 +23,7 @@ from cxr_rewards.aggregate import (
 from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
 from cxr_rewards.engine import MAX_CHARS, Engine
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
+from cxr_rewards.models.sources import ABSENT
 from cxr_rewards.types import Case, Failure, Reward
 
 if TYPE_CHECKING:
@@ -261,6 +263,27 @@ class CompositeReward:
             for row, (value, gates) in zip(rows, combined, strict=True)
         ]
 
+    def release(self) -> None:
+        """Forget the models of this process and free the GPU, between phases; the next call loads them again.
+
+        They are shared, so this is true of all rewards of the process.
+        """
+        pool = sys.modules.get("cxr_rewards.models.pool")  # not imported: nothing is loaded
+        if pool is not None:
+            pool.POOL.release()
+
+    def warm(self, texts: Iterable[str]) -> dict[str, int]:
+        """Fill the cache ahead with what references and priors will be asked for (see `cxr-rewards warm`).
+
+        Returns:
+            How many values were computed now, by feature; what the cache held is not computed again.
+
+        Raises:
+            SetupError: a component cannot work at all.
+            CacheError: the cache's file is corrupt.
+        """
+        return self._engine.warm(texts, self.cache)
+
     @property
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest reward a case can get."""
@@ -309,7 +332,9 @@ class CompositeReward:
             "unscored": "a case is unscored where a component with a weight, or a gate's, has no value",
             "renormalize": "where a component has no value its weight goes to the others, rewards and penalties apart",
         }[self.total.on_failure])  # fmt: skip
-        return Description("\n".join([*lines, "", *tail, f"signature #{self.signature.rpartition('#')[2]}"]))
+        known = f"#{ABSENT}" not in self.signature
+        tail.append(f"signature #{self.signature.rpartition('#')[2]}" if known else "no signature: weights are absent")
+        return Description("\n".join([*lines, "", *tail]))
 
     def __repr__(self) -> str:
         return f"<CompositeReward {self.name} #{self.signature.rpartition('#')[2]}: {', '.join(self.components)}>"

@@ -36,8 +36,10 @@ from cxr_rewards.aggregate import Gate, Normalize, OnFailure, Term, WeightedSum,
 from cxr_rewards.component import Component
 from cxr_rewards.engine import MAX_CHARS
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
-from cxr_rewards.registry import load_component, require
+from cxr_rewards.feature import Feature
+from cxr_rewards.registry import component_names, load_component, require
 
+_PLACEMENT = ("device", "dtype", "batch_tokens")
 _PRESETS = files("cxr_rewards") / "presets"
 
 
@@ -88,6 +90,9 @@ class RewardConfig(_Strict):
         description="`group` standardises each component within the group of a case before weighting.",
     )
     max_chars: int = Field(MAX_CHARS, gt=0, description="Longer texts are unscored, with the reason.")
+    device: str = Field("", description="Where models run: the `device` of each component that has one and none given.")
+    dtype: str = Field("", description="Numbers of the models: the `dtype` of each component that has one, likewise.")
+    batch_tokens: int = Field(0, ge=0, description="Tokens in a batch of a model: the `batch_tokens`, likewise.")
     cache: str | None = Field(
         None, description="Path of an SQLite cache shared by runs and processes; in memory only if left out."
     )
@@ -190,7 +195,10 @@ def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], Weigh
     components, terms = {}, {}
     for label, spec in config.components.items():
         at = f"{where}: components.{label}"
-        components[label] = build_component(spec.component or label, spec.settings, at)
+        name = spec.component or label
+        known = load_component(name, at).settings()
+        shared = {key: value for key in _PLACEMENT if (value := getattr(config, key)) and key in known}
+        components[label] = build_component(name, {**shared, **spec.settings}, at)
         listed = spec.transform if isinstance(spec.transform, list | tuple) else [spec.transform]
         transforms = tuple(parse_transform(t, f"{at}.transform") for t in listed)
         terms[label] = Term(weight=spec.weight, transforms=transforms)
@@ -200,6 +208,25 @@ def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], Weigh
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
     return components, total
+
+
+def features_of(name: str) -> list[Feature]:
+    """Return the features of the components of a preset, a reward's TOML file, or a single component by name.
+
+    Raises:
+        ConfigError: it is none of them.
+        MissingDependencyError: a component needs a package that is not installed; holds the pip line.
+    """
+    if name.endswith(".toml"):
+        components = build(load_config(name), name)[0]
+    elif name in preset_names():
+        components = build(parse_config(preset_text(name), f"preset {name}"), f"preset {name}")[0]
+    elif name in component_names():
+        components = {name: build_component(name, {}, name)}
+    else:
+        known = [*preset_names(), *component_names()]
+        raise ConfigError(unknown_name("fetch", "preset, TOML file or component", name, known))
+    return [feature for component in components.values() for feature in component.needs]
 
 
 def override(config: RewardConfig, changes: Mapping[str, Any], where: str) -> RewardConfig:

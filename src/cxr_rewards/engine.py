@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,7 +13,7 @@ from cxr_rewards.types import Case, Failure, Score
 
 if TYPE_CHECKING:
     from cxr_rewards.cache import Cache
-    from cxr_rewards.component import Component
+    from cxr_rewards.component import Component, Text
 
 MAX_CHARS = 100_000
 """Longest text that is scored, in characters: about 30 times the longest real report."""
@@ -23,37 +24,43 @@ _OVERS = ("text", "pair", "case")
 
 class _Step(NamedTuple):
     feature: Feature
-    reads: frozenset[str]
-    """The texts that are read through it."""
-    always: bool
-    """Whether some component uses it for cases without a reference, too."""
+    asked: frozenset[tuple[Text, bool]]
+    """The texts that components ask it of themselves, each with whether they ask for cases without a reference too."""
+    reads: frozenset[Text]
+    """The texts that are read through it, by components or by other features."""
 
 
 def _plan(components: Iterable[Component]) -> list[_Step]:
     """Order the features so that each comes after what it needs; join what components read through them."""
     order: dict[str, Feature] = {}
-    reads: dict[str, set[str]] = {}
-    always: set[str] = set()
+    reads: dict[str, set[Text]] = {}
+    asked: dict[str, set[tuple[Text, bool]]] = {}
 
-    def visit(feature: Feature, texts: set[str], path: tuple[str, ...], blank: bool) -> None:
+    def visit(feature: Feature, texts: set[Text], path: tuple[str, ...]) -> None:
         if feature.name in path:
             raise ConfigError(f"features need each other in a circle: {' -> '.join((*path, feature.name))}")
-        if feature.over != "text":  # it may look at all the texts of its items, whatever the component reads
-            texts = {"candidate", "reference"} | ({"priors"} if feature.over == "case" else set())
+        texts = _read_by(feature, texts)
         for need in feature.needs:
             if _OVERS.index(need.over) > _OVERS.index(feature.over):
                 raise ConfigError(f"{feature.name}, over {feature.over}, cannot need {need.name}, over {need.over}")
-            visit(need, texts, (*path, feature.name), blank)
+            visit(need, texts, (*path, feature.name))
         if type(order.setdefault(feature.signature, feature)) is not type(feature):
             raise ConfigError(f"two features of different classes have one signature, {feature.signature}: rename one")
-        if blank:
-            always.add(feature.signature)
         reads.setdefault(feature.signature, set()).update(texts)
 
     for component in components:
         for feature in component.needs:
-            visit(feature, set(component.reads), (), "reference" not in component.reads)
-    return [_Step(f, frozenset(reads[signature]), signature in always) for signature, f in order.items()]
+            visit(feature, set(component.reads), ())
+            blank = "reference" not in component.reads
+            asked.setdefault(feature.signature, set()).update((text, blank) for text in component.reads)
+    return [_Step(f, frozenset(asked.get(key, ())), frozenset(reads[key])) for key, f in order.items()]
+
+
+def _read_by(feature: Feature, texts: set[Text]) -> set[Text]:
+    """Return the texts a feature may look at: over more than a text, all of its items', whatever a component reads."""
+    if feature.over == "text":
+        return texts
+    return {"candidate", "reference"} if feature.over == "pair" else {"candidate", "reference", "priors"}
 
 
 def _problem(case: Case, max_chars: int) -> Failure | None:
@@ -136,47 +143,106 @@ class Engine:
         return [next(rows) if problem is None else (Score(None, failure=problem),) * width for problem in problems]
 
     def features(self, cases: Sequence[Case], cache: Cache | None = None) -> FeatureTable:
-        """Return the features of the cases, as `score_case` will see them; texts must be texts."""
+        """Return the features of the cases, as `score_case` will see them; texts must be texts.
+
+        What a component does not ask for itself is there only where something had to be computed from it.
+        """
+        wanted = {step.feature.signature: _items(step, cases) for step in self._steps}
+        lasting = {text for case in cases for text in (case.reference, *case.priors)}
+        return FeatureTable(self._fill(wanted, lasting, cache)[0])
+
+    def warm(self, texts: Iterable[str], cache: Cache) -> dict[str, int]:
+        """Fill a cache ahead with what references (and priors) will be asked for: every persistent feature over texts.
+
+        Returns:
+            How many values were computed now, by the feature's name; what the cache held is not computed again.
+        """
+        items = dict.fromkeys(texts)
+        wanted: dict[str, dict[Item, None]] = {}
+        for step in self._steps:
+            lasts = step.feature.over == "text" and step.feature.persistent and not step.reads <= {"candidate"}
+            wanted[step.feature.signature] = dict.fromkeys(items) if lasts else {}
+        computed = self._fill(wanted, items.keys(), cache)[1]
+        return {s.feature.name: computed[s.feature.signature] for s in self._steps if s.feature.signature in computed}
+
+    def _fill(
+        self, wanted: Mapping[str, dict[Item, None]], lasting: Container[str], cache: Cache | None
+    ) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
+        """Return the values of the items wanted of each feature, and how many were computed.
+
+        From the last feature to the first, what a cache does not hold is wanted of what it is computed from; then,
+        from the first to the last, that is computed.
+        """
         columns: dict[str, dict[Item, Any]] = {}
+        missing: dict[str, list[Any]] = {}
+        for step in reversed(self._steps):
+            feature, items = step.feature, wanted[step.feature.signature]
+            known = {} if cache is None else cache.get_many(feature, [i for i in items if _lasts(feature, i, lasting)])
+            columns[feature.signature] = known
+            missing[feature.signature] = [item for item in items if item not in known]
+            for need in feature.needs:
+                upstream = wanted[need.signature]
+                for item in missing[feature.signature]:
+                    upstream.update(dict.fromkeys(_sources(item, need)))
         table = FeatureTable(columns)
+        counts: dict[str, int] = {}
         for step in self._steps:
             feature = step.feature
-            items = _items(step, cases)
-            values = columns[feature.signature] = {}
-            if cache is not None:
-                values.update(cache.get_many(feature, items))
-                items = [item for item in items if item not in values]
+            todo, values = missing[feature.signature], columns[feature.signature]
             for need in feature.needs:  # what failed upstream fails here with the same reason, and costs nothing
-                items = _drop_failed(items, need, columns[need.signature], values)
-            items.sort(key=_length, reverse=True)
-            for start in range(0, len(items), feature.chunk_size):
-                chunk = items[start : start + feature.chunk_size]
+                todo = _drop_failed(todo, need, columns[need.signature], values)
+            counts[feature.signature] = len(todo)
+            todo.sort(key=_length, reverse=True)
+            for start in range(0, len(todo), feature.chunk_size):
+                chunk = todo[start : start + feature.chunk_size]
                 computed = dict(zip(chunk, _compute(feature, chunk, table), strict=True))
                 values.update(computed)
                 if cache is not None:
-                    cache.put_many(feature, {k: v for k, v in computed.items() if type(v) is not Failure})
-        return table
+                    good = {k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, lasting)}
+                    cache.put_many(feature, good)
+        return columns, counts
 
 
-def _items(step: _Step, cases: Sequence[Case]) -> list[Any]:
-    """Return the distinct items of a feature, in order of appearance."""
-    if step.feature.over != "text":  # without a reference nothing would use it
-        usable = (case for case in cases if step.always or case.reference.strip())
-        return list(dict.fromkeys(item_of(step.feature.over, case) for case in usable))
+def _items(step: _Step, cases: Sequence[Case]) -> dict[Item, None]:
+    """Return the distinct items that components ask a feature for, in order of appearance."""
+    always = {text for text, blank in step.asked if blank}
+    asked = {text for text, _ in step.asked}
+    if not asked:
+        return {}
+    # Without a reference nothing would use what is asked for to be compared with it.
+    usable = [case for case in cases if always or case.reference.strip()]
+    if step.feature.over != "text":
+        return dict.fromkeys(item_of(step.feature.over, case) for case in usable)
     items: dict[Item, None] = {}
-    if "candidate" in step.reads:
-        items.update(dict.fromkeys(case.candidate for case in cases))
-    if "reference" in step.reads:
-        items.update(dict.fromkeys(case.reference for case in cases))
-    if "priors" in step.reads:
-        items.update(dict.fromkeys(prior for case in cases for prior in case.priors))
-    return list(items)
+    for text, of in _OF.items():
+        if text in always:
+            items.update(dict.fromkeys(chain.from_iterable(map(of, usable))))
+        elif text in asked:
+            items.update(dict.fromkeys(chain.from_iterable(of(case) for case in usable if case.reference.strip())))
+    return items
+
+
+_OF: Mapping[Text, Callable[[Case], tuple[str, ...]]] = {
+    "candidate": lambda case: (case.candidate,),
+    "reference": lambda case: (case.reference,),
+    "priors": lambda case: case.priors,
+}
+
+
+def _lasts(feature: Feature, item: Item, lasting: Container[str]) -> bool:
+    """Whether a value outlives the call: see `Feature.keeps`."""
+    return feature.keeps == "all" or item in lasting
 
 
 def _texts(item: Any) -> tuple[str, ...]:
     if isinstance(item, str):
         return (item,)
     return (item.candidate, item.reference, *getattr(item, "priors", ()))
+
+
+def _sources(item: Any, need: Feature) -> tuple[Item, ...]:
+    """Return the items of `need` that an item is computed from."""
+    return _texts(item) if need.over == "text" else (_narrow(item, need.over),)
 
 
 def _length(item: Any) -> int:
@@ -193,8 +259,7 @@ def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], 
         return items
     kept = []
     for item in items:
-        sources = _texts(item) if need.over == "text" else (_narrow(item, need.over),)
-        failure = next((v for s in sources if type(v := upstream.get(s)) is Failure), None)
+        failure = next((v for s in _sources(item, need) if type(v := upstream.get(s)) is Failure), None)
         if failure is None:
             kept.append(item)
         else:

@@ -54,6 +54,8 @@ class Feature(Configurable, ABC):
         over: what one item is: a `text`, a `pair` (candidate, reference) or a whole `case`.
         persistent: whether values are worth keeping on disk. Leave it False where computing costs less than a
             look-up in a file.
+        keeps: which values outlive the call: `all`, or those of `references` (and priors) alone, for features over
+            texts whose values are large, and of no use for a candidate, which a policy hardly writes twice.
         chunk_size: items per `compute` call; what an interruption loses at most, and what is retried one by one
             when a call raises.
 
@@ -62,6 +64,7 @@ class Feature(Configurable, ABC):
 
     over: ClassVar[Over] = "text"
     persistent: ClassVar[bool] = True
+    keeps: ClassVar[Literal["all", "references"]] = "all"
     chunk_size: ClassVar[int] = 256
 
     @property

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+from cxr_rewards.component import Component
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import ConfigError, InputError, unknown_name
 from cxr_rewards.io import CaseRow, ColumnMap, Journal, Table, check_output, read_cases, write_table
 from cxr_rewards.summary import Summary, age_band, check_subgroups
+from cxr_rewards.types import Score
 
 OnError = Literal["stop", "keep-going"]
 
@@ -36,6 +38,7 @@ class Scored:
         resumed: rows that an earlier, interrupted run had finished.
         seconds: time this run took for scoring, without the rows of earlier runs.
         summary: means and intervals of each component and of `reward`.
+        corpus: statistics of the whole file that are no means of rows (`Component.corpus`), by component.
     """
 
     out: Path
@@ -43,6 +46,7 @@ class Scored:
     resumed: int
     seconds: float
     summary: Summary
+    corpus: Mapping[str, Mapping[str, float | None]]
 
 
 def score_file(
@@ -103,9 +107,10 @@ def score_file(
             report(journal.done, total)
         seconds = time.perf_counter() - start
         summary = _summarise(journal, table, labels, by)
-        write_table(target, table, kinds, journal.results())
+        corpus = _corpus(journal, reward)
+        write_table(target, table, kinds, (row[: len(kinds)] for row in journal.results()))
         journal.finish()
-    return Scored(out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary)
+    return Scored(out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary, corpus=corpus)
 
 
 def _check_rows(table: Table, columns: ColumnMap, max_chars: int, on_error: OnError) -> int:
@@ -127,17 +132,32 @@ def _check_rows(table: Table, columns: ColumnMap, max_chars: int, on_error: OnEr
     return total
 
 
-def _results(chunk: Sequence[CaseRow], reward: CompositeReward) -> list[list[float | str | None]]:
+def _results(chunk: Sequence[CaseRow], reward: CompositeReward) -> list[list[Any]]:
+    """Return, for each row, the values, the reward, the reason, and the details that `Component.corpus` will read."""
     rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
-    results: list[list[float | str | None]] = []
+    results: list[list[Any]] = []
     for row in chunk:
         if row.case is None:
-            results.append([*([None] * (len(reward.components) + 1)), str(row.error)])
+            results.append([*([None] * (len(reward.components) + 1)), str(row.error), {}])
         else:
             scored = next(rewards)
             values = [part.value for part in scored.parts.values()]
-            results.append([*values, scored.value, scored.reasons or None])
+            details = {
+                label: {key: scored.parts[label].details.get(key) for key in component.corpus_details}
+                for label, component in reward.components.items()
+                if component.corpus_details and scored.parts[label].value is not None
+            }
+            results.append([*values, scored.value, scored.reasons or None, details])
     return results
+
+
+def _corpus(journal: Journal, reward: CompositeReward) -> dict[str, dict[str, float | None]]:
+    found = {}
+    for index, (label, component) in enumerate(reward.components.items()):
+        if type(component).corpus is not Component.corpus:
+            rows = (row for row in journal.results() if row[index] is not None)
+            found[label] = component.corpus(Score(row[index], row[-1].get(label, {})) for row in rows)
+    return found
 
 
 def _summarise(journal: Journal, table: Table, labels: Sequence[str], by: str) -> Summary:
@@ -145,8 +165,8 @@ def _summarise(journal: Journal, table: Table, labels: Sequence[str], by: str) -
     results, groups = journal.results(), _groups(table, by)
     while chunk := list(islice(results, CHUNK)):
         summary.add(
-            [row[:-1] for row in chunk],
-            reasons=["" if row[-2] is not None else _kind(row[-1]) for row in chunk],
+            [row[: len(labels)] for row in chunk],
+            reasons=["" if row[len(labels) - 1] is not None else _kind(row[len(labels)]) for row in chunk],
             groups=list(islice(groups, len(chunk))),
         )
     return summary

@@ -139,6 +139,21 @@ def test_memory_drops_what_was_least_recently_used():
     assert cache.get_many(NOTE, TEXTS) == dict.fromkeys(TEXTS[-3:], 0)
 
 
+def test_memory_drops_arrays_beyond_its_bytes():
+    class Vectors(Note):
+        name = "vectors"
+
+    cache = MemoryCache(max_bytes=1000)
+    arrays = {str(i): np.zeros(100, dtype=np.float32) for i in range(4)}  # 400 bytes each
+    cache.put_many(Vectors(), arrays)
+    assert list(cache.get_many(Vectors(), list(arrays))) == ["2", "3"]
+    cache.put_many(Vectors(), {"3": np.zeros(10, dtype=np.float32), "pair": (np.zeros(130, dtype=np.float32), 1)})
+    assert set(cache.get_many(Vectors(), ["2", "3", "pair"])) == {"2", "3", "pair"}  # 400 + 40 + 520 bytes
+    cache.clear()
+    cache.put_many(Vectors(), arrays)
+    assert list(cache.get_many(Vectors(), list(arrays))) == ["2", "3"]
+
+
 @pytest.mark.parametrize("make", [lambda _: MemoryCache(), SqliteCache], ids=["memory", "sqlite"])
 def test_a_failure_is_refused_and_its_neighbours_are_not_kept(make, path):
     cache = make(path)

@@ -427,3 +427,94 @@ def test_one_engine_serves_many_threads():
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+class Halved(Feature):
+    """Half of a text's length, from its length."""
+
+    name = "halved"
+
+    @property
+    def needs(self):
+        return (Length(),)
+
+    def compute(self, items, upstream):
+        CALLS.append([f"half of {item}" for item in items])
+        return [upstream.value(Length(), item) / 2 for item in items]
+
+
+class OfReferences(Length):
+    """Length, worth keeping for references alone."""
+
+    name = "of_references"
+    keeps = "references"
+
+
+def reader(*features, of=("candidate", "reference")):
+    class Sum(Component):
+        name = "sum"
+        summary = "sum of features"
+        bounds = (0.0, math.inf)
+        reads = of
+        needs = property(lambda self: features)
+
+        def score_case(self, case, table):
+            return Score(sum(table.value(f, getattr(case, text)) for f in features for text in of))
+
+    return Sum()
+
+
+def test_what_a_cached_value_was_made_of_is_not_computed_again():
+    cache = MemoryCache()
+    engine = Engine({"sum": reader(Halved())})
+    case = Case(candidate="aaaa", reference="bb")
+    assert engine.run([case], cache)[0][0].value == 3.0
+    upstream = MemoryCache()
+    upstream.put_many(Halved(), cache.get_many(Halved(), ["aaaa", "bb"]))
+    CALLS.clear()
+    assert engine.run([case], upstream)[0][0].value == 3.0
+    assert CALLS == []
+
+
+def test_what_is_asked_for_itself_too_is_computed_although_the_rest_is_cached():
+    cache = MemoryCache()
+    cache.put_many(Halved(), {"aaaa": 2.0, "bb": 1.0})
+    assert Engine({"sum": reader(Halved(), Length())}).run([Case(candidate="aaaa", reference="bb")], cache)[0][
+        0
+    ].value == pytest.approx(9.0)
+    assert CALLS == [["aaaa", "bb"]]
+
+
+def test_a_feature_of_references_outlives_the_call_for_references_and_priors_alone():
+    cache = MemoryCache()
+    engine = Engine({"sum": reader(OfReferences())})
+    engine.run(
+        [Case(candidate="cand", reference="ref", priors=("earlier",)), Case(candidate="ref", reference="r")], cache
+    )
+    assert cache.get_many(OfReferences(), ["cand", "ref", "r"]) == {"ref": 3.0, "r": 1.0}
+
+
+def test_warming_computes_what_references_will_be_asked_for_and_nothing_twice():
+    class Fleeting(Length):
+        name = "fleeting"
+        persistent = False
+
+    class OfCandidates(Length):
+        name = "of_candidates"
+
+    cache = MemoryCache()
+    engine = Engine({"a": reader(OfReferences(), Fleeting(), Halved()), "b": reader(OfCandidates(), of=("candidate",))})
+    assert engine.warm(["one", "three", "one"], cache) == {
+        "of_references": 2, "fleeting": 0, "text_length": 2, "halved": 2, "of_candidates": 0,
+    }  # fmt: skip
+    assert sum(engine.warm(["one", "three"], cache).values()) == 0
+    CALLS.clear()
+    engine.run([Case(candidate="three", reference="one")], cache)
+    # A candidate's, kept for references alone; the fleeting ones; a candidate's own.
+    assert CALLS == [["three"], ["three", "one"], ["three"]]
+
+
+def test_texts_compared_with_a_blank_reference_are_not_computed():
+    engine = Engine({"sum": reader(Length())})
+    assert engine.run([Case(candidate="costly", reference=" "), Case(candidate="a", reference="b")])[0][0].value is None
+    assert CALLS == [["a", "b"]]

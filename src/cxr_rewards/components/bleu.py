@@ -2,47 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable
-from functools import lru_cache
-from math import exp, log
-from typing import Any
-
 from cxr_rewards.component import Component
 from cxr_rewards.feature import FeatureTable
+from cxr_rewards.ngrams import bleu
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
-
-_EPSILON = 0.1
-"""What counts as the number of matches where there are none: smoothing method 1 of Chen and Cherry (2014)."""
-
-
-def _tokens(text: str) -> list[str]:
-    # Split at spaces alone, as the source does: other white space stays within its token.
-    return [token for token in text.lower().replace(".", " .").split(" ") if token]
-
-
-def _ngrams(tokens: list[str], n: int) -> Iterable[Any]:
-    return tokens if n == 1 else zip(*(tokens[i:] for i in range(n)), strict=False)
-
-
-# Candidates of one prompt share a reference and come one after the other.
-@lru_cache(maxsize=256)
-def _reference(text: str, max_order: int) -> tuple[int, tuple[Counter[Any], ...]]:
-    """Return the number of tokens of a reference, and its n-grams counted, for n from 1 to `max_order`."""
-    tokens = _tokens(text)
-    return len(tokens), tuple(Counter(_ngrams(tokens, n)) for n in range(1, max_order + 1))
-
-
-def _matches(ngrams: Iterable[Any], wanted: Counter[Any]) -> int:
-    """Return how many n-grams match one of `wanted`, each of which matches as often as it occurs there."""
-    used: dict[Any, int] = {}
-    matches = 0
-    for ngram in ngrams:
-        if ngram in wanted and (times := used.get(ngram, 0)) < wanted[ngram]:
-            used[ngram] = times + 1
-            matches += 1
-    return matches
 
 
 class Bleu(Component):
@@ -81,15 +45,5 @@ class Bleu(Component):
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return BLEU, with each order's precision (as smoothed) and the brevity penalty in the details."""
-        tokens = _tokens(case.candidate)
-        length = len(tokens)
-        reference_length, counts = _reference(case.reference, self.max_order)
-        precisions: list[float] = []
-        for n, wanted in enumerate(counts, start=1):
-            matches = _matches(_ngrams(tokens, n), wanted)
-            if not matches and n == 1:
-                return Score(0.0)
-            precisions.append((matches or _EPSILON) / max(1, length - n + 1))
-        brevity = 1.0 if length > reference_length else exp(1 - reference_length / length)
-        value = brevity * exp(sum(map(log, precisions)) / self.max_order)
-        return Score(value, {"precisions": precisions, "brevity_penalty": brevity})
+        value, precisions, brevity = bleu(case.candidate, case.reference, self.max_order)
+        return Score(value, {"precisions": precisions, "brevity_penalty": brevity} if precisions else {})

@@ -75,6 +75,7 @@ def choose_columns(
     group: str | None = None,
     context: Sequence[str] = (),
     where: str = "input",
+    references_only: bool = False,
 ) -> ColumnMap:
     """Find the columns of a case: those named, and for the rest the usual names; a group column only if named.
 
@@ -88,6 +89,7 @@ def choose_columns(
         priors, context: column names; empty to look for the usual ones. A context key is the column's name in lower
             case with underscores.
         where: the table's name in messages.
+        references_only: need no candidates: the references take their place.
 
     Raises:
         InputError: a named column does not exist; candidate or reference are not found, or several columns fit equally;
@@ -108,6 +110,8 @@ def choose_columns(
             "name two with --candidate-col and --reference-col"
         )
     free = _Free([name for name in columns if name not in named], columns, where)
+    if references_only:
+        candidate = reference = reference or free.required("reference", _REFERENCE, "--reference-col")
     return ColumnMap(
         candidate=candidate or free.required("candidate", _CANDIDATE, "--candidate-col"),
         reference=reference or free.required("reference", _REFERENCE, "--reference-col"),

@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from math import isfinite
 from tempfile import TemporaryDirectory
 from typing import Any, get_args, get_origin, get_type_hints
@@ -52,8 +53,20 @@ def _expect(holds: object, rule: str) -> None:
         raise AssertionError(rule)
 
 
-def _same(a: Score, b: Score) -> bool:
-    return a.value == b.value and a.failure == b.failure and a.details == b.details
+def _same(component: Component, a: Score, b: Score) -> bool:
+    tolerance = component.batch_tolerance
+    return a.failure == b.failure and _near(a.value, b.value, tolerance) and _near(a.details, b.details, tolerance)
+
+
+def _near(a: Any, b: Any, tolerance: float) -> bool:
+    """Return whether two values are equal, their numbers within the tolerance."""
+    if isinstance(a, float) and isinstance(b, float):
+        return a == b or abs(a - b) <= tolerance
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_near(a[key], b[key], tolerance) for key in a)
+    if isinstance(a, list | tuple) and isinstance(b, list | tuple):
+        return len(a) == len(b) and all(_near(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    return bool(a == b)
 
 
 def _alternatives(current: Any, hint: Any) -> Iterator[Any]:
@@ -80,8 +93,9 @@ def check_component(
     - It names and documents itself and each setting.
     - `score_case` raises for no case; each value is a finite number within `bounds`, or missing with a reason; details
       are JSON.
-    - A score is the same alone, in a batch, in any order, in several threads and after pickling. Alone is each time on
-      a new copy, so that what an instance keeps of the first case it saw shows. The inputs stay as they were.
+    - A score is the same (to `batch_tolerance`) alone, in a batch, in any order, in several threads and after pickling.
+      Alone is each time on a new copy, so that what an instance keeps of the first case shows. The inputs stay as
+      they were.
     - A score does not depend on texts that are not in `reads`, on `case_id` or on `group`.
     - Empty and blank candidates have the same, defined score. Identical texts reach the best bound (unless the
       component says in `identical` why not) and, where the reference is read, never score worse than an empty one.
@@ -121,7 +135,7 @@ def check_component(
     _check_settings(component, alternatives or {}, cases, scores)
     # Last, for the original is not to have seen a case before it is copied.
     own = [row[0] for row in Engine({name: component}).run(cases)]
-    _expect(all(map(_same, scores, own)), f"{name}: scores change through pickling")
+    _expect(all(map(partial(_same, component), scores, own)), f"{name}: scores change through pickling")
 
 
 def _fresh(component: Component) -> Component:
@@ -197,13 +211,14 @@ def _check_sameness(component: Component, cases: Sequence[Case], scores: Sequenc
     name = component.name
     for case, score in zip(cases, scores, strict=True):
         alone = _scores(component, [case])[0]
-        _expect(_same(alone, score), f"{name}: score alone and in a batch differ for {case!r}")
+        _expect(_same(component, alone, score), f"{name}: score alone and in a batch differ for {case!r}")
     backwards = _scores(component, cases[::-1])[::-1]
-    _expect(all(map(_same, scores, backwards)), f"{name}: scores depend on the order of cases")
+    _expect(all(map(partial(_same, component), scores, backwards)), f"{name}: scores depend on the order of cases")
     engine = Engine({name: _fresh(component)})
     with ThreadPoolExecutor(4) as pool:
         for rows in pool.map(lambda _: engine.run(cases), range(4)):
-            _expect(all(map(_same, scores, (row[0] for row in rows))), f"{name}: scores differ between threads")
+            own = [row[0] for row in rows]
+            _expect(all(map(partial(_same, component), scores, own)), f"{name}: scores differ between threads")
 
 
 def _check_reads(component: Component, cases: Sequence[Case], scores: Sequence[Score]) -> None:
@@ -214,7 +229,7 @@ def _check_reads(component: Component, cases: Sequence[Case], scores: Sequence[S
         cure = "declare it in `reads`, or leave it alone" if key in undeclared else "it is no more than a name"
         changed = _scores(component, [replace(case, **{key: other}) for case in cases])
         for case, before, after in zip(cases, scores, changed, strict=True):
-            _expect(_same(before, after), f"{name}: the score depends on {key} ({cure}) for {case!r}")
+            _expect(_same(component, before, after), f"{name}: the score depends on {key} ({cure}) for {case!r}")
 
 
 def _check_edges(component: Component) -> None:
@@ -230,11 +245,14 @@ def _check_edges(component: Component) -> None:
         ],
     )
     _expect(empty.value is not None, f"{name}: an empty candidate has no score: {empty.failure}")
-    _expect(empty.value == blank.value, f"{name}: empty and blank candidates differ: {empty.value}, {blank.value}")
+    _expect(
+        _near(empty.value, blank.value, component.batch_tolerance),
+        f"{name}: empty and blank candidates differ: {empty.value}, {blank.value}",
+    )
     if not component.identical:
         best = component.bounds[1 if component.higher_is_better else 0]
         _expect(
-            perfect.value is not None and abs(perfect.value - best) < _ROUNDING,
+            perfect.value is not None and abs(perfect.value - best) <= max(_ROUNDING, component.batch_tolerance),
             f"{name}: identical texts score {perfect.value}, not the best bound {best}; explain in `identical` why",
         )
     if "reference" in component.reads:
@@ -256,7 +274,7 @@ def _check_direction(component: Component) -> None:
             continue  # there is a reason, which is no worse score
         worse = empty - same if component.higher_is_better else same - empty
         _expect(
-            worse <= _ROUNDING,
+            worse <= max(_ROUNDING, component.batch_tolerance),
             f"{component.name}: identical texts score {same}, an empty candidate {empty}, which is better where "
             f"higher_is_better is {component.higher_is_better}",
         )
@@ -274,7 +292,10 @@ def _check_disk(component: Component, cases: Sequence[Case], scores: Sequence[Sc
         except CacheError as error:
             raise AssertionError(f"{name}: a feature's value cannot go through a cache file: {error}") from error
     for case, score, stored in zip(cases, scores, again, strict=True):
-        _expect(_same(score, stored), f"{name}: the score changes when features come from a cache file, for {case!r}")
+        _expect(
+            _same(component, score, stored),
+            f"{name}: the score changes when features come from a cache file, for {case!r}",
+        )
 
 
 def _all_needs(features: Iterable[Feature]) -> Iterator[Feature]:
@@ -319,7 +340,7 @@ def _check_harmless(other: Component, setting: str, cases: Sequence[Case], score
     for case, a, b in zip(cases, scores, changed, strict=True):
         same = a.failure == b.failure
         if a.value is not None and b.value is not None:
-            same = abs(a.value - b.value) <= 1e-6  # a device rounds in its own way
+            same = abs(a.value - b.value) <= max(1e-6, other.batch_tolerance)  # a device rounds in its own way
         _expect(
             same,
             f"{other.name}: setting {setting} changes the score from {a.value} to {b.value} in spite of "

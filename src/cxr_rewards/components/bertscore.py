@@ -1,0 +1,72 @@
+"""BERTScore: how well the words of two reports match in context."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cxr_rewards.component import one_of
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.features.bertscore_matching import BASELINE, BertscoreMatching, rescaled
+from cxr_rewards.features.token_embeddings import DISTILROBERTA, LongTexts, Stored
+from cxr_rewards.models.placement import ModelComponent
+from cxr_rewards.settings import setting
+from cxr_rewards.types import Case, Score
+
+_MEASURES = ("precision", "recall", "f1")
+
+
+class Bertscore(ModelComponent):
+    """Greedy matching of word pieces by the cosine of their vectors in an encoder.
+
+        P = mean over the candidate's pieces of the best cosine in the reference, R the same the other way,
+        F = 2 P R / (P + R),  rescaled: (x - baseline) / (1 - baseline)
+
+    The default is ReXrank's: distilroberta-base, layer 5, rescaled by F1's baseline .8473319. Precision and recall
+    have baselines of their own (.84732 and .84759504 there): change `baseline` with `measure`. RadEval's `bertscore`
+    is `model = "distilbert/distilbert-base-uncased"`, `baseline = 0.66620487`; its BERTScore of ModernBERT is
+    `model = "IAMJB/RadEvalModernBERT"`, `layer = 22`, `baseline = 0.0`. With `idf_corpus`, a text file with one report
+    a line, pieces weigh log((N + 1) / (df + 1)); statistics never come from the texts that are scored.
+
+    Range: [-1, 1], higher is better. Text without words matches nothing: 0 before rescaling, which is cut to -1 (-5.55
+    in bert-score under ReXrank's baseline: a cliff that would rule a group's mean). Beyond the encoder's limit a text
+    is cut, or, with `long_texts = "windows"`, encoded window by window.
+
+    Details: `precision`, `recall` and `f1` before rescaling.
+
+    Source: Zhang et al. 2020 (arXiv 1904.09675); ReXrank's CXRMetric/run_eval.py at 8152f99. Equal to bert-score 0.3.13
+    to 1e-5 on the same weights, with the leading space for RoBERTa that it meant to give.
+    """
+
+    name = "bertscore"
+    summary = "match of words in context (BERTScore)"
+    bounds = (-1.0, 1.0)
+
+    model: str = setting(DISTILROBERTA, "Hugging Face repository, or folder, of the encoder.", changes_scores=False)
+    layer: int = setting(5, "The layer whose vectors are compared; 0 for the embeddings.")
+    baseline: float = setting(BASELINE, "What unrelated texts score: rescales, below 1; 0 leaves scores as they are.")
+    measure: Literal["f1", "precision", "recall"] = setting("f1", "f1, precision or recall.")
+    idf_corpus: str = setting("", "Text file, one report a line, whose rare words weigh more.", changes_scores=False)
+    long_texts: LongTexts = setting("truncate", "Beyond the encoder's limit: truncate, or windows.")
+    stored: Stored = setting("no", "What a cache file keeps of references' vectors: float32, float16, or no.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, "measure", _MEASURES)
+        one_of(self, "long_texts", ("truncate", "windows"))
+        one_of(self, "stored", ("float32", "float16", "no"))
+        if self.layer < 0:
+            raise self.invalid("layer", "0 or more")
+        if not -1 < self.baseline < 1:
+            raise self.invalid("baseline", "between -1 and 1")
+
+    @property
+    def needs(self) -> tuple[BertscoreMatching]:
+        keys = ("model", "layer", "idf_corpus", "long_texts", "stored")
+        passed: dict[str, Any] = {key: getattr(self, key) for key in keys}
+        return (BertscoreMatching(**passed, **self.placement),)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Rescale the match."""
+        (feature,) = self.needs
+        raw = dict(zip(_MEASURES, features.value(feature, case), strict=True))
+        return Score(rescaled(raw[self.measure], self.baseline), raw)

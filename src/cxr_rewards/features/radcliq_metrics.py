@@ -1,0 +1,52 @@
+"""The four metrics that RadCliQ is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cxr_rewards.feature import Feature, FeatureTable, PairItem
+from cxr_rewards.features.bertscore_matching import BASELINE, BertscoreMatching, rescaled
+from cxr_rewards.features.chexbert import ChexbertEmbedding
+from cxr_rewards.features.radgraph import RadgraphAnnotations
+from cxr_rewards.graph import combined_f1
+from cxr_rewards.models.placement import Dtype
+from cxr_rewards.ngrams import bleu
+from cxr_rewards.settings import setting
+from cxr_rewards.vectors import cosine
+
+
+class RadcliqMetrics(Feature):
+    """RadGraph combined, BERTScore, SembScore and BLEU-2 of a pair, as the components of those names give them."""
+
+    name = "radcliq_metrics"
+    over = "pair"
+    persistent = False
+
+    device: str = setting("auto", "As of the models.", changes_scores=False)
+    dtype: Dtype = setting("float32", "As of the models.")
+    batch_tokens: int = setting(0, "As of the models.", changes_scores=False)
+
+    @property
+    def needs(self) -> tuple[RadgraphAnnotations, BertscoreMatching, ChexbertEmbedding]:
+        placement = {"device": self.device, "dtype": self.dtype, "batch_tokens": self.batch_tokens}
+        return (
+            RadgraphAnnotations(model="radgraph", **placement),  # type: ignore[arg-type]
+            BertscoreMatching(**placement),  # type: ignore[arg-type]
+            ChexbertEmbedding(**placement),  # type: ignore[arg-type]
+        )
+
+    def compute(self, items: Sequence[PairItem], upstream: FeatureTable) -> list[list[float]]:
+        """Combine what is known of each pair."""
+        graphs, matching, vectors = self.needs
+        found = []
+        for item in items:
+            annotations = [upstream.value(graphs, text) for text in item]
+            raw = upstream.value(matching, item)[2]
+            sides = [upstream.value(vectors, text).mean(axis=0) for text in item]
+            found.append([
+                sum(combined_f1(*annotations)) / 2,
+                rescaled(raw, BASELINE),
+                cosine(*sides),
+                bleu(item.candidate, item.reference).value,
+            ])  # fmt: skip
+        return found

@@ -1,0 +1,105 @@
+"""The entities and relations of a report, as RadGraph annotates them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.models.feature import ModelFeature
+from cxr_rewards.models.sources import TOKENIZER, Source
+from cxr_rewards.settings import setting
+
+RadgraphModel = Literal["radgraph", "radgraph-xl", "modern-radgraph-xl"]
+ENCODERS: dict[str, str] = {
+    "radgraph": "microsoft/BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext",
+    "radgraph-xl": "microsoft/BiomedVLP-CXR-BERT-general",
+    "modern-radgraph-xl": "answerdotai/ModernBERT-base",
+}
+
+# As the models were trained: the first one's text is split before and after these characters, `,` to `.` among them.
+_V1 = re.compile(r"(?<! )(?=[/,-,:,.,!?()])|(?<=[/,-,:,.,!?()])(?! )")
+_WORD = re.compile(r"\w+|[^\w\s]+")
+_ESCAPES = (("\\n", "  "), ("\\f", "  "), ("\\u2122", "      "), ("\n", " "), ('\\"', "``"))
+_ENDINGS = ((").", ") ."), ("%.", "% ."), (".'", ". '"), ("%,", "% ,"), ("%)", "% )"))
+
+
+def split_words(text: str, model: str) -> list[str]:
+    """Return the words of a report as the model was trained to see them.
+
+    Example:
+        >>> split_words("Small left-sided effusion.", "radgraph"), split_words("Left-sided (trace).", "radgraph-xl")
+        (['Small', 'left-sided', 'effusion', '.'], ['Left', '-', 'sided', '(', 'trace', ')', '.'])
+    """
+    if model == "radgraph":
+        return _V1.sub(" ", text).split()
+    for old, new in _ESCAPES:
+        text = text.replace(old, new)
+    text = " ".join(_WORD.findall(text))
+    for old, new in _ENDINGS:
+        text = text.replace(old, new)
+    return text.split()
+
+
+class RadgraphAnnotations(ModelFeature):
+    """The RadGraph annotation of a text: its entities by number, as the `radgraph` package writes them in JSON.
+
+    A text without words has none. Reports longer than the encoder's 512 pieces are encoded window by window, as the
+    package does.
+    """
+
+    name = "radgraph_annotations"
+
+    model: RadgraphModel = setting("radgraph-xl", "radgraph, radgraph-xl or modern-radgraph-xl.")
+
+    @property
+    def kind(self) -> str:  # type: ignore[override]
+        """Models of this name are shared."""
+        return self.model
+
+    @property
+    def sources(self) -> tuple[Source, Source]:
+        return (
+            Source("StanfordAIMI/RRG_scorers", (f"{self.model}.tar.gz",), purpose=f"RadGraph ({self.model})"),
+            Source(ENCODERS[self.model], ("config.json", *TOKENIZER), purpose="RadGraph's tokenizer"),
+        )
+
+    def load(self, archive: Path, encoder: Path) -> Any:
+        """Load RadGraph."""
+        from cxr_rewards.models.radgraph import RadGraph
+
+        return RadGraph(archive / f"{self.model}.tar.gz", encoder, self.model)
+
+    def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[dict[str, Any]]:  # noqa: ARG002
+        """Annotate texts."""
+        words = [split_words(text.encode("utf-8", "replace").decode(), self.model) for text in items]
+        filled = [i for i, of_text in enumerate(words) if of_text]
+        found: list[dict[str, Any]] = [{} for _ in items]
+        if not filled:
+            return found
+        reports = self.models()[0][1].pieces([words[i] for i in filled])
+
+        def forward(model: Any, batch: list[int]) -> Any:
+            return model([reports[i] for i in batch])
+
+        for i, graph in zip(filled, self.run([len(r.ids) + 2 for r in reports], forward), strict=True):
+            found[i] = _as_json(graph, words[i])
+        return found
+
+
+def _as_json(graph: Any, words: list[str]) -> dict[str, Any]:
+    entities: dict[str, Any] = {
+        str(number): {
+            "tokens": " ".join(words[first : last + 1]),
+            "label": label,
+            "start_ix": first,
+            "end_ix": last,
+            "relations": [],
+        }
+        for number, (first, last, label) in enumerate(graph.entities, start=1)
+    }
+    for one, other, kind in graph.relations:
+        entities[str(one + 1)]["relations"].append([kind, str(other + 1)])
+    return entities

@@ -1,0 +1,155 @@
+"""The BERT encoder in plain torch, for checkpoints of BERT and RoBERTa.
+
+Devlin et al. 2019 (arXiv 1810.04805); Liu et al. 2019 (arXiv 1907.11692). Written out because the names in a checkpoint
+never change while the modules that read them do, and because half of the metrics need the last layer for [CLS] alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from cxr_rewards.errors import ModelLoadError
+from cxr_rewards.models.checkpoint import take
+
+_ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "gelu": functional.gelu,
+    "gelu_new": lambda x: functional.gelu(x, approximate="tanh"),
+    "relu": functional.relu,
+}
+FAMILIES = ("bert", "roberta")
+
+
+class _Layer(nn.Module):
+    def __init__(self, hidden: int, inner: int, heads: int, eps: float, activation: str) -> None:
+        super().__init__()
+        self.heads = heads
+        self.activation = _ACTIVATIONS[activation]
+        self.query_key_value = nn.Linear(hidden, 3 * hidden)
+        self.attended = nn.Linear(hidden, hidden)
+        self.attention_norm = nn.LayerNorm(hidden, eps)
+        self.widen = nn.Linear(hidden, inner)
+        self.narrow = nn.Linear(inner, hidden)
+        self.norm = nn.LayerNorm(hidden, eps)
+
+    def forward(self, x: Tensor, mask: Tensor | None, first_only: bool) -> Tensor:
+        batch, _, hidden = x.shape
+        if first_only:  # keys and values of all tokens, the query of the first alone
+            weight, bias = self.query_key_value.weight, self.query_key_value.bias
+            query = functional.linear(x[:, :1], weight[:hidden], bias[:hidden])
+            key, value = functional.linear(x, weight[hidden:], bias[hidden:]).chunk(2, dim=-1)
+            x = x[:, :1]
+        else:
+            query, key, value = self.query_key_value(x).chunk(3, dim=-1)
+
+        def split(t: Tensor) -> Tensor:
+            return t.view(batch, -1, self.heads, hidden // self.heads).transpose(1, 2)
+
+        found = functional.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=mask)
+        x = self.attention_norm(x + self.attended(found.transpose(1, 2).reshape(batch, -1, hidden)))
+        out: Tensor = self.norm(x + self.narrow(self.activation(self.widen(x))))
+        return out
+
+
+class Bert(nn.Module):
+    """Token ids to the vectors of the last, or any earlier, layer.
+
+    Built by `from_state`; equals `transformers.BertModel` and `RobertaModel` without their pooler.
+    """
+
+    def __init__(self, config: Mapping[str, Any]) -> None:
+        super().__init__()
+        hidden, eps = config["hidden_size"], config.get("layer_norm_eps", 1e-12)
+        activation = config.get("hidden_act", "gelu")
+        if activation not in _ACTIVATIONS:
+            raise ModelLoadError(f"config.json: hidden_act {activation!r} is not one of {', '.join(_ACTIVATIONS)}")
+        # RoBERTa counts positions from behind its padding token.
+        self.first_position = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
+        self.words = nn.Embedding(config["vocab_size"], hidden)
+        self.positions = nn.Embedding(config["max_position_embeddings"], hidden)
+        self.kind = nn.Parameter(torch.zeros(hidden))
+        self.norm = nn.LayerNorm(hidden, eps)
+        inner, heads = config["intermediate_size"], config["num_attention_heads"]
+        self.stack = [_Layer(hidden, inner, heads, eps, activation) for _ in range(config["num_hidden_layers"])]
+        self.layers = nn.ModuleList(self.stack)
+
+    @property
+    def max_length(self) -> int:
+        """Most tokens of a text, special ones included."""
+        return self.positions.num_embeddings - self.first_position
+
+    def forward(self, ids: Tensor, lengths: Tensor, layer: int | None = None, first_only: bool = False) -> Tensor:
+        """Return the vectors of a batch of token ids.
+
+        Args:
+            ids: (batch, tokens), padded at the end with any id.
+            lengths: (batch,), tokens of each text.
+            layer: the layer whose output is wanted, 0 for the embeddings; the last one if left out.
+            first_only: compute the wanted layer for the first token ([CLS]) alone.
+
+        Returns:
+            (batch, tokens, hidden), or (batch, 1, hidden) with `first_only`. Vectors of padding are undefined.
+        """
+        places = torch.arange(ids.shape[1], device=ids.device)
+        x: Tensor = self.norm(self.words(ids) + self.positions(places + self.first_position) + self.kind)
+        mask = None
+        if int(lengths.min()) < ids.shape[1]:
+            mask = (places < lengths[:, None])[:, None, None, :]
+        layers = self.stack if layer is None else self.stack[:layer]
+        for number, step in enumerate(layers, start=1):
+            x = step(x, mask, first_only and number == len(layers))
+        return x
+
+    @classmethod
+    def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Tensor], where: str) -> Bert:
+        """Return the encoder that a checkpoint holds, under whatever prefix; other tensors are left alone.
+
+        Raises:
+            ModelLoadError: a tensor is absent or of a shape that the configuration does not tell.
+        """
+        if config.get("model_type") not in FAMILIES:
+            kind = config.get("model_type")
+            raise ModelLoadError(f"{where}: model_type {kind!r} is not one of {', '.join(FAMILIES)}")
+        if config.get("position_embedding_type", "absolute") != "absolute":
+            raise ModelLoadError(f"{where}: position_embedding_type must be absolute")
+        ending = "embeddings.word_embeddings.weight"
+        prefix = next((name.removesuffix(ending) for name in state if name.endswith(ending)), None)
+        if prefix is None:
+            raise ModelLoadError(f"{where}: holds no tensor named ...{ending}: not the weights of a BERT or RoBERTa")
+        try:
+            model = cls(config)
+        except KeyError as error:
+            raise ModelLoadError(f"{where}: config.json lacks {error}") from None
+        hidden = config["hidden_size"]
+
+        def get(name: str, *shape: int) -> Tensor:
+            if f"{prefix}{name}" not in state and "LayerNorm" in name:  # as checkpoints from TensorFlow name them
+                name = name.replace("weight", "gamma").replace("bias", "beta")
+            found: Tensor = take(state, f"{prefix}{name}", where, shape or None)
+            return found
+
+        def fill(module: nn.Module, name: str) -> None:
+            for key in ("weight", "bias"):
+                parameter = getattr(module, key)
+                parameter.data = get(f"{name}.{key}", *parameter.shape)
+
+        model.words.weight.data = get("embeddings.word_embeddings.weight", *model.words.weight.shape)
+        model.positions.weight.data = get("embeddings.position_embeddings.weight", *model.positions.weight.shape)
+        kinds = get("embeddings.token_type_embeddings.weight")
+        model.kind.data = kinds[0].clone()
+        fill(model.norm, "embeddings.LayerNorm")
+        for number, layer in enumerate(model.stack):
+            at = f"encoder.layer.{number}"
+            for key, shape in (("weight", (hidden, hidden)), ("bias", (hidden,))):
+                parts = [get(f"{at}.attention.self.{part}.{key}", *shape) for part in ("query", "key", "value")]
+                getattr(layer.query_key_value, key).data = torch.cat(parts)
+            fill(layer.attended, f"{at}.attention.output.dense")
+            fill(layer.attention_norm, f"{at}.attention.output.LayerNorm")
+            fill(layer.widen, f"{at}.intermediate.dense")
+            fill(layer.narrow, f"{at}.output.dense")
+            fill(layer.norm, f"{at}.output.LayerNorm")
+        return model

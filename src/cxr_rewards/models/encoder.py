@@ -1,0 +1,97 @@
+"""Any encoder of a Hugging Face folder, behind one call: our own for BERT and RoBERTa, transformers' for others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cxr_rewards.errors import ConfigError, ModelLoadError, shorten
+from cxr_rewards.models.bert import FAMILIES, Bert
+from cxr_rewards.models.checkpoint import encoder_state, load_config
+from cxr_rewards.models.tokenizer import Tokenizer
+
+
+class TextEncoder(nn.Module):
+    """Token ids to vectors, with the tokenizer that belongs to it.
+
+    Attributes:
+        tokenizer: makes the ids.
+        max_length: most tokens of a text, special ones included.
+        layers: number of layers.
+        hidden: length of its vectors.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        config = load_config(folder)
+        family = config.get("model_type")
+        self.hidden: int = config.get("hidden_size") or config["dim"]
+        # bert-score, whose numbers are to be met, gives RoBERTa a space before the first word.
+        self.tokenizer = Tokenizer(folder, **({"add_prefix_space": True} if family == "roberta" else {}))
+        self.net: Any
+        if family in FAMILIES:
+            self.net = Bert.from_state(config, encoder_state(folder), str(folder))
+            self.max_length = self.net.max_length
+            self.layers = len(self.net.layers)
+        else:
+            # A pooler is nothing that is used, and BioLORD's weights may lack it.
+            self.net = _foreign(folder, **({"add_pooling_layer": False} if family == "mpnet" else {}))
+            limit = getattr(self.net.config, "max_position_embeddings", None) or 512
+            self.max_length = min(limit - (2 if family == "mpnet" else 0), 8192)
+            self.layers = len(_layers(self.net))
+        self.max_length = min(self.max_length, self.tokenizer.fast.model_max_length)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it lies."""
+        return next(self.parameters()).device
+
+    def forward(self, ids: Tensor, lengths: Tensor, layer: int | None = None, first_only: bool = False) -> Tensor:
+        """Return (batch, tokens, hidden), or (batch, 1, hidden) with `first_only`; as `Bert.forward`.
+
+        An intermediate `layer` of ModernBERT goes through the final norm, as if the model ended there.
+        """
+        if isinstance(self.net, Bert):
+            found: Tensor = self.net(ids, lengths, layer, first_only)
+            return found
+        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
+        if layer is None or layer == self.layers:
+            out = self.net(input_ids=ids, attention_mask=mask).last_hidden_state
+        else:
+            states = self.net(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
+            out = states[layer]
+            if hasattr(self.net, "final_norm"):
+                out = self.net.final_norm(out)
+        vectors: Tensor = out[:, :1] if first_only else out
+        return vectors
+
+    def check_layer(self, layer: int, where: str) -> None:
+        """Raise `ConfigError` if there is no such layer."""
+        if not 0 <= layer <= self.layers:
+            raise ConfigError(f"{where}: layer must be 0 to {self.layers} for this model, got {layer}")
+
+
+def _layers(net: Any) -> Any:
+    for path in ("encoder.layer", "transformer.layer", "layers"):
+        found = net
+        for part in path.split("."):
+            found = getattr(found, part, None)
+        if found is not None:
+            return found
+    raise ModelLoadError(f"{type(net).__name__}: do not know where its layers are")
+
+
+def _foreign(folder: Path, **options: Any) -> nn.Module:
+    """Load a model of another family with transformers."""
+    from transformers import AutoModel
+
+    try:
+        model: nn.Module = AutoModel.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, **options
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ModelLoadError(f"{folder}: cannot be read as an encoder: {shorten(str(error), 200)}") from error
+    return model

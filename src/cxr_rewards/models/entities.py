@@ -1,0 +1,68 @@
+"""A token classifier of a Hugging Face folder, read as named entities."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cxr_rewards.errors import ModelLoadError, shorten
+from cxr_rewards.models.tokenizer import Tokenizer
+
+
+class EntityTagger(nn.Module):
+    """Token ids to labels of the form `O`, `B-TYPE`, `I-TYPE`.
+
+    Attributes:
+        tokenizer: makes the ids.
+        labels: by number.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        from transformers import AutoModelForTokenClassification
+
+        self.tokenizer = Tokenizer(folder)
+        try:
+            self.net: Any = AutoModelForTokenClassification.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            raise ModelLoadError(
+                f"{folder}: cannot be read as a token classifier: {shorten(str(error), 200)}"
+            ) from error
+        names = self.net.config.id2label
+        self.labels = [names[i] for i in range(len(names))]
+        if not all(name == "O" or name[:2] in ("B-", "I-") for name in self.labels):
+            raise ModelLoadError(f"{folder}: labels must be O, B-TYPE or I-TYPE, got {shorten(self.labels)}")
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return the number of each token's label: (batch, tokens)."""
+        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
+        labels: Tensor = self.net(input_ids=ids, attention_mask=mask).logits.argmax(-1)
+        return labels
+
+    def entities(self, ids: Sequence[int], labels: Sequence[int]) -> list[list[str]]:
+        """Return [text, type] of each entity: a token labelled B and the I tokens after it, whatever type those name.
+
+        Args:
+            ids: of a text, with its special tokens.
+            labels: one for each id; those of the special tokens are left aside.
+        """
+        found: list[tuple[int, int, str]] = []
+        begin: int | None = None
+        for place in range(1, len(ids)):
+            label = self.labels[labels[place]] if place < len(ids) - 1 else "O"
+            if begin is not None and not label.startswith("I-"):
+                found.append((begin, place, self.labels[labels[begin]][2:]))
+                begin = None
+            if label.startswith("B-"):
+                begin = place
+        fast = self.tokenizer.fast
+        return [
+            [fast.convert_tokens_to_string(fast.convert_ids_to_tokens(list(ids[a:b]))), kind.upper()]
+            for a, b, kind in found
+        ]

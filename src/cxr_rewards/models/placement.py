@@ -1,0 +1,42 @@
+"""What every component that runs a model lets its user choose: device, type of numbers, size of batches."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from cxr_rewards.component import Component
+from cxr_rewards.settings import setting
+
+Dtype = Literal["float32", "bfloat16", "float16"]
+_DEVICES = re.compile(r"(auto|cpu|mps|cuda)(:\d+)?(,\s*(auto|cpu|mps|cuda)(:\d+)?)*")
+
+
+class ModelComponent(Component):
+    """Base of components whose features are computed by a model."""
+
+    requires = ("torch", "transformers", "safetensors")
+    extra = "models"
+    batch_tolerance = 1e-4  # floating point: sums in another order where the batch has another shape
+
+    device: str = setting(
+        "auto", "Where the model runs: auto (the current GPU, else the CPU), cpu, cuda:N, or several between commas.",
+        changes_scores=False,
+    )  # fmt: skip
+    dtype: Dtype = setting("float32", "Numbers of the model: float32, bfloat16 (GPUs, recent CPUs) or float16 (GPUs).")
+    batch_tokens: int = setting(
+        0, "Tokens in a batch, padding included; 0: 512 on a CPU, 32,768 on a GPU.", changes_scores=False
+    )
+
+    def __post_init__(self) -> None:
+        if not _DEVICES.fullmatch(self.device):
+            raise self.invalid("device", "auto, cpu, cuda, cuda:N, or several between commas")
+        if self.dtype not in ("float32", "bfloat16", "float16"):
+            raise self.invalid("dtype", "float32, bfloat16 or float16")
+        if self.batch_tokens < 0:
+            raise self.invalid("batch_tokens", "0 or more")
+
+    @property
+    def placement(self) -> dict[str, Any]:
+        """The settings to pass on to features."""
+        return {"device": self.device, "dtype": self.dtype, "batch_tokens": self.batch_tokens}

@@ -1,0 +1,112 @@
+"""The models that a process holds: each once a device, whoever asks for it."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cxr_rewards.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+class Loaded(NamedTuple):
+    """One model that is held: its name, device and type of numbers, and the bytes of its weights."""
+
+    name: str
+    device: str
+    dtype: str
+    bytes: int
+
+
+class ModelPool:
+    """Loads models when they are first asked for, and keeps one of each, for all rewards and threads of the process."""
+
+    def __init__(self) -> None:
+        self._models: dict[tuple[Hashable, str, str], tuple[str, Any]] = {}
+        self._lock = threading.RLock()
+        if hasattr(os, "register_at_fork"):  # another thread of the parent may hold the lock
+            os.register_at_fork(after_in_child=self._unlock)
+
+    def _unlock(self) -> None:
+        self._lock = threading.RLock()
+
+    def get(self, name: str, key: Hashable, device: str, dtype: str, load: Callable[[], Any]) -> Any:
+        """Return the model with this key on this device, loaded by `load` and moved there if it is not held yet.
+
+        Args:
+            name: for the report.
+            key: what the model is made of; equal keys share one model.
+            device: a torch device, e.g. `cuda:1`.
+            dtype: one of `DTYPES`.
+            load: returns a `torch.nn.Module` in float32 on the CPU. If it has an `encoder`, that alone takes on the
+                dtype: heads cost little and decide closely.
+        """
+        import torch
+
+        full = (key, device, dtype)
+        with self._lock:
+            if full not in self._models:
+                model = load().to(device).eval().requires_grad_(requires_grad=False)
+                getattr(model, "encoder", model).to(getattr(torch, dtype))
+                self._models[full] = (name, model)
+            return self._models[full][1]
+
+    def release(self) -> None:
+        """Forget all models, and give the memory of GPUs back; they are loaded again when next asked for."""
+        with self._lock:
+            self._models.clear()
+        import gc
+
+        import torch
+
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def report(self) -> list[Loaded]:
+        """Return what is held."""
+        with self._lock:
+            held = list(self._models.items())
+        return [Loaded(name, device, dtype, _bytes(model)) for (_, device, dtype), (name, model) in held]
+
+
+def _bytes(model: torch.nn.Module) -> int:
+    return sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+
+
+POOL = ModelPool()
+"""The pool of this process."""
+
+
+def devices(setting: str) -> list[str]:
+    """Return the torch devices that a `device` setting names: one, several between commas, or `auto`.
+
+    `auto` is the current CUDA device (in a distributed run that is each process's own), else the CPU.
+
+    Raises:
+        ConfigError: a name that torch does not know, or a device that this machine lacks.
+
+    Example:
+        >>> devices("cpu")
+        ['cpu']
+    """
+    import torch
+
+    names = []
+    for name in map(str.strip, setting.split(",")):
+        if name == "auto":
+            name = f"cuda:{torch.cuda.current_device()}" if torch.cuda.is_available() else "cpu"
+        try:
+            device = torch.device(name)
+        except RuntimeError:
+            raise ConfigError(f"device: expected auto, cpu, cuda or cuda:N, got {name!r}") from None
+        if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+            raise ConfigError(f"device: {name!r} is not on this machine, which has {torch.cuda.device_count()} GPUs")
+        names.append(name)
+    return list(dict.fromkeys(names))

@@ -1,0 +1,53 @@
+"""A sentence-transformers folder: an encoder, pooling, unit length."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from cxr_rewards.errors import ModelLoadError
+from cxr_rewards.models.encoder import TextEncoder
+
+_KNOWN = ("Transformer", "Pooling", "Normalize")
+
+
+class SentenceEncoder(nn.Module):
+    """Sentences to unit vectors, as `sentence_transformers` computes them for folders of Transformer and Pooling.
+
+    Attributes:
+        text: the encoder, with its tokenizer.
+        mean: whether a sentence is the mean of its tokens; else its first token ([CLS]).
+        max_length: most tokens of a sentence.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.text = TextEncoder(folder)
+        self.mean = True
+        self.max_length = self.text.max_length
+        try:
+            modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
+            pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ModelLoadError(f"{folder}: cannot be read as a sentence-transformers folder: {error}") from error
+        foreign = [m["type"] for m in modules if m["type"].rpartition(".")[2] not in _KNOWN]
+        modes = [key for key, on in pooling.items() if key.startswith("pooling_mode") and on is True]
+        known = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}
+        if isinstance(pooling.get("pooling_mode"), str):  # as newer releases write it
+            modes = [f"pooling_mode_{pooling['pooling_mode']}_tokens".replace("cls_tokens", "cls_token")]
+        if foreign or len(modes) != 1 or modes[0] not in known:
+            raise ModelLoadError(
+                f"{folder}: knows {', '.join(_KNOWN)} with mean or CLS pooling, not {foreign or modes}"
+            )
+        self.mean = known[modes[0]]
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """Return (batch, hidden) unit vectors in float32."""
+        if not self.mean:
+            return nn.functional.normalize(self.text(ids, lengths, first_only=True)[:, 0].float(), dim=-1)
+        vectors = self.text(ids, lengths).float()
+        mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None])[..., None]
+        return nn.functional.normalize((vectors * mask).sum(1), dim=-1)

@@ -1,0 +1,177 @@
+"""Where weights come from and where they lie: repositories, folders, and a fingerprint of what was found."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+from typing import NamedTuple
+
+from cxr_rewards.errors import ModelLoadError
+
+FOLDER_VARIABLE = "CXR_REWARDS_MODELS"
+"""Environment variable that names the models folder."""
+
+ENCODER = ("config.json", "model.safetensors|pytorch_model.bin")
+TOKENIZER = (
+    "tokenizer.json|vocab.txt|vocab.json|spm.model|spiece.model",
+    "vocab.txt?", "vocab.json?", "merges.txt?", "spm.model?", "spiece.model?",
+    "tokenizer_config.json?", "special_tokens_map.json?", "added_tokens.json?",
+)  # fmt: skip
+"""Files of a tokenizer. In all lists of files `a|b` is the first of them that is there, `a?` may be absent."""
+
+
+class Source(NamedTuple):
+    """Files of one repository that a model is made of.
+
+    Attributes:
+        repo: a Hugging Face repository (`org/name`, `org/name@revision`), or the path of a local folder.
+        files: what is needed of it; see `TOKENIZER` for the notation.
+        sha256: beginnings of published checksums, by file.
+        purpose: what it is for, in a few words.
+    """
+
+    repo: str
+    files: tuple[str, ...]
+    sha256: tuple[tuple[str, str], ...] = ()
+    purpose: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether `repo` is the path of a folder."""
+        return self.repo.startswith(("/", ".", "~")) or Path(self.repo).is_dir()
+
+    @property
+    def folder_name(self) -> str:
+        """Name of its subfolder in a models folder: `org--name`, `org--name@revision`."""
+        return self.repo.replace("/", "--")
+
+    @property
+    def revision(self) -> str:
+        """Branch, tag or commit."""
+        return self.repo.partition("@")[2] or "main"
+
+    @property
+    def repo_id(self) -> str:
+        """The repository without the revision."""
+        return self.repo.partition("@")[0]
+
+
+def models_folder() -> Path:
+    """Return the models folder: `$CXR_REWARDS_MODELS`, else `cxr_rewards/models` in the user's cache folder."""
+    given = os.environ.get(FOLDER_VARIABLE)
+    if given:
+        return Path(given).expanduser()
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(cache).expanduser() / "cxr_rewards" / "models"
+
+
+def files_in(folder: Path, files: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """Return which of `files` lie in a folder, and those that are needed and absent."""
+    found: list[Path] = []
+    absent: list[str] = []
+    for spec in files:
+        names = spec.removesuffix("?").split("|")
+        path = next((folder / name for name in names if (folder / name).is_file()), None)
+        if path is not None:
+            found.append(path)
+        elif not spec.endswith("?"):
+            absent.append(" or ".join(names))
+    return list(dict.fromkeys(found)), absent
+
+
+def _hub_snapshots(source: Source) -> Iterator[Path]:
+    """Yield folders of Hugging Face's own cache that may hold the files."""
+    from huggingface_hub.constants import HF_HUB_CACHE
+
+    # Short ids of the hub's first years (`distilroberta-base`) are still what many caches hold.
+    for repo in dict.fromkeys((source.repo_id, source.repo_id.rpartition("/")[2])):
+        home = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+        commit = home / "refs" / source.revision
+        yield home / "snapshots" / (commit.read_text().strip() if commit.is_file() else source.revision)
+
+
+def locate(source: Source) -> Path:
+    """Return the folder that holds a source's files: a local one, the models folder, or Hugging Face's cache.
+
+    Nothing is downloaded here: see `cxr_rewards.models.fetch`.
+
+    Raises:
+        ModelLoadError: no folder holds them; names the places, the files and the command that fetches them.
+    """
+    if source.is_local:
+        places = [Path(source.repo).expanduser()]
+    else:
+        places = [models_folder() / source.folder_name, *_hub_snapshots(source)]
+    for place in places:
+        if place.is_dir() and not files_in(place, source.files)[1]:
+            return place
+    there = next((place for place in places if place.is_dir()), places[0])
+    absent = ", ".join(files_in(there, source.files)[1])
+    if source.is_local:
+        what = f"lacks {absent}" if there.is_dir() else "there is no such folder"
+        raise ModelLoadError(f"{there}: {what}")
+    raise ModelLoadError(
+        f"{source.repo}: not on this machine ({absent} is in neither {places[0]} nor Hugging Face's cache). "
+        f"Run `cxr-rewards fetch NAME` with the preset, reward file or component that needs it; without internet, "
+        f"run it elsewhere with --to FOLDER, copy the folder here and set {FOLDER_VARIABLE} to it"
+    )
+
+
+_BLOCK = 1 << 16
+_BLOCKS = 64
+
+
+@lru_cache(maxsize=256)
+def _digest(path: str, size: int, changed_ns: int) -> bytes:  # noqa: ARG001 - a changed file is another entry
+    """Hash a file: small ones whole, large ones by their size and 64 evenly spread blocks of 64 KiB.
+
+    Training moves every tensor, so blocks tell weights apart, in milliseconds instead of seconds.
+    """
+    state = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        if size <= _BLOCK * _BLOCKS:
+            state.update(file.read())
+        else:
+            for i in range(_BLOCKS):
+                file.seek((size - _BLOCK) * i // (_BLOCKS - 1))
+                state.update(file.read(_BLOCK))
+    return state.digest()
+
+
+_absent_allowed: ContextVar[bool] = ContextVar("absent_allowed", default=False)
+ABSENT = "absent"
+
+
+@contextmanager
+def absent_allowed() -> Iterator[None]:
+    """Let a reward be built, to be looked at, whose weights are not on this machine."""
+    token = _absent_allowed.set(True)
+    try:
+        yield
+    finally:
+        _absent_allowed.reset(token)
+
+
+def fingerprint(sources: Iterable[Source]) -> str:
+    """Return 12 hexadecimal digits that identify the content of the sources' files, wherever they lie.
+
+    Raises:
+        ModelLoadError: a source is not on this machine.
+    """
+    state = hashlib.sha256()
+    for source in sources:
+        try:
+            place = locate(source)
+        except ModelLoadError:
+            if _absent_allowed.get():
+                return ABSENT
+            raise
+        for path in files_in(place, source.files)[0]:
+            about = path.stat()
+            state.update(path.name.encode() + _digest(str(path.resolve()), about.st_size, about.st_mtime_ns))
+    return state.hexdigest()[:12]

@@ -1,0 +1,74 @@
+"""Texts to token ids, in bulk, with special tokens and limits set here and not left to a release's defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr_rewards.errors import ModelLoadError, shorten
+
+
+class Tokenizer:
+    """A Hugging Face tokenizer, fast, that adds one special token before and one after a text.
+
+    Attributes:
+        first: id of the token before a text ([CLS], <s>).
+        last: id of the token after it ([SEP], </s>).
+        pad: id for padding.
+        fast: the transformers tokenizer itself.
+    """
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        """Args: folder: of the files.  options: for the tokenizer's own constructor, e.g. `add_prefix_space`."""
+        from transformers import AutoTokenizer
+
+        try:
+            self.fast: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True, **options)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelLoadError(f"{folder}: cannot be read as a tokenizer: {shorten(str(error), 200)}") from error
+        if not self.fast.is_fast:
+            raise ModelLoadError(f"{folder}: has no fast tokenizer; it needs a tokenizer.json")
+        self.first = _first_of(self.fast.cls_token_id, self.fast.bos_token_id)
+        self.last = _first_of(self.fast.sep_token_id, self.fast.eos_token_id)
+        self.pad = _first_of(self.fast.pad_token_id, 0)
+        if self.first is None or self.last is None:
+            raise ModelLoadError(f"{folder}: the tokenizer has no [CLS] and [SEP] (or <s> and </s>)")
+
+    def pieces(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return the ids of each text, without special tokens and without a limit."""
+        if not texts:
+            return []
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # lone surrogates are no Unicode
+        found = self.fast(
+            clean, add_special_tokens=False, truncation=False, padding=False, return_attention_mask=False,
+            return_token_type_ids=False, verbose=False,
+        )  # fmt: skip
+        ids: list[list[int]] = found["input_ids"]
+        return ids
+
+    def encode(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
+        """Return the ids of each text between its special tokens, cut so that there are at most `max_length`."""
+        return [[self.first, *ids[: max_length - 2], self.last] for ids in self.pieces(texts)]
+
+    def windows(self, texts: Sequence[str], max_length: int) -> list[list[list[int]]]:
+        """Return for each text its ids in consecutive windows of at most `max_length`; one window for a short text."""
+        step = max_length - 2
+        return [
+            [[self.first, *ids[start : start + step], self.last] for start in range(0, len(ids) or 1, step)]
+            for ids in self.pieces(texts)
+        ]
+
+
+def _first_of(*ids: int | None) -> Any:
+    return next((i for i in ids if i is not None), None)
+
+
+def pad(ids: Sequence[Sequence[int]], padding: int, device: Any) -> tuple[Any, Any]:
+    """Return ids as one tensor (batch, longest) padded at the end, and their lengths (batch,), both on `device`."""
+    import torch
+
+    lengths = torch.tensor([len(row) for row in ids])
+    longest = int(lengths.max())
+    rows = torch.tensor([[*row, *(padding,) * (longest - len(row))] for row in ids])
+    return rows.to(device, non_blocking=True), lengths.to(device, non_blocking=True)

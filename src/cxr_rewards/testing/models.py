@@ -1,0 +1,420 @@
+"""Small random models in the formats of the published ones: to test and rehearse without weights."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+SENTENCES = (
+    "No acute cardiopulmonary process.",
+    "The lungs are clear without focal consolidation, effusion or edema.",
+    "Small left pleural effusion with adjacent basilar atelectasis, unchanged.",
+    "Moderate cardiomegaly with pulmonary vascular congestion and mild interstitial edema.",
+    "Right apical pneumothorax measuring 2 cm, larger than on the prior film.",
+    "Endotracheal tube tip projects 4 cm above the carina.",
+    "Patchy opacity at the right base may represent pneumonia.",
+    "Healed fractures of the left sixth and seventh ribs.",
+    "Mediastinal contours are normal. No adenopathy.",
+    "A 9 mm nodule in the left upper lobe is stable.",
+    "Interval removal of the right chest tube; no residual air.",
+    "Low lung volumes with crowding of the bronchovascular markings.",
+)
+"""What random heads are calibrated on."""
+
+TYPES = ("ABNORMALITY", "NON-ABNORMALITY", "DISEASE", "NON-DISEASE", "ANATOMY")
+ENTITIES = {
+    "radgraph": ("ANAT-DP", "OBS-DP", "OBS-DA", "OBS-U"),
+    "radgraph-xl": tuple(
+        f"{kind}::{status}"
+        for kind in ("Observation", "Anatomy", "Observation::measurement")
+        for status in ("definitely present", "definitely absent", "uncertain")
+    )[:7],
+}
+RELATIONS = ("modify", "located_at", "suggestive_of")
+
+
+def build_models(
+    folder: str | Path, *, full_size: bool = False, vocab: str | Path | None = None, seed: int = 0
+) -> Path:
+    """Write a models folder with random weights, in the layout and the formats of the published repositories.
+
+    Point `CXR_REWARDS_MODELS` at it and every component with a model runs; its scores mean nothing. Heads are
+    calibrated so that labels, entities and relations vary between reports.
+
+    Args:
+        folder: where; made if it is not there.
+        full_size: the published sizes (base models: 2.5 GB in all) instead of 2 to 3 layers of 64 (12 MB).
+        vocab: a `vocab.txt` for the models that split words into pieces, e.g. bert-base-uncased's; a small one is made
+            if left out.
+        seed: of the weights.
+
+    Returns:
+        The folder.
+
+    Example:
+        >>> import tempfile
+        >>> sorted(path.name for path in build_models(tempfile.mkdtemp()).iterdir())[:2]
+        ['Angelakeke--RaTE-NER-Deberta', 'FremyCompany--BioLORD-2023-C']
+    """
+    import torch
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    state = torch.random.get_rng_state()
+    try:
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            _Builder(folder, full_size, Path(vocab) if vocab else None).build()
+    finally:
+        torch.random.set_rng_state(state)
+    return folder
+
+
+class _Builder:
+    def __init__(self, folder: Path, full: bool, vocab: Path | None) -> None:
+        self.folder, self.full, self.vocab = folder, full, vocab
+        self.size: dict[str, Any] = (
+            {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "num_hidden_layers": 12}
+            if full
+            else {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 128, "num_hidden_layers": 2}
+        )
+        # A tiny model needs larger weights for its outputs to differ from text to text.
+        self.std = 0.02 if full else 0.2
+
+    def build(self) -> None:
+        """Write all repositories."""
+        self.pieces("google-bert--bert-base-uncased", self.bert())
+        for repo in ("BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext", "BiomedVLP-CXR-BERT-general"):
+            self.pieces(f"microsoft--{repo}", self.bert())
+        self.roberta()
+        self.distilbert()
+        self.modernbert("IAMJB--RadEvalModernBERT", layers=22, weights=True)
+        self.modernbert("answerdotai--ModernBERT-base", layers=22, weights=False)
+        self.deberta()
+        self.mpnet()
+        scorers = self.folder / "StanfordAIMI--RRG_scorers"
+        scorers.mkdir(exist_ok=True)
+        self.chexbert(scorers / "chexbert.pth")
+        encoders = {
+            "radgraph": "microsoft/BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext",
+            "radgraph-xl": "microsoft/BiomedVLP-CXR-BERT-general",
+            "modern-radgraph-xl": "answerdotai/ModernBERT-base",
+        }
+        for kind, encoder in encoders.items():
+            self.radgraph(scorers / f"{kind}.tar.gz", kind, encoder)
+
+    def bert(self, **other: Any) -> dict[str, Any]:
+        """Return the configuration of a BERT."""
+        return {
+            "model_type": "bert", "architectures": ["BertForMaskedLM"], **self.size, "vocab_size": len(self.words()),
+            "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
+            "pad_token_id": 0, "initializer_range": self.std, **other,
+        }  # fmt: skip
+
+    def words(self) -> list[str]:
+        """Return the vocabulary of word pieces."""
+        if self.vocab is not None:
+            return self.vocab.read_text(encoding="utf-8").splitlines()
+        letters = [chr(code) for code in range(33, 127) if not chr(code).isupper()]
+        words = {word.strip(".,;").lower() for sentence in SENTENCES for word in sentence.split()}
+        specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+        return [*specials, *letters, *(f"##{letter}" for letter in letters), *sorted(w for w in words if len(w) > 1)]
+
+    def repository(self, name: str, config: Mapping[str, Any], net: Any = None) -> Path:
+        """Write the configuration, and the weights if there are any."""
+        from safetensors.torch import save_file
+
+        home = self.folder / name
+        home.mkdir(exist_ok=True)
+        (home / "config.json").write_text(json.dumps(config, indent=1))
+        if net is not None:
+            tensors = {key: tensor.contiguous().clone() for key, tensor in net.state_dict().items()}
+            save_file(tensors, home / "model.safetensors", metadata={"format": "pt"})
+        return home
+
+    def pieces(self, name: str, config: Mapping[str, Any], net: Any = None, kind: str = "BertTokenizer") -> Path:
+        """Write a repository with a tokenizer of word pieces."""
+        from tokenizers import BertWordPieceTokenizer
+
+        home = self.repository(name, config, net)
+        (home / "vocab.txt").write_text("\n".join(self.words()) + "\n", encoding="utf-8")
+        BertWordPieceTokenizer(str(home / "vocab.txt"), lowercase=True).save(str(home / "tokenizer.json"))
+        specials = {f"{key}_token": f"[{key.upper()}]" for key in ("cls", "sep", "pad", "unk", "mask")}
+        about = {"tokenizer_class": kind, "do_lower_case": True, "model_max_length": 512, **specials}
+        (home / "tokenizer_config.json").write_text(json.dumps(about))
+        return home
+
+    def bytes_(self, home: Path, specials: Sequence[str], about: Mapping[str, Any]) -> int:
+        """Write a byte-level tokenizer, and return the size of its vocabulary."""
+        from tokenizers import ByteLevelBPETokenizer
+        from tokenizers.processors import TemplateProcessing
+
+        tokenizer = ByteLevelBPETokenizer(add_prefix_space=False)
+        tokenizer.train_from_iterator(
+            SENTENCES, vocab_size=600, min_frequency=1, special_tokens=list(specials), show_progress=False
+        )
+        first, last = about["cls_token"], about["sep_token"]
+        tokenizer._tokenizer.post_processor = TemplateProcessing(
+            single=f"{first} $A {last}", special_tokens=[(t, tokenizer.token_to_id(t)) for t in (first, last)]
+        )
+        home.mkdir(exist_ok=True)
+        tokenizer.save(str(home / "tokenizer.json"))
+        tokenizer.save_model(str(home))
+        (home / "tokenizer_config.json").write_text(json.dumps(about))
+        size: int = tokenizer.get_vocab_size()
+        return size
+
+    def roberta(self) -> None:
+        from transformers import RobertaConfig, RobertaModel
+
+        name = "distilbert--distilroberta-base"
+        about = {
+            "tokenizer_class": "RobertaTokenizer", "model_max_length": 512, "bos_token": "<s>", "eos_token": "</s>",
+            "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>",
+        }  # fmt: skip
+        size = self.bytes_(self.folder / name, ("<s>", "<pad>", "</s>", "<unk>", "<mask>"), about)
+        layers = {"num_hidden_layers": 6}  # the layer that is used, 5, must be there
+        config = RobertaConfig(
+            **{**self.size, **layers}, vocab_size=size, max_position_embeddings=514, type_vocab_size=1,
+            layer_norm_eps=1e-5, initializer_range=self.std,
+        )  # fmt: skip
+        self.repository(name, {**config.to_dict(), "model_type": "roberta"}, RobertaModel(config, False))
+
+    def distilbert(self) -> None:
+        from transformers import DistilBertConfig, DistilBertModel
+
+        config = DistilBertConfig(
+            vocab_size=len(self.words()), dim=self.size["hidden_size"], n_heads=self.size["num_attention_heads"],
+            n_layers=6, hidden_dim=self.size["intermediate_size"], initializer_range=self.std,
+        )  # fmt: skip
+        name = "distilbert--distilbert-base-uncased"
+        about = {**config.to_dict(), "model_type": "distilbert"}
+        self.pieces(name, about, DistilBertModel(config), "DistilBertTokenizer")
+
+    def modernbert(self, name: str, layers: int, weights: bool) -> None:
+        from transformers import ModernBertModel
+
+        config = self.modern_config(self.folder / name, layers)
+        net = ModernBertModel(config) if weights else None
+        self.repository(name, {**config.to_dict(), "model_type": "modernbert"}, net)
+
+    def modern_config(self, home: Path, layers: int) -> Any:
+        from transformers import ModernBertConfig
+
+        about = {
+            "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 8192, "cls_token": "[CLS]",
+            "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]",
+        }  # fmt: skip
+        size = self.bytes_(home, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), about)
+        parts = {**self.size, "num_hidden_layers": layers if self.full else 3}
+        ids = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
+        return ModernBertConfig(**parts, vocab_size=size, initializer_range=self.std, **ids)
+
+    def deberta(self) -> None:
+        import torch
+        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+        from tokenizers.decoders import Metaspace
+        from transformers import DebertaV2Config, DebertaV2ForTokenClassification
+
+        name = "Angelakeke--RaTE-NER-Deberta"
+        specials = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.normalizer = normalizers.Strip()
+        tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+        tokenizer.decoder = Metaspace()
+        trainer = trainers.UnigramTrainer(
+            vocab_size=400, special_tokens=specials, unk_token="[UNK]",  # noqa: S106
+            show_progress=False,
+            initial_alphabet=[chr(code) for code in range(33, 127)],
+        )  # fmt: skip
+        tokenizer.train_from_iterator(SENTENCES, trainer)
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
+        )
+        labels = ["O", *(f"{mark}-{kind}" for kind in TYPES for mark in "BI")]
+        config = DebertaV2Config(
+            **self.size, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=512, relative_attention=True,
+            position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type=["p2c", "c2p"],
+            max_relative_positions=-1, position_biased_input=False, type_vocab_size=0, layer_norm_eps=1e-7,
+            initializer_range=self.std, id2label=dict(enumerate(labels)), label2id={k: i for i, k in enumerate(labels)},
+        )  # fmt: skip
+        net = DebertaV2ForTokenClassification(config).eval()
+        ids = torch.tensor(tokenizer.encode(" ".join(SENTENCES)).ids)[None, :500]
+        with torch.no_grad():
+            scores = net(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
+        # Each label wins about as often as any other, O more often.
+        bias = -scores.mean(0) / scores.std(0)
+        bias[0] += 0.5
+        net.classifier.weight.data /= scores.std(0)[:, None]
+        net.classifier.bias.data = bias
+        home = self.repository(name, {**config.to_dict(), "model_type": "deberta-v2"}, net)
+        tokenizer.save(str(home / "tokenizer.json"))
+        marks = {f"{key}_token": f"[{key.upper()}]" for key in ("cls", "sep", "pad", "unk", "mask")}
+        about = {"tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 512, **marks}
+        (home / "tokenizer_config.json").write_text(json.dumps(about))
+
+    def mpnet(self) -> None:
+        from transformers import MPNetConfig, MPNetModel
+
+        config = MPNetConfig(
+            **self.size, vocab_size=len(self.words()), max_position_embeddings=514, initializer_range=self.std,
+            pad_token_id=0, bos_token_id=2, eos_token_id=3, layer_norm_eps=1e-5,
+        )  # fmt: skip
+        name = "FremyCompany--BioLORD-2023-C"
+        home = self.pieces(name, {**config.to_dict(), "model_type": "mpnet"}, MPNetModel(config, False))
+        pooling = home / "1_Pooling"
+        pooling.mkdir(exist_ok=True)
+        about = {"word_embedding_dimension": self.size["hidden_size"], "pooling_mode_mean_tokens": True}
+        (pooling / "config.json").write_text(json.dumps({**about, "pooling_mode_cls_token": False}))
+        modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
+        listed = [
+            {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+            for i, (path, kind) in enumerate(modules)
+        ]
+        (home / "modules.json").write_text(json.dumps(listed))
+
+    def net(self, config: Mapping[str, Any]) -> Any:
+        """Return a BERT of transformers."""
+        from transformers import BertConfig, BertModel
+
+        return BertModel(BertConfig(**{k: v for k, v in config.items() if k != "model_type"})).eval()
+
+    def cls_vectors(self, net: Any, home: Path) -> Any:
+        """Return the first vector of each sentence."""
+        import torch
+
+        from cxr_rewards.models.tokenizer import Tokenizer, pad
+
+        tokenizer = Tokenizer(home)
+        ids, lengths = pad(tokenizer.encode(SENTENCES, 512), tokenizer.pad, "cpu")
+        mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+        with torch.no_grad():
+            return net(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+
+    def chexbert(self, path: Path) -> None:
+        import torch
+
+        net = self.net(self.bert())
+        state = {f"module.bert.{key}": tensor for key, tensor in net.state_dict().items()}
+        vectors = self.cls_vectors(net, self.folder / "google-bert--bert-base-uncased")
+        for head in range(14):
+            layer = torch.nn.Linear(vectors.shape[1], 4 if head < 13 else 2)
+            scores = layer(vectors).detach()
+            layer.weight.data /= scores.std(0)[:, None]
+            layer.bias.data = -layer(vectors).detach().mean(0) + layer.bias.data
+            state |= {f"module.linear_heads.{head}.{k}": t for k, t in layer.state_dict().items()}
+        torch.save({"epoch": 0, "model_state_dict": state, "optimizer_state_dict": {}}, path)
+
+    def radgraph(self, path: Path, kind: str, encoder: str) -> None:
+        """Write an archive as the `radgraph` package reads it, with the modules that it holds and never uses."""
+        import torch
+        from transformers import AutoConfig, AutoModel
+
+        home = self.folder / encoder.replace("/", "--")
+        net = AutoModel.from_config(AutoConfig.from_pretrained(home)).eval()
+        hidden = self.size["hidden_size"]
+        span = 2 * hidden + 20
+        labels = ENTITIES["radgraph" if kind == "radgraph" else "radgraph-xl"]
+        entities, relations = f"{kind}__ner_labels", f"{kind}__relation_labels"
+        state = {
+            f"_embedder.token_embedder_bert._matched_embedder.transformer_model.{key}": tensor
+            for key, tensor in net.state_dict().items()
+        }
+
+        def add(name: str, module: Any) -> Any:
+            state.update({f"{name}.{key}": tensor for key, tensor in module.state_dict().items()})
+            return module
+
+        def forward(name: str, inputs: int) -> Any:
+            return torch.nn.Sequential(
+                add(f"{name}._linear_layers.0", torch.nn.Linear(inputs, 150)), torch.nn.ReLU(),
+                add(f"{name}._linear_layers.1", torch.nn.Linear(150, 150)), torch.nn.ReLU(),
+            )  # fmt: skip
+
+        widths = add("_endpoint_span_extractor._span_width_embedding", torch.nn.Embedding(8, 20))
+        ner = forward(f"_ner._ner_scorers.{entities}.0._module", span)
+        ner_scorer = torch.nn.Linear(150, len(labels))
+        pruner = f"_relation._mention_pruners.{relations}._scorer"
+        mention = forward(f"{pruner}.0._module", span)
+        mention_scorer = add(f"{pruner}.1._module", torch.nn.Linear(150, 1))
+        related = forward(f"_relation._relation_feedforwards.{relations}", 3 * span)
+        relation_scorer = torch.nn.Linear(150, len(RELATIONS))
+        add("_coref._distance_embedding", torch.nn.Embedding(10, 20))
+        forward("_coref._antecedent_feedforward._module", 3 * span + 20)
+        forward("_coref._mention_pruner._scorer.0._module", span)
+        add("_coref._mention_pruner._scorer.1._module", torch.nn.Linear(150, 1))
+        add("_coref._antecedent_scorer._module", torch.nn.Linear(150, 1))
+        add("_coref._f_network._linear_layers.0", torch.nn.Linear(2 * span, span))
+        add("_events._distance_embedding", torch.nn.Embedding(10, 20))
+
+        with torch.no_grad():
+            spans = torch.cat([self.spans(net, home, sentence, widths) for sentence in SENTENCES])
+            # About 5% of spans are entities, and 9% of pairs of entities related.
+            _balance(ner_scorer, ner(spans), 1 - 0.05 / len(labels))
+            some = spans[(ner_scorer(ner(spans)) > 0).any(-1)][:60]
+            n, worth = len(some), mention_scorer(mention(some))
+            pairs = torch.cat(
+                [some[:, None].expand(-1, n, -1), some[None].expand(n, -1, -1), some[:, None] * some[None]], -1
+            )
+            _balance(relation_scorer, related(pairs), 0.97, worth[:, None] + worth[None])
+        add(f"_ner._ner_scorers.{entities}.1._module", ner_scorer)
+        add(f"_relation._relation_scorers.{relations}", relation_scorer)
+
+        bert = {"type": "pretrained_transformer_mismatched", "model_name": encoder, "max_length": 512}
+        config = {
+            "dataset_reader": {"type": "dygie", "max_span_width": 8, "token_indexers": {"bert": bert}},
+            "model": {
+                "type": "dygie", "embedder": {"token_embedders": {"bert": bert}}, "initializer": {},
+                "module_initializer": {}, "feature_size": 20, "max_span_width": 8, "target_task": "relation",
+                "feedforward_params": {"num_layers": 2, "hidden_dims": 150, "dropout": 0.4},
+                "loss_weights": {"ner": 0.2, "relation": 1.0, "coref": 0.0, "events": 0.0},
+                "modules": {
+                    "ner": {}, "relation": {"spans_per_word": 0.5},
+                    "coref": {"spans_per_word": 0.3, "max_antecedents": 100, "coref_prop": 0},
+                    "events": {
+                        "trigger_spans_per_word": 0.3, "argument_spans_per_word": 0.8,
+                        "loss_weights": {"trigger": 0.2, "arguments": 1.0},
+                    },
+                },
+            },
+        }  # fmt: skip
+        weights = io.BytesIO()
+        torch.save(state, weights)
+        files = {
+            "config.json": json.dumps(config).encode(),
+            "vocabulary/non_padded_namespaces.txt": b"*tags\n*labels\n",
+            f"vocabulary/{entities}.txt": "\n".join(["", *labels, ""]).encode(),
+            f"vocabulary/{relations}.txt": "\n".join([*RELATIONS, ""]).encode(),
+            "weights.th": weights.getvalue(),
+        }
+        with tarfile.open(path, "w:gz", compresslevel=1) as archive:
+            for name, data in files.items():
+                member = tarfile.TarInfo(name)
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
+
+    def spans(self, net: Any, home: Path, sentence: str, widths: Any) -> Any:
+        """Return the vectors of the spans of a sentence's pieces, taken as words: near enough for a quantile."""
+        import torch
+
+        from cxr_rewards.models.tokenizer import Tokenizer
+
+        ids = torch.tensor(Tokenizer(home).encode([sentence], 512))
+        vectors = net(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0, 1:-1]
+        n = len(vectors)
+        ends = [(i, j) for i in range(n) for j in range(i, min(n, i + 8))]
+        first, last = (torch.tensor(side) for side in zip(*ends, strict=True))
+        return torch.cat([vectors[first], vectors[last], widths(last - first)], -1)
+
+
+def _balance(scorer: Any, features: Any, quantile: float, extra: Any = 0.0) -> None:
+    """Set the biases so that a share of 1 - quantile of the scores is above 0, for each label."""
+    import torch
+
+    scorer.bias.data.zero_()
+    scores = (scorer(features) + extra).reshape(-1, scorer.out_features)
+    scorer.bias.data = -torch.quantile(scores, quantile, dim=0)
