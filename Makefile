@@ -4,10 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
-.PHONY: help demo test check bench docs clean
+VENV4 := $(VENV)-transformers4
+
+.PHONY: help demo test test-transformers4 check bench docs clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
+	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
 	@echo "make docs   write the generated pages of docs/"
@@ -32,6 +35,16 @@ demo: $(VENV)/.core
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
+$(VENV4)/.dev: pyproject.toml constraints.txt | $(BIN)/python
+	$(PYTHON) -m venv $(VENV4)
+	sed '/^transformers==/d;/^huggingface_hub==/d;/^tokenizers==/d' constraints.txt > $(VENV4)/constraints.txt
+	$(VENV4)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(VENV4)/constraints.txt \
+	  'transformers==4.57.6' --editable '.[dev]'
+	@touch $@
+
+test-transformers4: $(VENV4)/.dev
+	$(VENV4)/bin/python -m pytest -m 'not slow' tests/unit/models tests/unit/components/test_model_components.py tests/conformance
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -49,4 +62,4 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV4) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from cxr_rewards.component import one_of
+from cxr_rewards.errors import ConfigError
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.bertscore_matching import BASELINE, BertscoreMatching, rescaled
 from cxr_rewards.features.token_embeddings import DISTILROBERTA, LongTexts, Stored
@@ -13,6 +14,14 @@ from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 _MEASURES = ("precision", "recall", "f1")
+_PUBLISHED = -1.0
+_BASELINES = {
+    (DISTILROBERTA, 5, "f1"): BASELINE,
+    (DISTILROBERTA, 5, "precision"): 0.84732,
+    (DISTILROBERTA, 5, "recall"): 0.84759504,
+    ("distilbert/distilbert-base-uncased", 5, "f1"): 0.66620487,
+}
+"""What bert-score 0.3.13 ships for the settings of ReXrank and RadEval."""
 
 
 class Bertscore(ModelComponent):
@@ -21,10 +30,10 @@ class Bertscore(ModelComponent):
         P = mean over the candidate's pieces of the best cosine in the reference, R the same the other way,
         F = 2 P R / (P + R),  rescaled: (x - baseline) / (1 - baseline)
 
-    The default is ReXrank's: distilroberta-base, layer 5, rescaled by F1's baseline .8473319. Precision and recall
-    have baselines of their own (.84732 and .84759504 there): change `baseline` with `measure`. RadEval's `bertscore`
-    is `model = "distilbert/distilbert-base-uncased"`, `baseline = 0.66620487`; its BERTScore of ModernBERT is
-    `model = "IAMJB/RadEvalModernBERT"`, `layer = 22`, `baseline = 0.0`. With `idf_corpus`, a text file with one report
+    The default is ReXrank's: distilroberta-base, layer 5, rescaled by F1's baseline .8473319. RadEval's `bertscore` is
+    `model = "distilbert/distilbert-base-uncased"`, with baseline .66620487; its BERTScore of ModernBERT is
+    `model = "IAMJB/RadEvalModernBERT"`, `layer = 22`, `baseline = 0.0`. For other models, and for folders, give a
+    baseline, or 0. With `idf_corpus`, a text file with one report
     a line, pieces weigh log((N + 1) / (df + 1)); statistics never come from the texts that are scored.
 
     Range: [-1, 1], higher is better. Text without words matches nothing: 0 before rescaling, which is cut to -1 (-5.55
@@ -43,7 +52,9 @@ class Bertscore(ModelComponent):
 
     model: str = setting(DISTILROBERTA, "Hugging Face repository, or folder, of the encoder.", changes_scores=False)
     layer: int = setting(5, "The layer whose vectors are compared; 0 for the embeddings.")
-    baseline: float = setting(BASELINE, "What unrelated texts score: rescales, below 1; 0 leaves scores as they are.")
+    baseline: float = setting(
+        _PUBLISHED, "What unrelated texts score, below 1: rescales; 0 does not; -1: as published for model and layer."
+    )
     measure: Literal["f1", "precision", "recall"] = setting("f1", "f1, precision or recall.")
     idf_corpus: str = setting("", "Text file, one report a line, whose rare words weigh more.", changes_scores=False)
     long_texts: LongTexts = setting("truncate", "Beyond the encoder's limit: truncate, or windows.")
@@ -56,8 +67,13 @@ class Bertscore(ModelComponent):
         one_of(self, "stored", ("float32", "float16", "no"))
         if self.layer < 0:
             raise self.invalid("layer", "0 or more")
-        if not -1 < self.baseline < 1:
-            raise self.invalid("baseline", "between -1 and 1")
+        if self.baseline == _PUBLISHED and (self.model, self.layer, self.measure) not in _BASELINES:
+            raise ConfigError(
+                f"bertscore: no baseline is published for {self.measure} of layer {self.layer} of {self.model}; "
+                "set baseline, to 0 for scores that are not rescaled"
+            )
+        if not -1 <= self.baseline < 1:
+            raise self.invalid("baseline", "from -1 to below 1")
 
     @property
     def needs(self) -> tuple[BertscoreMatching]:
@@ -68,5 +84,7 @@ class Bertscore(ModelComponent):
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Rescale the match."""
         (feature,) = self.needs
+        published = _BASELINES.get((self.model, self.layer, self.measure), 0.0)
+        baseline = published if self.baseline == _PUBLISHED else self.baseline
         raw = dict(zip(_MEASURES, features.value(feature, case), strict=True))
-        return Score(rescaled(raw[self.measure], self.baseline), raw)
+        return Score(rescaled(raw[self.measure], baseline), raw)

@@ -35,6 +35,7 @@ class BertscoreMatching(Feature):
 
     name = "bertscore_matching"
     over = "pair"
+    persistent = False
     chunk_size = 1024
 
     model: str = setting(DISTILROBERTA, "As of the token embeddings.", changes_scores=False)

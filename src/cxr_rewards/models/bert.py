@@ -36,23 +36,51 @@ class _Layer(nn.Module):
         self.narrow = nn.Linear(inner, hidden)
         self.norm = nn.LayerNorm(hidden, eps)
 
-    def forward(self, x: Tensor, mask: Tensor | None, first_only: bool) -> Tensor:
-        batch, _, hidden = x.shape
+    def forward(self, x: Tensor, rows: _Rows, first_only: bool) -> Tensor:
+        """Args: x: (tokens, hidden) of all texts in a row.  rows: where each text's lie."""
+        hidden = x.shape[1]
         if first_only:  # keys and values of all tokens, the query of the first alone
             weight, bias = self.query_key_value.weight, self.query_key_value.bias
-            query = functional.linear(x[:, :1], weight[:hidden], bias[:hidden])
-            key, value = functional.linear(x, weight[hidden:], bias[hidden:]).chunk(2, dim=-1)
-            x = x[:, :1]
+            x_first = rows.table(x)[:, 0]
+            query = functional.linear(x_first, weight[:hidden], bias[:hidden])[:, None]
+            key, value = rows.table(functional.linear(x, weight[hidden:], bias[hidden:])).chunk(2, dim=-1)
+            x = x_first
         else:
-            query, key, value = self.query_key_value(x).chunk(3, dim=-1)
+            query, key, value = rows.table(self.query_key_value(x)).chunk(3, dim=-1)
 
         def split(t: Tensor) -> Tensor:
-            return t.view(batch, -1, self.heads, hidden // self.heads).transpose(1, 2)
+            return t.view(len(t), -1, self.heads, hidden // self.heads).transpose(1, 2)
 
-        found = functional.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=mask)
-        x = self.attention_norm(x + self.attended(found.transpose(1, 2).reshape(batch, -1, hidden)))
+        found = functional.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=rows.mask)
+        found = found.transpose(1, 2).flatten(2)
+        found = found[:, 0] if first_only else rows.flat(found)
+        x = self.attention_norm(x + self.attended(found))
         out: Tensor = self.norm(x + self.narrow(self.activation(self.widen(x))))
         return out
+
+
+class _Rows:
+    """A batch of texts of unequal length as one row of tokens, so that padding costs no arithmetic but attention's."""
+
+    def __init__(self, lengths: Tensor, longest: int) -> None:
+        self.shape = (len(lengths), longest)
+        real = torch.arange(longest, device=lengths.device) < lengths[:, None]
+        padded = bool((lengths < longest).any())
+        self.places = real.flatten().nonzero()[:, 0] if padded else None
+        self.mask = real[:, None, None, :] if padded else None
+
+    def flat(self, table: Tensor) -> Tensor:
+        """Return (tokens, ...) of a padded (batch, longest, ...)."""
+        table = table.reshape(-1, table.shape[-1])
+        return table if self.places is None else table[self.places]
+
+    def table(self, flat: Tensor) -> Tensor:
+        """Return the padded (batch, longest, ...) of (tokens, ...), with zeros for padding."""
+        if self.places is None:
+            return flat.view(*self.shape, -1)
+        table = flat.new_zeros(self.shape[0] * self.shape[1], flat.shape[-1])
+        table[self.places] = flat
+        return table.view(*self.shape, -1)
 
 
 class Bert(nn.Module):
@@ -92,17 +120,19 @@ class Bert(nn.Module):
             first_only: compute the wanted layer for the first token ([CLS]) alone.
 
         Returns:
-            (batch, tokens, hidden), or (batch, 1, hidden) with `first_only`. Vectors of padding are undefined.
+            (batch, tokens, hidden), or (batch, 1, hidden) with `first_only`. Vectors of padding are zeros.
         """
-        places = torch.arange(ids.shape[1], device=ids.device)
-        x: Tensor = self.norm(self.words(ids) + self.positions(places + self.first_position) + self.kind)
-        mask = None
-        if int(lengths.min()) < ids.shape[1]:
-            mask = (places < lengths[:, None])[:, None, None, :]
+        rows = _Rows(lengths, ids.shape[1])
+        places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        x: Tensor = self.words(rows.flat(ids[..., None])[:, 0])
+        x = self.norm(x + self.positions(rows.flat(places[..., None])[:, 0] + self.first_position) + self.kind)
         layers = self.stack if layer is None else self.stack[:layer]
         for number, step in enumerate(layers, start=1):
-            x = step(x, mask, first_only and number == len(layers))
-        return x
+            only = first_only and number == len(layers)
+            x = step(x, rows, only)
+        if first_only:
+            return x[:, None] if layers else rows.table(x)[:, :1]
+        return rows.table(x)
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Tensor], where: str) -> Bert:

@@ -25,7 +25,7 @@ class ModelComponent(Component):
     )  # fmt: skip
     dtype: Dtype = setting("float32", "Numbers of the model: float32, bfloat16 (GPUs, recent CPUs) or float16 (GPUs).")
     batch_tokens: int = setting(
-        0, "Tokens in a batch, padding included; 0: 512 on a CPU, 32,768 on a GPU.", changes_scores=False
+        0, "Tokens in a batch, padding included; 0: 1,024 on a CPU, 32,768 on a GPU.", changes_scores=False
     )
 
     def __post_init__(self) -> None:

@@ -1,0 +1,124 @@
+"""The packages themselves, unmodified, on the same weights: equal results."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.peers import run_peer
+
+from cxr_rewards import Case
+from cxr_rewards.components.bertscore import Bertscore
+from cxr_rewards.components.radgraph_f1 import RadgraphF1
+from cxr_rewards.engine import Engine
+from cxr_rewards.feature import FeatureTable
+from cxr_rewards.features.chexbert import ChexbertEmbedding, ChexbertLabels
+from cxr_rewards.features.radgraph import ENCODERS, RadgraphAnnotations
+from cxr_rewards.testing.models import SENTENCES
+
+SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "iu_xray_reports.csv"
+ODD = [
+    "Lungs:clear,no effusion/edema(s).Heart:normal!",
+    '5.3mm nodule, 50%. "Stable" - see prior (2019).',
+    "NO ACUTE DISEASE\n\nunchanged",
+    "café au lait; Ünïcode — μ±",
+]
+TEXTS = [*SENTENCES, *ODD, " ".join(SENTENCES), " ".join(SENTENCES * 9)]
+
+
+@pytest.fixture(scope="module")
+def real():
+    """Pairs of real reports, where the data lies beside the checkout; else of our own."""
+    if not SHARED.exists():
+        return [(a, b) for a in TEXTS[:8] for b in TEXTS[8:16]]
+    with SHARED.open(newline="", encoding="utf-8") as file:
+        texts = [f"{row['findings'] or ''} {row['impression'] or ''}".strip() for row in csv.DictReader(file)]
+    texts = [text for text in texts if len(text) > 40]
+    return list(zip(texts[:200], texts[200:400], strict=True))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ENCODERS)
+def test_annotations_are_those_of_radgraph(models, peers_root, model):
+    theirs = run_peer({"run": "radgraph", "model": model, "texts": TEXTS}, models, peers_root)["values"]
+    ours = RadgraphAnnotations(model=model).compute(TEXTS, FeatureTable({}))
+    assert json.loads(json.dumps(ours)) == theirs
+    assert sum(map(len, theirs)) > 30
+    assert any(entity["relations"] for graph in theirs for entity in graph.values())
+
+
+@pytest.mark.slow
+def test_rewards_are_those_of_radgraph(models, peers_root):
+    pairs = [(a, b) for a in TEXTS[:-2] for b in (TEXTS[-2], TEXTS[-1], a)][:30]
+    job = {
+        "run": "radgraph_rewards",
+        "model": "radgraph-xl",
+        "candidates": [a for a, _ in pairs],
+        "references": [b for _, b in pairs],
+    }
+    theirs = run_peer(job, models, peers_root)["values"]
+    cases = [Case(candidate=a, reference=b) for a, b in pairs]
+    rows = [row[0].details for row in Engine({"r": RadgraphF1(case_sensitive=True)}).run(cases)]
+    for level, values in zip(("simple", "partial", "complete"), theirs, strict=True):
+        assert [row[level] for row in rows] == pytest.approx(values, abs=1e-6)
+    assert 0 < np.mean(theirs) < 1
+
+
+@pytest.mark.slow
+def test_labels_and_vectors_are_those_of_f1chexbert(models, peers_root, real):
+    texts = [*TEXTS, "", *(text for pair in real[:40] for text in pair)]
+    theirs = run_peer({"run": "chexbert", "texts": texts}, models, peers_root)["values"]
+    feature = ChexbertLabels()
+    (embedding,) = feature.needs
+    vectors = embedding.compute(texts, FeatureTable({}))
+    labels = feature.compute(texts, FeatureTable({embedding.signature: dict(zip(texts, vectors, strict=True))}))
+    known = {"": "0", 1: "1", 0: "2", -1: "3"}
+    assert labels == ["".join(known[label] for label in row) for row in theirs["labels"]]
+    ours, wanted = np.stack([rows[0] for rows in vectors]), np.array(theirs["vectors"])
+    assert np.max(np.abs(ours - wanted)) < 1e-5 * np.max(np.abs(wanted))
+    assert ChexbertEmbedding() == embedding
+
+
+def bertscore(models, peers_root, pairs, ours, **job):
+    candidates, references = map(list, zip(*pairs, strict=True))
+    job = {"run": "bertscore", "candidates": candidates, "references": references, **job}
+    theirs = np.array(run_peer(job, models, peers_root)["values"])
+    component = Bertscore(baseline=0.0, **ours)
+    rows = [row[0].details for row in Engine({"b": component}).run([Case(candidate=a, reference=b) for a, b in pairs])]
+    found = np.array([[row[key] for row in rows] for key in ("precision", "recall", "f1")])
+    assert np.max(np.abs(found / theirs - 1)) < 1e-5
+    assert theirs.std() > 0.001
+
+
+@pytest.mark.slow
+def test_scores_of_real_vectors_are_those_of_bert_score(models, peers_root, minilm, real):
+    settings = {"model_type": str(minilm), "num_layers": 6}
+    bertscore(models, peers_root, real, {"model": str(minilm), "layer": 6}, settings=settings)
+
+
+@pytest.mark.slow
+def test_idf_of_a_corpus_is_that_of_bert_score(models, peers_root, minilm, real, tmp_path):
+    corpus = [" ".join(b.split()) for _, b in real]
+    (tmp_path / "corpus.txt").write_text("\n".join(corpus), encoding="utf-8")
+    settings = {"model_type": str(minilm), "num_layers": 4, "idf": True, "idf_sents": corpus}
+    ours = {"model": str(minilm), "layer": 4, "idf_corpus": str(tmp_path / "corpus.txt")}
+    bertscore(models, peers_root, real[:60], ours, settings=settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "model", "layer"),
+    [
+        ("distilbert--distilroberta-base", "distilbert/distilroberta-base", 5),
+        ("distilbert--distilbert-base-uncased", "distilbert/distilbert-base-uncased", 5),
+        ("IAMJB--RadEvalModernBERT", "IAMJB/RadEvalModernBERT", 2),
+        ("IAMJB--RadEvalModernBERT", "IAMJB/RadEvalModernBERT", 3),
+    ],
+)
+def test_other_encoders_score_as_in_bert_score(models, peers_root, name, model, layer):
+    pairs = [(a, b) for a in TEXTS[:6] for b in TEXTS[6:14]]
+    job = {"settings": {"model_type": str(models / name), "num_layers": layer}, "prefix_space": "roberta" in name}
+    bertscore(models, peers_root, pairs, {"model": model, "layer": layer}, **job)
