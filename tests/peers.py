@@ -134,7 +134,33 @@ def bertscore(job: dict[str, Any]) -> Any:
     return time.perf_counter() - start, [part.tolist() for part in parts]
 
 
-JOBS = {"chexbert": chexbert, "radgraph": radgraph, "radgraph_rewards": radgraph_rewards, "bertscore": bertscore}
+def ratescore(job: dict[str, Any]) -> Any:
+    # Its sentences come from medspaCy, which this stands in for with ours: what is compared is all that follows.
+    from types import ModuleType, SimpleNamespace
+
+    from cxr_rewards.text import sentences
+
+    medspacy = ModuleType("medspacy")
+    medspacy.load = lambda **options: lambda text: SimpleNamespace(sents=[text[a:b] for a, b in sentences(text)])
+    sys.modules["medspacy"] = medspacy
+    from RaTEScore import RaTEScore
+    from RaTEScore.score import run_ner
+
+    scorer = RaTEScore(bert_model=job["ner"], eval_model=job["encoder"], use_gpu=False)
+    start = time.perf_counter()
+    scores = scorer.compute_score(job["candidates"], job["references"])
+    seconds = time.perf_counter() - start
+    entities = run_ner(job["candidates"], scorer.idx2label, scorer.tokenizer, scorer.model, scorer.device, 1)
+    return seconds, {"scores": list(map(float, scores)), "entities": entities}
+
+
+JOBS = {
+    "chexbert": chexbert,
+    "ratescore": ratescore,
+    "radgraph": radgraph,
+    "radgraph_rewards": radgraph_rewards,
+    "bertscore": bertscore,
+}
 
 if __name__ == "__main__":
     given = json.load(sys.stdin)

@@ -13,10 +13,12 @@ from tests.peers import run_peer
 from cxr_rewards import Case
 from cxr_rewards.components.bertscore import Bertscore
 from cxr_rewards.components.radgraph_f1 import RadgraphF1
+from cxr_rewards.components.ratescore import Ratescore
 from cxr_rewards.engine import Engine
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.chexbert import ChexbertEmbedding, ChexbertLabels
 from cxr_rewards.features.radgraph import ENCODERS, RadgraphAnnotations
+from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.testing.models import SENTENCES
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "iu_xray_reports.csv"
@@ -26,7 +28,7 @@ ODD = [
     "NO ACUTE DISEASE\n\nunchanged",
     "café au lait; Ünïcode — μ±",
 ]
-TEXTS = [*SENTENCES, *ODD, " ".join(SENTENCES), " ".join(SENTENCES * 9)]
+TEXTS = [*SENTENCES, *ODD, " ".join(SENTENCES), " ".join(SENTENCES * 5)]
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +54,7 @@ def test_annotations_are_those_of_radgraph(models, peers_root, model):
 
 @pytest.mark.slow
 def test_rewards_are_those_of_radgraph(models, peers_root):
-    pairs = [(a, b) for a in TEXTS[:-2] for b in (TEXTS[-2], TEXTS[-1], a)][:30]
+    pairs = [(a, b) for a in TEXTS[:-2] for b in (TEXTS[-2], a)][:30]
     job = {
         "run": "radgraph_rewards",
         "model": "radgraph-xl",
@@ -83,6 +85,7 @@ def test_labels_and_vectors_are_those_of_f1chexbert(models, peers_root, real):
 
 
 def bertscore(models, peers_root, pairs, ours, **job):
+    # Vectors whose cosines are all below 0 would differ: the package then takes the 0 of its padding for the best one.
     candidates, references = map(list, zip(*pairs, strict=True))
     job = {"run": "bertscore", "candidates": candidates, "references": references, **job}
     theirs = np.array(run_peer(job, models, peers_root)["values"])
@@ -115,10 +118,49 @@ def test_idf_of_a_corpus_is_that_of_bert_score(models, peers_root, minilm, real,
         ("distilbert--distilroberta-base", "distilbert/distilroberta-base", 5),
         ("distilbert--distilbert-base-uncased", "distilbert/distilbert-base-uncased", 5),
         ("IAMJB--RadEvalModernBERT", "IAMJB/RadEvalModernBERT", 2),
-        ("IAMJB--RadEvalModernBERT", "IAMJB/RadEvalModernBERT", 3),
+        ("distilbert--distilbert-base-uncased", "distilbert/distilbert-base-uncased", 6),
     ],
 )
 def test_other_encoders_score_as_in_bert_score(models, peers_root, name, model, layer):
     pairs = [(a, b) for a in TEXTS[:6] for b in TEXTS[6:14]]
     job = {"settings": {"model_type": str(models / name), "num_layers": layer}, "prefix_space": "roberta" in name}
     bertscore(models, peers_root, pairs, {"model": model, "layer": layer}, **job)
+
+
+def ambiguous(entities):
+    """Whether the same words are of several types: which of them is the nearest is then a matter of luck."""
+    kinds = {}
+    for text, kind in entities:
+        kinds.setdefault(text.lower().strip(), set()).add(kind)
+    return any(len(known) > 1 for known in kinds.values())
+
+
+@pytest.mark.slow
+def test_entities_and_scores_are_those_of_ratescore(models, peers_root):
+    short = [" ".join(sentence.split()[:3]) for sentence in SENTENCES]
+    texts = list(dict.fromkeys([*short, *SENTENCES, *TEXTS]))
+    pairs = [(a, b) for a in texts for b in short]
+    candidates, references = map(list, zip(*pairs, strict=True))
+    job = {"run": "ratescore", "candidates": candidates, "references": references}
+    job |= {
+        "ner": str(models / "Angelakeke--RaTE-NER-Deberta"),
+        "encoder": str(models / "FremyCompany--BioLORD-2023-C"),
+    }
+    theirs = run_peer(job, models, peers_root)["values"]
+    entities = dict(zip(candidates, theirs["entities"], strict=True))
+    ours = dict(zip(texts, RateEntities().compute(texts, FeatureTable({})), strict=True))
+    # The package drops an entity at the end of a sentence where two met before it: what it has, we have.
+    assert all(entity in ours[text] for text in texts for entity in entities[text])
+    assert sum(map(len, entities.values())) > 0.8 * sum(map(len, ours.values())) > 100
+
+    component = Ratescore()
+    of_text, vectors = component.needs
+    known = {of_text.signature: entities}
+    known[vectors.signature] = dict(zip(texts, vectors.compute(texts, FeatureTable(known)), strict=True))
+    table, compared = FeatureTable(known), 0
+    for (a, b), score in zip(pairs, theirs["scores"], strict=True):
+        if not ambiguous(entities[a]) and not ambiguous(entities[b]):
+            found = component.score_case(Case(candidate=a, reference=b), table).value
+            assert found == pytest.approx(score, abs=1e-6)
+            compared += found not in (0.0, 0.5)
+    assert compared > 30
