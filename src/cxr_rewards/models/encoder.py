@@ -94,4 +94,11 @@ def _foreign(folder: Path, **options: Any) -> nn.Module:
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelLoadError(f"{folder}: cannot be read as an encoder: {shorten(str(error), 200)}") from error
+    without_compiling(model)
     return model
+
+
+def without_compiling(model: Any) -> None:
+    """Keep ModernBERT from compiling itself on a GPU, which takes minutes where lengths vary."""
+    if getattr(model.config, "reference_compile", False) is not False:
+        model.config.reference_compile = False

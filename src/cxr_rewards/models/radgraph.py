@@ -20,6 +20,7 @@ from torch.nn import functional
 from cxr_rewards.errors import ModelLoadError
 from cxr_rewards.models.bert import Bert
 from cxr_rewards.models.checkpoint import load_config, load_state_bytes, read_archive, take
+from cxr_rewards.models.encoder import without_compiling
 from cxr_rewards.models.sources import TOKENIZER, Source, locate
 from cxr_rewards.models.tokenizer import Tokenizer, pad
 
@@ -210,8 +211,8 @@ def _encoder(folder: Path, state: Mapping[str, Tensor], where: str) -> nn.Module
     inner = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
     if not inner:
         raise ModelLoadError(f"{where}: holds no tensor named {prefix}...: not the weights of RadGraph")
-    if config.get("model_type") == "bert":
-        return Bert.from_state(config, inner, where)
+    if "encoder.layer.0.attention.self.query.weight" in inner:  # a BERT, whatever its configuration calls it
+        return Bert.from_state({**config, "model_type": "bert"}, inner, where)
     return _Foreign(folder, inner, where)
 
 
@@ -223,6 +224,7 @@ class _Foreign(nn.Module):
 
         super().__init__()
         self.net: Any = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+        without_compiling(self.net)
         absent = self.net.load_state_dict(dict(state), strict=False).missing_keys
         if absent:
             raise ModelLoadError(f"{where}: lacks {len(absent)} tensors of the encoder, such as {absent[0]}")

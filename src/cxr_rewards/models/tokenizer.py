@@ -34,6 +34,9 @@ class Tokenizer:
         self.pad = _first_of(self.fast.pad_token_id, 0)
         if self.first is None or self.last is None:
             raise ModelLoadError(f"{folder}: the tokenizer has no [CLS] and [SEP] (or <s> and </s>)")
+        # The first call takes off the limits that a tokenizer.json may set: later ones change nothing, and threads may
+        # share it.
+        self.pieces(["a"])
 
     def pieces(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, without special tokens and without a limit."""

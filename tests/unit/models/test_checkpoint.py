@@ -27,6 +27,14 @@ def test_both_formats_are_read(tmp_path):
         assert torch.equal(load_state(tmp_path / name)["w"], tensors["w"])
 
 
+def test_a_file_of_the_old_format_is_read(tmp_path):
+    tensors = {"epoch": 3, "w": torch.arange(4.0)}
+    torch.save(tensors, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    found = load_state(tmp_path / "old.pth")
+    assert found["epoch"] == 3
+    assert torch.equal(found["w"], tensors["w"])
+
+
 @pytest.mark.parametrize("name", ["weights.pth", "model.safetensors"])
 def test_code_and_garbage_are_refused(tmp_path, name, monkeypatch):
     monkeypatch.chdir(tmp_path)

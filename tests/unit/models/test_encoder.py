@@ -103,6 +103,17 @@ def test_old_names_of_norms_are_known(minilm):
     assert Bert.from_state(load_config(minilm), state, "here").norm.weight.shape == (384,)
 
 
+def test_a_vocabulary_alone_makes_the_same_tokenizer(minilm, tmp_path):
+    for name in ("config.json", "vocab.txt"):
+        (tmp_path / name).write_bytes((minilm / name).read_bytes())
+    texts = [*SENTENCES, "Café, 5.3mm (left/right)."]
+    assert Tokenizer(tmp_path).encode(texts, 512) == Tokenizer(minilm).encode(texts, 512)
+
+
+def test_limits_of_a_tokenizer_file_do_not_count(minilm):
+    assert len(Tokenizer(minilm).pieces(["effusion " * 400])[0]) > 400
+
+
 def test_texts_are_cut_and_windowed(minilm):
     tokenizer = Tokenizer(minilm)
     long = "effusion " * 30
