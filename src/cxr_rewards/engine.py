@@ -155,15 +155,18 @@ class Engine:
         """Fill a cache ahead with what references (and priors) will be asked for: every persistent feature over texts.
 
         Returns:
-            How many values were computed now, by the feature's name; what the cache held is not computed again.
+            How many values of each such feature were computed now, by name; what the cache held is not computed again.
         """
         items = dict.fromkeys(texts)
+        lasting: dict[str, str] = {}
         wanted: dict[str, dict[Item, None]] = {}
         for step in self._steps:
             lasts = step.feature.over == "text" and step.feature.persistent and not step.reads <= {"candidate"}
             wanted[step.feature.signature] = dict.fromkeys(items) if lasts else {}
+            if lasts:
+                lasting[step.feature.signature] = step.feature.name
         computed = self._fill(wanted, items.keys(), cache)[1]
-        return {s.feature.name: computed[s.feature.signature] for s in self._steps if s.feature.signature in computed}
+        return {name: computed[signature] for signature, name in lasting.items()}
 
     def _fill(
         self, wanted: Mapping[str, dict[Item, None]], lasting: Container[str], cache: Cache | None
