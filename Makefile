@@ -37,7 +37,7 @@ test: $(VENV)/.dev
 
 $(VENV4)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PYTHON) -m venv $(VENV4)
-	sed '/^transformers==/d;/^huggingface_hub==/d;/^tokenizers==/d' constraints.txt > $(VENV4)/constraints.txt
+	sed '/^transformers==/d;/^huggingface_hub==/d;/^tokenizers==/d;/^sentence-transformers==/d' constraints.txt > $(VENV4)/constraints.txt
 	$(VENV4)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(VENV4)/constraints.txt \
 	  'transformers==4.57.6' --editable '.[dev]'
 	@touch $@

@@ -142,7 +142,8 @@ class _Builder:
 
         home = self.repository(name, config, net)
         (home / "vocab.txt").write_text("\n".join(self.words()) + "\n", encoding="utf-8")
-        BertWordPieceTokenizer(str(home / "vocab.txt"), lowercase=True).save(str(home / "tokenizer.json"))
+        numbers = {word: number for number, word in enumerate(self.words())}
+        BertWordPieceTokenizer(numbers, lowercase=True).save(str(home / "tokenizer.json"))
         specials = {f"{key}_token": f"[{key.upper()}]" for key in ("cls", "sep", "pad", "unk", "mask")}
         about = {"tokenizer_class": kind, "do_lower_case": True, "model_max_length": 512, **specials}
         (home / "tokenizer_config.json").write_text(json.dumps(about))
