@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from cxr_rewards.judges.client import close_judges
+from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
 from cxr_rewards.models.sources import FOLDER_VARIABLE
+from cxr_rewards.testing.fake_judge import FakeJudge
 from cxr_rewards.testing.models import build_models
 
 
@@ -22,6 +26,22 @@ def models(models_folder, monkeypatch) -> Path:
     monkeypatch.setenv(FOLDER_VARIABLE, str(models_folder))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     return models_folder
+
+
+@pytest.fixture(scope="session")
+def fake_judge() -> Iterator[FakeJudge]:
+    """A judge on loopback that answers by rules."""
+    with FakeJudge() as judge:
+        yield judge
+    close_judges()
+
+
+@pytest.fixture
+def judge(fake_judge, monkeypatch) -> FakeJudge:
+    """The same, as the judge of whoever names no other."""
+    monkeypatch.setenv(URL_VARIABLE, fake_judge.url)
+    monkeypatch.setenv(MODEL_VARIABLE, "fake-judge")
+    return fake_judge
 
 
 @pytest.fixture(scope="session")

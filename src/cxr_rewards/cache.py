@@ -278,6 +278,8 @@ class SqliteCache:
         0
     """
 
+    shared = True
+    """Other processes write to it: what was not there a moment ago may be now."""
     _connection: sqlite3.Connection | None = None  # so that __del__ finds one, however early __init__ failed
 
     def __init__(self, path: str | Path, *, max_memory_items: int = MAX_ITEMS, busy_timeout_s: float = 30.0) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from cxr_rewards.composite import CompositeReward
+    from cxr_rewards.judges.limits import Tally
     from cxr_rewards.score_file import Scored
     from cxr_rewards.summary import Estimate
 
@@ -62,6 +65,8 @@ IdColumn = Annotated[str | None, typer.Option(help="Column of case ids, each at 
 CacheOption = Annotated[Path | None, typer.Option(help="SQLite cache file shared by runs.")]
 DeviceOption = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda:N, several between commas.")]
 DtypeOption = Annotated[str, typer.Option(help="Numbers of models: float32, bfloat16 or float16.")]
+JudgeUrlOption = Annotated[str, typer.Option(help="Base of the judge's endpoint, up to /v1; several between commas.")]
+JudgeModelOption = Annotated[str, typer.Option(help="The judge's model, by the endpoint's name for it.")]
 ContextColumn = Annotated[
     list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
 ]
@@ -130,6 +135,8 @@ def score(
     cache: CacheOption = None,
     device: DeviceOption = "",
     dtype: DtypeOption = "",
+    judge_url: JudgeUrlOption = "",
+    judge_model: JudgeModelOption = "",
     restart: Annotated[bool, typer.Option("--restart", help="Throw away the progress of an interrupted run.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -143,7 +150,8 @@ def score(
 
     if no_ids and id_col:
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
-    reward = _reward(preset, config, cache, device=device, dtype=dtype)
+    judge = {"base_url": judge_url, "model": judge_model}
+    reward = _reward(preset, config, cache, device=device, dtype=dtype, judge=judge)
     table = open_table(source)
     columns = choose_columns(
         table.columns,
@@ -166,6 +174,9 @@ def score(
         _fail("interrupted; give the same command again to go on where it was", 130)
     except OSError as error:  # a full disk, mostly
         _fail(f"{_told(error, out)}; mend that, and give the same command again to go on where it was")
+    finally:
+        for model, tally in _tallies().items():
+            _note(f"judge {model}: {tally}")
     if as_json:
         typer.echo(json.dumps(_as_json(scored, reward), indent=2, ensure_ascii=False))
     else:
@@ -174,12 +185,22 @@ def score(
         _fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
 
 
-def _reward(preset: str, config: Path | None, cache: Path | None, **changes: str) -> CompositeReward:
+def _tallies() -> Mapping[str, Tally]:
+    """Return what judges have cost, without loading what asks them."""
+    client = sys.modules.get("cxr_rewards.judges.client")
+    return {} if client is None else client.tallies()
+
+
+def _reward(
+    preset: str, config: Path | None, cache: Path | None, judge: Mapping[str, str] | None = None, **changes: str
+) -> CompositeReward:
     from cxr_rewards import CompositeReward
 
     if config is not None and preset != "rules":
         raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
-    given = {key: value for key, value in changes.items() if value}
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value}
+    if judge and any(judge.values()):
+        given["judge"] = {key: value for key, value in judge.items() if value}
     if config is not None:
         return CompositeReward.from_config(config, cache=cache, **given)
     return CompositeReward.from_preset(preset, cache=cache, **given)
@@ -281,6 +302,7 @@ def _as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
         "seconds": round(scored.seconds, 3),
         **scored.summary.as_json(),
         "corpus": scored.corpus,
+        "judges": {model: dataclasses.asdict(tally) for model, tally in _tallies().items()},
     }
 
 
@@ -452,6 +474,39 @@ def show(
             except ModelLoadError:
                 where = f"absent: cxr-rewards fetch {preset}"
             typer.echo(f"needs {needed.repo} ({needed.purpose}): {where}")
+        from cxr_rewards.judges.component import JudgeComponent
+
+        judges = [judge for judge in reward.components.values() if isinstance(judge, JudgeComponent)]
+        for model, url in dict.fromkeys((judge.model, judge.base_url) for judge in judges):
+            typer.echo(f"needs a judge: {model or 'no model given'} at {url or 'no endpoint given'}")
+
+
+@app.command("fake-judge")
+def fake_judge(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds until an answer.")] = 0.0,
+    faults: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of requests that fail, in all the ways that are known.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the faults: equal seeds fail alike.")] = 0,
+) -> None:
+    """Serve a judge on this machine to rehearse with: it answers by rules, and fails as often as you like.
+
+    Ends with Ctrl-C.
+    """
+    from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
+    from cxr_rewards.testing.fake_judge import FakeJudge
+
+    try:
+        judge = FakeJudge(port, latency_s=latency, faults=faults, seed=seed, hang_s=60)
+    except OSError as error:
+        _fail(f"port {port}: {error.strerror or error}; choose another with --port")
+    with judge:
+        typer.echo(f"export {URL_VARIABLE}={judge.url} {MODEL_VARIABLE}=fake-judge")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+        _note(f"{judge.requests:,} requests, {judge.answered:,} answered with a verdict")
 
 
 @app.command()

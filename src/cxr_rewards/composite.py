@@ -148,8 +148,9 @@ class CompositeReward:
         Args:
             name: one of `cxr-rewards presets`, e.g. `rules`.
             **overrides: `weights` (label to number), `transforms` (label to list) and `settings` (label to a table)
-                change those of the components named; any other key of a reward's TOML (`on_failure`, `normalize`,
-                `gates`, `max_chars`, `name`) replaces the preset's; `cache` as in the constructor.
+                change those of the components named, `judge` (a table) those of every judge; any other key of a
+                reward's TOML (`on_failure`, `normalize`, `gates`, `max_chars`, `name`) replaces the preset's; `cache`
+                as in the constructor.
 
         Raises:
             ConfigError: an unknown preset, label or key, with the nearest known one.
@@ -264,13 +265,16 @@ class CompositeReward:
         ]
 
     def release(self) -> None:
-        """Forget the models of this process and free the GPU, between phases; the next call loads them again.
+        """Forget the models of this process, free the GPU, and close the connections to judges, between phases.
 
-        They are shared, so this is true of all rewards of the process.
+        They are shared, so this is true of all rewards of the process. The next call loads and connects again.
         """
         pool = sys.modules.get("cxr_rewards.models.pool")  # not imported: nothing is loaded
         if pool is not None:
             pool.POOL.release()
+        judges = sys.modules.get("cxr_rewards.judges.client")
+        if judges is not None:
+            judges.close_judges()
 
     def warm(self, texts: Iterable[str]) -> dict[str, int]:
         """Fill the cache ahead with what references and priors will be asked for (see `cxr-rewards warm`).

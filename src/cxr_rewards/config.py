@@ -37,6 +37,7 @@ from cxr_rewards.component import Component
 from cxr_rewards.engine import MAX_CHARS
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.feature import Feature
+from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.registry import component_names, load_component, require
 
 _PLACEMENT = ("device", "dtype", "batch_tokens")
@@ -93,6 +94,10 @@ class RewardConfig(_Strict):
     device: str = Field("", description="Where models run: the `device` of each component that has one and none given.")
     dtype: str = Field("", description="Numbers of the models: the `dtype` of each component that has one, likewise.")
     batch_tokens: int = Field(0, ge=0, description="Tokens in a batch of a model: the `batch_tokens`, likewise.")
+    judge: dict[str, Any] = Field(
+        {}, description="Settings of every judge (`model`, `base_url`, `concurrency`, `budget_usd`, ...), where a "
+        "component's own do not say otherwise.",
+    )  # fmt: skip
     cache: str | None = Field(
         None, description="Path of an SQLite cache shared by runs and processes; in memory only if left out."
     )
@@ -192,12 +197,17 @@ def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], Weigh
     Raises:
         ConfigError, MissingDependencyError: as `build_component` and `parse_transform`.
     """
+    for key in config.judge:
+        if key not in JudgeSettings.settings():
+            raise ConfigError(unknown_name(f"{where}: judge", "setting", key, JudgeSettings.settings()))
     components, terms = {}, {}
     for label, spec in config.components.items():
         at = f"{where}: components.{label}"
         name = spec.component or label
         known = load_component(name, at).settings()
         shared = {key: value for key in _PLACEMENT if (value := getattr(config, key)) and key in known}
+        if issubclass(load_component(name, at), JudgeSettings):
+            shared.update(config.judge)
         components[label] = build_component(name, {**shared, **spec.settings}, at)
         listed = spec.transform if isinstance(spec.transform, list | tuple) else [spec.transform]
         transforms = tuple(parse_transform(t, f"{at}.transform") for t in listed)
@@ -249,6 +259,8 @@ def override(config: RewardConfig, changes: Mapping[str, Any], where: str) -> Re
                 data["components"][label][fields[key]] = {**old, **new} if merge else new
         elif key == "gates":
             data["gates"] = [asdict(gate) for gate in parse_gates(value, where)]
+        elif key == "judge" and isinstance(value, Mapping):
+            data["judge"] = {**data["judge"], **value}
         elif key in RewardConfig.model_fields and key != "components":
             data[key] = value
         else:

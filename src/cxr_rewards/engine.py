@@ -1,14 +1,15 @@
-"""Plan, fill, score: the only loop over cases, the only place of batching, the one exception boundary."""
+"""Plan, fill, score: the only loop over cases."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from math import isfinite
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_rewards.errors import ConfigError, SetupError, shorten
-from cxr_rewards.feature import Feature, FeatureFailed, FeatureTable, Item, Over, PairItem, item_of
+from cxr_rewards.feature import Feature, FeatureFailed, FeatureTable, Item, case_item, item_of
+from cxr_rewards.filling import cut, fill, reason
 from cxr_rewards.types import Case, Failure, Score
 
 if TYPE_CHECKING:
@@ -83,30 +84,12 @@ def _problem(case: Case, max_chars: int) -> Failure | None:
 
 def _can_be_item(case: Case) -> bool:
     try:
-        item_of("case", case)
+        case_item(case)
     except Exception:  # noqa: BLE001 - a value that cannot be told costs its own case only
         return False
     return True
 
 
-def _cut(failure: Failure) -> Failure:
-    return failure if len(failure.error) <= _LONGEST_REASON else failure._replace(error=_shortened(failure.error))
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
-
-
-def _reason(error: Exception) -> str:
-    name = type(error).__name__
-    try:
-        text = str(error)
-    except Exception:  # noqa: BLE001 - an error that cannot be told is still the error of its item only
-        return name
-    return f"{name}: {_shortened(text)}" if text else name
-
-
-_LONGEST_REASON = 300
 _SLACK = 1e-9
 """How far rounding may carry a value beyond its bounds."""
 _NO_REFERENCE = Failure("reference", "is empty: there is nothing to compare with")
@@ -125,6 +108,7 @@ class Engine:
         self.components = dict(components)
         self.max_chars = max_chars
         self._steps = _plan(self.components.values())
+        self._order = [step.feature for step in self._steps]
 
     def run(self, cases: Sequence[Case], cache: Cache | None = None) -> list[tuple[Score, ...]]:
         """Return, for each case in order, one `Score` a component in the order of `components`.
@@ -149,7 +133,7 @@ class Engine:
         """
         wanted = {step.feature.signature: _items(step, cases) for step in self._steps}
         lasting = {text for case in cases for text in (case.reference, *case.priors)}
-        return FeatureTable(self._fill(wanted, lasting, cache)[0])
+        return FeatureTable(fill(self._order, wanted, lasting, cache)[0])
 
     def warm(self, texts: Iterable[str], cache: Cache) -> dict[str, int]:
         """Fill a cache ahead with what references (and priors) will be asked for: every persistent feature over texts.
@@ -165,45 +149,8 @@ class Engine:
             wanted[step.feature.signature] = dict.fromkeys(items) if lasts else {}
             if lasts:
                 lasting[step.feature.signature] = step.feature.name
-        computed = self._fill(wanted, items.keys(), cache)[1]
+        computed = fill(self._order, wanted, items.keys(), cache)[1]
         return {name: computed[signature] for signature, name in lasting.items()}
-
-    def _fill(
-        self, wanted: Mapping[str, dict[Item, None]], lasting: Container[str], cache: Cache | None
-    ) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
-        """Return the values of the items wanted of each feature, and how many were computed.
-
-        From the last feature to the first, what a cache does not hold is wanted of what it is computed from; then,
-        from the first to the last, that is computed.
-        """
-        columns: dict[str, dict[Item, Any]] = {}
-        missing: dict[str, list[Any]] = {}
-        for step in reversed(self._steps):
-            feature, items = step.feature, wanted[step.feature.signature]
-            known = {} if cache is None else cache.get_many(feature, [i for i in items if _lasts(feature, i, lasting)])
-            columns[feature.signature] = known
-            missing[feature.signature] = [item for item in items if item not in known]
-            for need in feature.needs:
-                upstream = wanted[need.signature]
-                for item in missing[feature.signature]:
-                    upstream.update(dict.fromkeys(_sources(item, need)))
-        table = FeatureTable(columns)
-        counts: dict[str, int] = {}
-        for step in self._steps:
-            feature = step.feature
-            todo, values = missing[feature.signature], columns[feature.signature]
-            for need in feature.needs:  # what failed upstream fails here with the same reason, and costs nothing
-                todo = _drop_failed(todo, need, columns[need.signature], values)
-            counts[feature.signature] = len(todo)
-            todo.sort(key=_length, reverse=True)
-            for start in range(0, len(todo), feature.chunk_size):
-                chunk = todo[start : start + feature.chunk_size]
-                computed = dict(zip(chunk, _compute(feature, chunk, table), strict=True))
-                values.update(computed)
-                if cache is not None:
-                    good = {k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, lasting)}
-                    cache.put_many(feature, good)
-        return columns, counts
 
 
 def _items(step: _Step, cases: Sequence[Case]) -> dict[Item, None]:
@@ -215,7 +162,7 @@ def _items(step: _Step, cases: Sequence[Case]) -> dict[Item, None]:
     # Without a reference nothing would use what is asked for to be compared with it.
     usable = [case for case in cases if always or case.reference.strip()]
     if step.feature.over != "text":
-        return dict.fromkeys(item_of(step.feature.over, case) for case in usable)
+        return dict.fromkeys(item_of(step.feature, case) for case in usable)
     items: dict[Item, None] = {}
     for text, of in _OF.items():
         if text in always:
@@ -232,63 +179,6 @@ _OF: Mapping[Text, Callable[[Case], tuple[str, ...]]] = {
 }
 
 
-def _lasts(feature: Feature, item: Item, lasting: Container[str]) -> bool:
-    """Whether a value outlives the call: see `Feature.keeps`."""
-    return feature.keeps == "all" or item in lasting
-
-
-def _texts(item: Any) -> tuple[str, ...]:
-    if isinstance(item, str):
-        return (item,)
-    return (item.candidate, item.reference, *getattr(item, "priors", ()))
-
-
-def _sources(item: Any, need: Feature) -> tuple[Item, ...]:
-    """Return the items of `need` that an item is computed from."""
-    return _texts(item) if need.over == "text" else (_narrow(item, need.over),)
-
-
-def _length(item: Any) -> int:
-    return len(item) if isinstance(item, str) else sum(map(len, _texts(item)))
-
-
-def _narrow(item: Any, over: Over) -> Any:
-    return PairItem(item.candidate, item.reference) if over == "pair" else item
-
-
-def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], values: dict[Item, Any]) -> list[Any]:
-    """Give items the first failure among what they are computed from; return the others."""
-    if not any(type(value) is Failure for value in upstream.values()):
-        return items
-    kept = []
-    for item in items:
-        failure = next((v for s in _sources(item, need) if type(v := upstream.get(s)) is Failure), None)
-        if failure is None:
-            kept.append(item)
-        else:
-            values[item] = failure
-    return kept
-
-
-def _compute(feature: Feature, chunk: Sequence[Any], table: FeatureTable) -> list[Any]:
-    """Compute a chunk; if that raises, each item alone, so that only the guilty fail."""
-    try:
-        values = [_cut(v) if type(v) is Failure else v for v in feature.compute(chunk, table)]
-        if len(values) != len(chunk):
-            raise ValueError(f"returned {len(values)} values for {len(chunk)} items")
-    except SetupError:
-        raise
-    except FeatureFailed as failed:
-        values = [failed.failure]
-    except Exception as error:  # noqa: BLE001 - the one boundary: an item's error becomes its Failure
-        values = [Failure(feature.name, _reason(error))]
-    else:
-        return values
-    if len(chunk) == 1:
-        return values
-    return [_compute(feature, [item], table)[0] for item in chunk]
-
-
 def score_one(label: str, component: Component, case: Case, table: FeatureTable) -> Score:
     """Return one component's score of one case; whatever goes wrong for the case becomes its failure."""
     if "reference" in component.reads and not case.reference.strip():
@@ -296,7 +186,7 @@ def score_one(label: str, component: Component, case: Case, table: FeatureTable)
     try:
         score = component.score_case(case, table)
         if score.failure is not None:
-            return Score(None, score.details, _cut(score.failure))
+            return Score(None, score.details, cut(score.failure))
         if score.value is None:
             raise ValueError("score_case returned no value and no failure")
         value = score.value if type(score.value) is float else float(score.value)
@@ -308,5 +198,5 @@ def score_one(label: str, component: Component, case: Case, table: FeatureTable)
     except FeatureFailed as failed:
         return Score(None, failure=failed.failure)
     except Exception as error:  # noqa: BLE001 - the one boundary: a case's error becomes its Failure
-        return Score(None, failure=Failure(label, _reason(error)))
+        return Score(None, failure=Failure(label, reason(error)))
     return score if value is score.value else Score(value, score.details)

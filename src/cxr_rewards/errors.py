@@ -5,7 +5,13 @@ CxrRewardsError
 ├── SetupError                 the run cannot work as configured: raised at once, never turned into a missing score
 │   ├── ConfigError            an unknown name, a bad value, a contradiction in a reward's configuration
 │   ├── MissingDependencyError an optional package is absent; the message holds the pip line
-│   └── ModelLoadError         weights are absent, foreign or unreadable
+│   ├── ModelLoadError         weights are absent, foreign or unreadable
+│   └── JudgeStopped           a judge refuses us, or failed as often as was allowed (also a JudgeError)
+│       └── BudgetExceeded     calls, tokens or money spent as was allowed
+├── JudgeError                 a judge gave no verdict on one case, which becomes its missing score
+│   ├── JudgeTransportError    no answer in time, in spite of retries
+│   ├── JudgeRefusal           the model or the endpoint declined the case
+│   └── VerdictParseError      an answer that is none of the published forms
 ├── InputError                 a file, row or column that cannot be read as a case
 └── CacheError                 a cache file that is corrupt, foreign or unwritable
 ```
@@ -37,6 +43,30 @@ class MissingDependencyError(SetupError, ImportError):
 
 class ModelLoadError(SetupError):
     """Model weights are absent, foreign or unreadable."""
+
+
+class JudgeError(CxrRewardsError):
+    """A judge gave no verdict."""
+
+
+class JudgeTransportError(JudgeError):
+    """No answer in time, in spite of retries; the message holds the last error."""
+
+
+class JudgeRefusal(JudgeError):  # noqa: N818 - it says what happened
+    """The model or the endpoint declined the case."""
+
+
+class VerdictParseError(JudgeError):
+    """An answer that is none of the forms the protocol publishes: cut off, malformed, contradicting itself."""
+
+
+class JudgeStopped(JudgeError, SetupError):  # noqa: N818
+    """A judge cannot work as configured, or failed as often as was allowed: ends the run."""
+
+
+class BudgetExceeded(JudgeStopped):
+    """Calls, tokens or money are spent: ends the run; what was answered is in the cache."""
 
 
 class InputError(CxrRewardsError, ValueError):

@@ -52,6 +52,8 @@ class Feature(Configurable, ABC):
 
     Class attributes:
         over: what one item is: a `text`, a `pair` (candidate, reference) or a whole `case`.
+        context: the keys of a case's context that its items keep, for features over `case`; None: all. Cases that
+            differ elsewhere only are one item.
         persistent: whether values are worth keeping on disk. Leave it False where computing costs less than a
             look-up in a file.
         keeps: which values outlive the call: `all`, or those of `references` (and priors) alone, for features over
@@ -63,6 +65,7 @@ class Feature(Configurable, ABC):
     """
 
     over: ClassVar[Over] = "text"
+    context: ClassVar[tuple[str, ...] | None] = None
     persistent: ClassVar[bool] = True
     keeps: ClassVar[Literal["all", "references"]] = "all"
     chunk_size: ClassVar[int] = 256
@@ -95,6 +98,35 @@ class Feature(Configurable, ABC):
         return stored
 
 
+Batch = list[tuple[Item, Any]]
+
+
+class StreamedFeature(Feature):
+    """A feature whose values come one by one from elsewhere, such as a judge behind an endpoint.
+
+    The engine asks for them before it computes what is local, goes on meanwhile, and keeps each value as it comes, so
+    that an interruption loses what is under way and nothing else.
+    """
+
+    @abstractmethod
+    def stream(self, items: Iterator[Any], upstream: FeatureTable) -> Iterator[Batch]:
+        """Yield (item, value or `Failure`) in batches, in any order; an empty batch where nothing came for a while.
+
+        Args:
+            items: to be taken one at a time, and as late as possible: another process that shares the cache may answer
+                an item before it is taken. May be taken from another thread.
+            upstream: the values of `needs`.
+
+        Raises:
+            SetupError: the feature cannot work at all, or is not to go on; ends the whole call.
+        """
+
+    def compute(self, items: Sequence[Any], upstream: FeatureTable) -> list[Any]:
+        """Return all values at once."""
+        values = {item: value for batch in self.stream(iter(items), upstream) for item, value in batch}
+        return [values[item] for item in items]
+
+
 @contextmanager
 def collector_paused() -> Iterator[None]:
     """Hold off the cyclic garbage collector for as long as a chunk takes.
@@ -111,11 +143,17 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-def item_of(over: Over, case: Case) -> PairItem | CaseItem:
-    """Return the item that a feature over `pair` or `case` is keyed by."""
-    if over == "pair":
+def item_of(feature: Feature, case: Case | PairItem | CaseItem) -> PairItem | CaseItem:
+    """Return the item that a feature over `pair` or `case` is keyed by, from a case or a wider item."""
+    if feature.over == "pair":
         return PairItem(case.candidate, case.reference)
-    context = tuple(sorted((str(key), str(value)) for key, value in case.context.items()))
+    return case_item(case, feature.context)  # type: ignore[arg-type]  # a feature over case needs none over pair
+
+
+def case_item(case: Case | CaseItem, keys: tuple[str, ...] | None = None) -> CaseItem:
+    """Return what of a case can change a number, of its context the given keys alone."""
+    pairs = case.context if isinstance(case.context, tuple) else case.context.items()
+    context = tuple(sorted((str(key), str(value)) for key, value in pairs if keys is None or key in keys))
     return CaseItem(case.candidate, case.reference, case.priors, context)
 
 
@@ -135,7 +173,7 @@ class FeatureTable:
             FeatureFailed: it could not be computed for this item. Let it pass: the engine records the reason.
             KeyError: the feature is not among the caller's `needs`, or the text is not among what it `reads`.
         """
-        item = of if isinstance(of, str | tuple) else item_of(feature.over, of)
+        item = of if isinstance(of, str) else item_of(feature, of)
         value = self._columns[feature.signature][item]
         if type(value) is Failure:
             raise FeatureFailed(value)

@@ -12,6 +12,7 @@ import pytest
 from cxr_rewards.component import Component
 from cxr_rewards.errors import ModelLoadError
 from cxr_rewards.feature import Feature, FeatureFailed
+from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.registry import component_names, load_component
 from cxr_rewards.settings import setting
 from cxr_rewards.testing import check_component
@@ -25,7 +26,7 @@ def overlap(candidates, references):
 
 
 @pytest.mark.parametrize("name", component_names())
-def test_component_conforms(name, models, minilm):
+def test_component_conforms(name, models, minilm, judge, tmp_path):
     cls = load_component(name)
     settings = {"model": str(minilm)} if name == "sentence_set" else NEEDED.get(name, {})
     component = cls(**settings)
@@ -33,6 +34,21 @@ def test_component_conforms(name, models, minilm):
     other = {"metric": "difflib:get_close_matches", "options": '{"cutoff": 0.5}', "low": -1.0, "high": 1e6}
     if name == "bertscore":
         component = cls(baseline=0.5)  # of any measure and layer
+    if issubclass(cls, JudgeComponent):
+        (tmp_path / "template.txt").write_text("--- system\nTask: " + name + ". By these criteria\n- accuracy: x\n--- user\n"
+                                               "{{reference}} {{candidate}}")  # fmt: skip
+        component = cls(temperature=0.5)  # so that several votes may be
+        same = {"model": "other", "base_url": f"{judge.url}/", "template": "", "api_key_file": "/nowhere"}
+        # As many as not to wait for.
+        other = dict.fromkeys(("requests_per_minute", "tokens_per_minute"), 10**9) | {"extra_body": '{"top_k": 1}'}
+        other |= {"usd_per_million_input": 0.5, "budget_usd": 0.0, "top_p": 0.5, "vote": "mean", "structured": "off"}
+        other |= {
+            "criteria": ("a: one", "b: two"),
+            "low": -1.0,
+            "high": 20.0,
+            "budget_calls": 10**9,
+            "budget_tokens": 10**9,
+        }
     known = {key: value for key, value in {**same, **other}.items() if key in cls.settings()}
     if name in ("radgraph_f1", "radgraph_combined"):
         del known["model"]  # another model, not the same at another place

@@ -1,0 +1,167 @@
+"""Judges: requests a second, CPU a request, cache hits, and how much of the wait local components fill.
+
+The server, in a process of its own on this machine, answers each request
+after 100 ms; so 64 at once can be answered 640 a second at most, and 256 2,560. The other columns are what one would
+write without this library: the same requests through one `httpx.AsyncClient`, and one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+from report import options_of, report
+
+from cxr_rewards import Case, CompositeReward
+from cxr_rewards.cache import SqliteCache
+from cxr_rewards.components.chexprompt import Chexprompt
+from cxr_rewards.engine import Engine
+from cxr_rewards.feature import item_of
+from cxr_rewards.features.judge_reply import places_of
+from cxr_rewards.judges import prompt
+from cxr_rewards.judges.client import close_judges
+from cxr_rewards.testing.fake_judge import FakeJudge
+
+LATENCY_S = 0.1
+REPLY = '{"errors": [{"type": "B", "significant": true, "what": "effusion"}]}'
+WORDS = (
+    "small large left right bilateral effusion pneumothorax cardiomegaly edema opacity at the base no acute new stable heart lungs"
+).split()
+
+
+def answer(messages: object) -> str:
+    return REPLY
+
+
+def _serve(pipe: multiprocessing.connection.Connection) -> None:
+    with FakeJudge(latency_s=LATENCY_S, answer=answer) as judge:
+        pipe.send(judge.url)
+        pipe.recv()
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_serve, args=(theirs,))
+    process.start()
+    try:
+        yield ours.recv()
+    finally:
+        ours.send(None)
+        process.join()
+
+
+def cases(count: int, seed: int) -> list[Case]:
+    """Reports of about 35 words, each pair distinct."""
+    draw = random.Random(seed)
+
+    def text() -> str:
+        return " ".join(draw.choices(WORDS, k=35)).capitalize() + "."
+
+    return [Case(candidate=text(), reference=text()) for _ in range(count)]
+
+
+def with_httpx(url: str, work: list[Case], at_once: int) -> None:
+    reply = Chexprompt(model="m", base_url=url).needs[0]
+    template = prompt.built_in(reply.prompt)
+
+    async def run() -> None:
+        left = iter(work)
+        limits = httpx.Limits(max_connections=at_once, max_keepalive_connections=at_once)
+        async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+
+            async def worker() -> None:
+                for case in left:
+                    messages = prompt.render(template, places_of(item_of(reply, case), 8000))
+                    data = {"model": "m", "messages": [{"role": r, "content": t} for r, t in messages]}
+                    response = await client.post(f"{url}/chat/completions", json=data)
+                    reply.parse(response.json()["choices"][0]["message"]["content"])
+
+            await asyncio.gather(*(worker() for _ in range(at_once)))
+
+    asyncio.run(run())
+
+
+def with_ours(url: str, work: list[Case], at_once: int) -> None:
+    component = Chexprompt(model="m", base_url=url, concurrency=at_once)
+    rows = Engine({"chexprompt": component}).run(work)
+    assert all(row[0].value == 0.5 for row in rows)
+
+
+def timed(function, *given) -> tuple[float, float]:
+    wall, cpu = time.perf_counter(), time.process_time()
+    function(*given)
+    return time.perf_counter() - wall, time.process_time() - cpu
+
+
+def throughput(url: str) -> list[dict[str, object]]:
+    found = []
+    for at_once in (64, 256):
+        with_ours(url, cases(2 * at_once, 1), at_once)  # connections are made once a run
+        for name, function, count in (("cxr_rewards", with_ours, 60 * at_once), ("httpx.AsyncClient", with_httpx, 6 * at_once)):
+            wall, cpu = timed(function, url, cases(count, at_once), at_once)
+            most = at_once / LATENCY_S
+            found.append({
+                "client": name, "at_once": at_once, "requests": count, "a_second": round(count / wall),
+                "of_possible": round(count / wall / most, 3), "cpu_ms_a_request": round(1e3 * cpu / count, 3),
+            })  # fmt: skip
+    wall, _ = timed(with_httpx, url, cases(20, 3), 1)
+    found.append({"client": "one after the other", "at_once": 1, "requests": 20, "a_second": round(20 / wall, 1)})
+    return found
+
+
+def cache_hits(url: str) -> dict[str, int]:
+    work = cases(5000, 5)
+    found = {}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "cache.sqlite"
+        component = Chexprompt(model="m", base_url=url, concurrency=256)
+        (reply,) = component.needs
+        items = [item_of(reply, case) for case in work]
+        with SqliteCache(path) as cache:
+            Engine({"chexprompt": component}).run(work, cache)
+        with SqliteCache(path) as cache:
+            for name in ("from the file", "from memory"):
+                wall, _ = timed(cache.get_many, reply, items)
+                found[f"replies {name}, a second"] = round(len(work) / wall)
+        with SqliteCache(path) as cache:
+            for name in ("from the file", "from memory"):
+                wall, _ = timed(Engine({"chexprompt": component}).run, work, cache)
+                found[f"scores {name}, a second"] = round(len(work) / wall)
+    return found
+
+
+def overlap(url: str) -> dict[str, float]:
+    """A judge and the default reward's rules, each alone and both."""
+    work = cases(4000, 7)
+    judge = {"model": "m", "base_url": url}
+    chexprompt = Chexprompt(**judge, concurrency=256)
+    rules = CompositeReward().components
+    seconds = {}
+    for name, parts in (
+        ("judge", {"chexprompt": chexprompt}),
+        ("rules", rules),
+        ("both", {**rules, "chexprompt": chexprompt}),
+    ):
+        seconds[name] = round(timed(CompositeReward(parts).score_batch, work)[0], 2)
+    return seconds
+
+
+def main() -> None:
+    given = options_of(__doc__).parse_args()
+    with server() as url:
+        figures = {"throughput": throughput(url), "cache": cache_hits(url), "seconds": overlap(url)}
+    close_judges()
+    report(figures, given.json)
+
+
+if __name__ == "__main__":
+    main()

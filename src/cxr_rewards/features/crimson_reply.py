@@ -1,0 +1,157 @@
+"""CRIMSON: findings of both reports weighed, matched, and their attribute errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple
+
+from cxr_rewards.crimson import WEIGHTS
+from cxr_rewards.errors import VerdictParseError, shorten
+from cxr_rewards.features.judge_reply import JudgeReply
+from cxr_rewards.judges.reading import a_list, json_in, only_keys
+
+ATTRIBUTES = (
+    "location", "severity", "descriptor", "measurement", "certainty", "unspecific", "overinterpretation", "temporal",
+)  # fmt: skip
+_UNKNOWN = 0.25
+_NAMES = {
+    "urgent": WEIGHTS["urgent"],
+    "actionable_not_urgent": WEIGHTS["actionable"],
+    "actionable_nonurgent": WEIGHTS["actionable"],
+    "actionable": WEIGHTS["actionable"],
+    "not_actionable_not_urgent": WEIGHTS["not_actionable"],
+    "not_actionable": WEIGHTS["not_actionable"],
+    "benign_expected": WEIGHTS["benign"],
+    "benign": WEIGHTS["benign"],
+    "expected": WEIGHTS["benign"],
+    "unknown": _UNKNOWN,
+}
+_SEVERITIES = {"significant": 0.5, "negligible": 0.0, "unknown": _UNKNOWN}
+
+
+class Crimson(NamedTuple):
+    """What CRIMSON's arithmetic needs: (weight, weight of attribute errors) of matched, weights of missed and false."""
+
+    matched: tuple[tuple[float, float], ...]
+    missed: tuple[float, ...]
+    false: tuple[float, ...]
+
+
+def _findings() -> dict[str, Any]:
+    properties = {
+        "id": {"type": "string"},
+        "finding": {"type": "string"},
+        "clinical_significance": {
+            "type": "string",
+            "enum": ["urgent", "actionable_not_urgent", "not_actionable", "benign_expected"],
+        },
+    }
+    return _objects(properties)
+
+
+def _objects(properties: dict[str, Any]) -> dict[str, Any]:
+    entry = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {"type": "array", "items": entry}
+
+
+_ID = {"type": "string"}
+_ERRORS: dict[str, Any] = {
+    "false_findings": {"type": "array", "items": _ID},
+    "missing_findings": {"type": "array", "items": _ID},
+    "attribute_errors": _objects({
+        "ref_id": _ID,
+        "pred_id": _ID,
+        "severity": {"type": "string", "enum": ["significant", "negligible"]},
+        "error_types": {"type": "array", "items": {"type": "string", "enum": list(ATTRIBUTES)}},
+    }),
+}  # fmt: skip
+_TOP: dict[str, Any] = {
+    "reference_findings": _findings(),
+    "predicted_findings": _findings(),
+    "matched_findings": _objects({"ref_id": _ID, "pred_id": _ID}),
+    "errors": {
+        "type": "object", "properties": _ERRORS, "required": list(_ERRORS), "additionalProperties": False,
+    },
+}  # fmt: skip
+
+
+class CrimsonReply(JudgeReply):
+    """The judge's findings, matches and errors as JSON; `parse` returns their weights.
+
+    Source: CRIMSON (arXiv 2603.06183), generate_score.py at 07e3331, for the form and the weights.
+    """
+
+    name = "crimson_reply"
+    version = 1
+    prompt = "crimson_v1"
+    schema: ClassVar[Mapping[str, Any]] = {
+        "type": "object",
+        "properties": _TOP,
+        "required": list(_TOP),
+        "additionalProperties": False,
+    }
+
+    @classmethod
+    def parse(cls, reply: str) -> Crimson:
+        """Return the weights; an id that is unknown, or given twice, or in two roles, is an error."""
+        data = json_in(reply)
+        only_keys(data, _TOP, ("explanation", "reasoning"))
+        reference = _weights(data, "reference_findings")
+        predicted = _weights(data, "predicted_findings")
+        errors = data["errors"]
+        if not isinstance(errors, dict):
+            raise VerdictParseError(f"errors: expected an object, got {shorten(errors)}")
+        only_keys(errors, _ERRORS)
+        matched = dict.fromkeys(_id(match, "ref_id", reference) for match in a_list(data, "matched_findings"))
+        partners = {_id(m, "pred_id", predicted) for m in data["matched_findings"] if "pred_id" in m}
+        false = _ids(errors, "false_findings", predicted)
+        missing = _ids(errors, "missing_findings", reference)
+        if clash := set(missing) & matched.keys() | set(false) & partners:
+            raise VerdictParseError(f"both matched and missing or false: {sorted(clash)}")
+        costs = dict.fromkeys(matched, 0.0)
+        for error in a_list(errors, "attribute_errors"):
+            severity = error.get("severity")
+            if severity not in _SEVERITIES:
+                raise VerdictParseError(f"severity: expected one of {list(_SEVERITIES)}, got {shorten(severity)}")
+            kinds = error.get("error_types", [])
+            if not isinstance(kinds, list) or not all(kind in ATTRIBUTES for kind in kinds):
+                raise VerdictParseError(f"error_types: expected some of {ATTRIBUTES}, got {shorten(kinds)}")
+            costs[_id(error, "ref_id", costs)] += _SEVERITIES[severity]
+        return Crimson(
+            tuple((reference[key], cost) for key, cost in costs.items()),
+            tuple(weight for key, weight in reference.items() if key not in matched),
+            tuple(predicted[key] for key in false),
+        )
+
+
+def _name(value: Any) -> Any:
+    return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _weights(data: Mapping[str, Any], key: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for entry in a_list(data, key):
+        name, word = _name(entry.get("id")), entry.get("clinical_significance")
+        weight = _NAMES.get(re.sub(r"[\W_]+", "_", word.strip().lower())) if isinstance(word, str) else None
+        if name is None or name in found or weight is None:
+            raise VerdictParseError(f"{key}: expected an id of its own and a known significance, got {shorten(entry)}")
+        found[name] = weight
+    return found
+
+
+def _id(entry: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> str:
+    name = _name(entry.get(key))
+    if name not in known:
+        raise VerdictParseError(f"{key}: expected one of {sorted(known)}, got {shorten(entry.get(key))}")
+    return str(name)
+
+
+def _ids(errors: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> list[str]:
+    value = errors[key]
+    if not isinstance(value, list):
+        raise VerdictParseError(f"{key}: expected a list of ids, got {shorten(value)}")
+    names = [_id({key: entry}, key, known) for entry in value]
+    if len(set(names)) < len(names):
+        raise VerdictParseError(f"{key}: an id is given twice: {shorten(names)}")
+    return names

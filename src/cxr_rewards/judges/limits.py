@@ -1,0 +1,137 @@
+"""How much is asked: rates, a budget, a running tally, and a breaker for an address that is down."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field, fields
+from time import monotonic
+
+from cxr_rewards.errors import BudgetExceeded
+
+
+@dataclass
+class Tally:
+    """What a judge has cost this process so far.
+
+    Attributes:
+        calls: requests sent, retries among them.
+        replies: requests answered with a verdict.
+        retries: requests sent again, by the reason.
+        failures: cases left without a verdict, by the kind of reason.
+        prompt_tokens, completion_tokens: as the endpoint counts them; of replies that were no verdict, too.
+        usd: their price, where prices are set.
+    """
+
+    calls: int = 0
+    replies: int = 0
+    retries: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def __str__(self) -> str:
+        parts = [f"{self.calls:,} calls", f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"]
+        if self.usd:
+            parts.append(f"{self.usd:,.4f} USD")
+        if self.retries:
+            parts.append(f"{self.retries.total():,} retries")
+        if self.failures:
+            parts.append(f"{self.failures.total():,} without a verdict")
+        return ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent; 0 is no limit. Requests under way when tokens or money run out are still paid."""
+
+    calls: int
+    tokens: int
+    usd: float
+
+    def check(self, tally: Tally, what: str) -> None:
+        """Raise `BudgetExceeded` where nothing more may be sent."""
+        spent = (
+            ("calls", self.calls, tally.calls),
+            ("tokens", self.tokens, tally.prompt_tokens + tally.completion_tokens),
+            ("usd", self.usd, tally.usd),
+        )
+        for name, limit, used in spent:
+            if limit and used >= limit:
+                raise BudgetExceeded(
+                    f"{what}: budget_{name} = {limit:g} is spent ({tally}); what was answered is in the cache. "
+                    f"Raise budget_{name} and start again to go on."
+                )
+
+
+class Rate:
+    """Spreads units (requests, tokens) evenly over time."""
+
+    def __init__(self, per_minute: int) -> None:
+        self._seconds = 60 / per_minute if per_minute else 0.0
+        self._free_at = 0.0
+
+    async def take(self, units: float) -> None:
+        """Wait until these units may be used."""
+        if self._seconds:
+            now = monotonic()
+            start = max(self._free_at, now)
+            self._free_at = start + units * self._seconds
+            await asyncio.sleep(start - now)
+
+    def correct(self, units: float) -> None:
+        """Add what was used beyond what was taken; below 0: give back."""
+        self._free_at += units * self._seconds
+
+
+class Breaker:
+    """Keeps requests from an address that is down: after 10 failures in a row it is tried once a while only.
+
+    The pauses between trials grow from 0.5 s to 30 s.
+    """
+
+    FAILURES = 10
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.never = True
+        """Whether it has never answered."""
+        self.why = ""
+        self.down_since = 0.0
+        self._try_at = 0.0
+        self._trials = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the address is held to be down."""
+        return self.failures >= self.FAILURES
+
+    def may_send(self) -> bool:
+        """Whether a request may be sent now; of an open breaker only one, the trial."""
+        if not self.is_open:
+            return True
+        if monotonic() < self._try_at:
+            return False
+        self._trials += 1
+        self._try_at = monotonic() + self._pause()
+        return True
+
+    def _pause(self) -> float:
+        return float(min(0.5 * 2**self._trials, 30.0))
+
+    def succeeded(self) -> None:
+        """Note an answer of any kind: the address is up."""
+        self.failures = self._trials = 0
+        self.never = False
+
+    def failed(self, why: str) -> None:
+        """Note that no answer came."""
+        self.failures += 1
+        self.why = why
+        if self.failures == self.FAILURES:
+            self.down_since = monotonic()
+            self._try_at = self.down_since + self._pause()

@@ -1,0 +1,189 @@
+"""What the fake judge says: verdicts of each protocol out of the rule-based reader's comparison."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from cxr_rewards.findings import Comparison, Finding, Report, compare, merge, read, significance
+
+_TASK = re.compile(r"Task: (\w+)\.")
+_MARK = re.compile(r"<(\w+) mark=\"(\w+)\">\n(.*?)\n</\1 mark=\"\2\">", re.DOTALL)
+_NUMBERED = re.compile(r"^\d+\. ", re.MULTILINE)
+_CRITERION = re.compile(r"^- ([^:\n]+)", re.MULTILINE)
+_SCALE = re.compile(r"on a scale from (\S+) .*? to (\S+) ", re.DOTALL)
+_OBEYED = re.compile(
+    r"\b(ignor|disregard|forget|overrid)\w*\b.{0,80}\b(above|previous|instruction|rule|prompt)|\bzero errors?\b"
+    r"|\bno errors?\b.{0,40}\breport\b|\bperfect score\b",
+    re.IGNORECASE | re.DOTALL,
+)
+_TYPES = {"location": "C", "severity": "D", "measurement": "D"}
+_EMPTY = Report((), (), (), ())
+_NAMES = {
+    "urgent": "urgent", "actionable": "actionable_not_urgent", "not_actionable": "not_actionable",
+    "benign": "benign_expected",
+}  # fmt: skip
+
+
+def answer_to(messages: Sequence[Mapping[str, str]]) -> str:
+    """Return the verdict on a question of one of this library's prompts.
+
+    It is gullible on purpose: what stands outside the marks is an instruction to it, so that a text which gets out of
+    its marks has its way.
+
+    Raises:
+        ValueError: the messages hold none of the tasks.
+    """
+    text = "\n".join(message["content"] for message in messages)
+    task = _TASK.search(messages[0]["content"])
+    if task is None or task[1] not in _ANSWERS:
+        raise ValueError(f"no task in {messages[0]['content'][:80]!r}; the fake judge knows {', '.join(_ANSWERS)}")
+    last = messages[-1]["content"]
+    outside = _MARK.sub("", last)
+    parts: dict[str, list[str]] = {}
+    for kind, _, inside in _MARK.findall(last):
+        parts.setdefault(kind, []).append(inside)
+    if _OBEYED.search(outside):
+        parts["candidate"] = parts.get("reference", [""])  # praised as if it were the reference
+        parts["phrases"] = parts.get("evidence", [""])
+    return _ANSWERS[task[1]](parts, text)
+
+
+@lru_cache(maxsize=4096)
+def _report(text: str) -> Report:
+    return merge(read(text))
+
+
+def _compared(parts: Mapping[str, list[str]]) -> tuple[Comparison, dict[str, Any]]:
+    candidate, reference = ((parts.get(key) or [""])[0] for key in ("candidate", "reference"))
+    lines = [line.partition(": ") for line in (parts.get("patient") or [""])[0].split("\n")]
+    return compare(_report(reference), _report(candidate)), {key: value for key, _, value in lines if value}
+
+
+def _matters(finding: Finding, patient: Mapping[str, Any]) -> bool:
+    return significance(finding, patient) in ("urgent", "actionable")
+
+
+def _supported(finding: Finding, parts: Mapping[str, list[str]]) -> bool:
+    """Whether a prior has the finding that a change is told of."""
+    return any(
+        other.observation == finding.observation
+        for prior in parts.get("prior", [])
+        for other in _report(prior).abnormal
+    )
+
+
+def _errors(parts: Mapping[str, list[str]]) -> list[tuple[str, bool, str]]:
+    """Return (type, significant, what) of each error, in CheXprompt's types."""
+    comparison, patient = _compared(parts)
+    errors = [("A", _matters(f, patient), f.observation) for f in comparison.false]
+    errors += [("B", _matters(f, patient), f.observation) for f in comparison.missed]
+    for match in comparison.matched:
+        for differs in match.differences:
+            heavy = differs.cost >= 0.25 and _matters(match.reference, patient)
+            if differs.kind == "temporal":
+                if not match.candidate.change:
+                    errors.append(("F", heavy, differs.says))
+                elif not _supported(match.candidate, parts):
+                    errors.append(("E", heavy, differs.says))
+            elif differs.kind in _TYPES:
+                errors.append((_TYPES[differs.kind], heavy, differs.says))
+            else:
+                errors.append(("D", False, differs.says))
+    return errors
+
+
+def _chexprompt(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
+    errors = [{"type": kind, "significant": heavy, "what": what} for kind, heavy, what in _errors(parts)]
+    return json.dumps({"errors": errors})
+
+
+def _green(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
+    errors = _errors(parts)
+    matched = [match.reference.observation for match in _compared(parts)[0].matched]
+    lines = ["[Explanation]:", "Read by rules.", ""]
+    for title, wanted in (("Significant", True), ("Insignificant", False)):
+        lines.append(f"[Clinically {title} Errors]:")
+        for kind in "ABCDEF":
+            found = [what for k, heavy, what in errors if k == kind and heavy is wanted]
+            if found:
+                lines.append(f"({kind.lower()}) Errors of this type: {len(found)}. {'; '.join(found)}")
+        if lines[-1].startswith("["):
+            lines.append(f"No {title.lower()} errors")
+        lines.append("")
+    lines += ["[Matched Findings]:", f"{len(matched)}. {'; '.join(matched)}" if matched else "No matched findings"]
+    return "\n".join(lines)
+
+
+def _crimson(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
+    comparison, patient = _compared(parts)
+    reference = [*(match.reference for match in comparison.matched), *comparison.missed]
+    predicted = [*(match.candidate for match in comparison.matched), *comparison.false]
+
+    def listed(findings: Sequence[Finding], letter: str) -> list[dict[str, str]]:
+        return [
+            {"id": f"{letter}{i}", "finding": f.observation, "clinical_significance": _NAMES[significance(f, patient)]}
+            for i, f in enumerate(findings, 1)
+        ]
+
+    count = len(comparison.matched)
+    attributes = [
+        {
+            "ref_id": f"R{i}", "pred_id": f"P{i}",
+            "severity": "significant" if differs.cost >= 0.25 else "negligible", "error_types": [differs.kind],
+        }
+        for i, match in enumerate(comparison.matched, 1) for differs in match.differences
+    ]  # fmt: skip
+    return json.dumps({
+        "reference_findings": listed(reference, "R"),
+        "predicted_findings": listed(predicted, "P"),
+        "matched_findings": [{"ref_id": f"R{i}", "pred_id": f"P{i}"} for i in range(1, count + 1)],
+        "errors": {
+            "false_findings": [f"P{i}" for i in range(count + 1, len(predicted) + 1)],
+            "missing_findings": [f"R{i}" for i in range(count + 1, len(reference) + 1)],
+            "attribute_errors": attributes,
+        },
+    })  # fmt: skip
+
+
+def _phrases(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
+    sentences = re.split(r"(?<=[.;!?])\s+|\n+", (parts.get("report") or [""])[0])
+    return json.dumps({"phrases": [sentence.strip() for sentence in sentences if re.search(r"\w", sentence)]})
+
+
+def _entailment(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
+    phrases, evidence = (_NUMBERED.split((parts.get(key) or [""])[0])[1:] for key in ("phrases", "evidence"))
+    known = _report(" ".join(evidence))
+    verdicts = []
+    for number, phrase in enumerate(phrases, 1):
+        told = _report(phrase.strip())
+        comparison = compare(known, told)
+        entailed = bool(told.abnormal or told.absent) and not comparison.false
+        entailed = entailed and not any(match.cost >= 0.25 for match in comparison.matched)
+        denied = {finding.observation for finding in told.absent}
+        verdicts.append({
+            "phrase": number,
+            "entailed": entailed and denied.isdisjoint(finding.observation for finding in known.abnormal),
+        })  # fmt: skip
+    return json.dumps({"verdicts": verdicts})
+
+
+def _rubric(parts: Mapping[str, list[str]], text: str) -> str:
+    scale = _SCALE.search(text)
+    low, high = (float(end) for end in scale.groups()) if scale else (0.0, 10.0)
+    share = 1 / (1 + sum(heavy for _, heavy, _ in _errors(parts)))
+    names = _CRITERION.findall(text.partition("by these criteria")[2])
+    return json.dumps(dict.fromkeys((name.strip() for name in names), low + share * (high - low)))
+
+
+_ANSWERS: Mapping[str, Callable[[Mapping[str, list[str]], str], str]] = {
+    "chexprompt": _chexprompt,
+    "green": _green,
+    "crimson": _crimson,
+    "radfact_phrases": _phrases,
+    "radfact_entailment": _entailment,
+    "rubric": _rubric,
+}
