@@ -57,6 +57,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python benchmarks/lexical.py --json benchmarks/results/lexical.json
 	$(BIN)/python benchmarks/engine.py --json benchmarks/results/engine.json
 	$(BIN)/python benchmarks/startup.py --json benchmarks/results/startup.json
+	$(BIN)/python benchmarks/judges.py --json benchmarks/results/judges.json
 
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py

@@ -17,7 +17,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
-from report import options_of, report
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.cache import SqliteCache
@@ -28,15 +27,34 @@ from cxr_rewards.features.judge_reply import places_of
 from cxr_rewards.judges import prompt
 from cxr_rewards.judges.client import close_judges
 from cxr_rewards.testing.fake_judge import FakeJudge
+from report import options_of, report
 
 LATENCY_S = 0.1
 REPLY = '{"errors": [{"type": "B", "significant": true, "what": "effusion"}]}'
-WORDS = (
-    "small large left right bilateral effusion pneumothorax cardiomegaly edema opacity at the base no acute new stable heart lungs"
-).split()
+WORDS = [
+    "small",
+    "large",
+    "left",
+    "right",
+    "bilateral",
+    "effusion",
+    "pneumothorax",
+    "cardiomegaly",
+    "edema",
+    "opacity",
+    "at",
+    "the",
+    "base",
+    "no",
+    "acute",
+    "new",
+    "stable",
+    "heart",
+    "lungs",
+]
 
 
-def answer(messages: object) -> str:
+def answer(messages: object) -> str:  # noqa: ARG001
     return REPLY
 
 
@@ -106,7 +124,10 @@ def throughput(url: str) -> list[dict[str, object]]:
     found = []
     for at_once in (64, 256):
         with_ours(url, cases(2 * at_once, 1), at_once)  # connections are made once a run
-        for name, function, count in (("cxr_rewards", with_ours, 60 * at_once), ("httpx.AsyncClient", with_httpx, 6 * at_once)):
+        for name, function, count in (
+            ("cxr_rewards", with_ours, 60 * at_once),
+            ("httpx.AsyncClient", with_httpx, 6 * at_once),
+        ):
             wall, cpu = timed(function, url, cases(count, at_once), at_once)
             most = at_once / LATENCY_S
             found.append({

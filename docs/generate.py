@@ -9,7 +9,7 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from cxr_rewards.aggregate import TRANSFORMS
 from cxr_rewards.cli import app
 from cxr_rewards.component import Component
 from cxr_rewards.config import ComponentConfig, GateConfig, RewardConfig, preset_names, preset_text
+from cxr_rewards.judges.component import JudgeComponent
+from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.registry import component_names, load_component
 
 HERE = Path(__file__).parent
@@ -36,6 +38,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[object, ...]]) -> str:
 
 
 def _page(cls: type[Component]) -> str:
+    if issubclass(cls, JudgeComponent):
+        return "judge-components.md"
     return "model-components.md" if cls.extra == "models" else "components.md"
 
 
@@ -65,14 +69,28 @@ def model_components_page() -> str:
     return "\n".join([NOTE, "# Components with models\n", about, *sections])
 
 
-def _sections(classes: Iterable[type[Component]]) -> list[str]:
+def judge_components_page() -> str:
+    """Return the page of the components that ask a judge."""
+    classes = [load_component(name) for name in component_names()]
+    shared = JudgeSettings.settings()
+    sections = _sections((cls for cls in classes if _page(cls) == "judge-components.md"), shared)
+    about = "They ask a language model at an endpoint: see [judges](../judges.md).\n"
+    common = f"## Settings of every judge\n\n{_settings(shared)}"
+    return "\n".join([NOTE, "# Components with a judge\n", about, common, *sections])
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    rows: list[tuple[object, ...]] = [
+        (f"`{key}`", f"`{json.dumps(spec.default)}`", spec.metadata["doc"]) for key, spec in settings.items()
+    ]
+    return _table(("setting", "default", "meaning"), rows) if rows else "No settings.\n"
+
+
+def _sections(classes: Iterable[type[Component]], told: Container[str] = ()) -> list[str]:
     parts = []
     for cls in classes:
         parts.append(f"## {cls.name}\n\n```text\n{inspect.cleandoc(cls.__doc__ or '')}\n```\n")
-        settings = [
-            (f"`{key}`", f"`{json.dumps(spec.default)}`", spec.metadata["doc"]) for key, spec in cls.settings().items()
-        ]
-        parts.append(_table(("setting", "default", "meaning"), settings) if settings else "No settings.\n")
+        parts.append(_settings({key: spec for key, spec in cls.settings().items() if key not in told}))
     return parts
 
 
@@ -131,6 +149,7 @@ def cli_page() -> str:
 PAGES = {
     "components.md": components_page,
     "model-components.md": model_components_page,
+    "judge-components.md": judge_components_page,
     "configuration.md": config_page,
     "command-line.md": cli_page,
 }

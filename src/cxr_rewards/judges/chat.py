@@ -23,11 +23,14 @@ class RetryLater(JudgeError):  # noqa: N818 - what is to be done
         kind: for counting: `429`, `5xx`, `timeout`, `connection`, `malformed`, `down`.
         after_s: the least wait that the server asks for.
         hopeless: the judge has been down for so long that to wait is no use.
+        lesson: how the address is to be asked from now on.
     """
 
-    def __init__(self, kind: str, text: str, *, after_s: float = 0.0, hopeless: bool = False) -> None:
+    def __init__(
+        self, kind: str, text: str, *, after_s: float = 0.0, hopeless: bool = False, lesson: Dialect | None = None
+    ) -> None:
         super().__init__(text)
-        self.kind, self.after_s, self.hopeless = kind, after_s, hopeless
+        self.kind, self.after_s, self.hopeless, self.lesson = kind, after_s, hopeless, lesson
 
 
 class Question(NamedTuple):
@@ -74,45 +77,41 @@ class Form(NamedTuple):
     structured: str
 
 
+class Dialect(NamedTuple):
+    """How an address wants to be asked: what it was found to lack is left out from then on."""
+
+    has_schema: bool = True
+    limit_field: str = "max_tokens"
+
+    def body(self, question: Question) -> bytes:
+        """Return the request's JSON."""
+        messages = json.dumps([{"role": role, "content": text} for role, text in question.messages])
+        return f'{_fixed(self, question.form)[:-1]}, "messages": {messages}}}'.encode()
+
+    def after(self, error: str) -> Dialect | None:
+        """Return how to ask after a 400, if it says what the address lacks and that can be left out; else None."""
+        text = error.lower()
+        if "max_completion_tokens" in text and self.limit_field == "max_tokens":
+            return self._replace(limit_field="max_completion_tokens")
+        lacks = ("response_format", "json_schema", "guided", "structured output", "grammar")
+        if self.has_schema and any(word in text for word in lacks):
+            return self._replace(has_schema=False)
+        return None
+
+
 @lru_cache(maxsize=256)
-def _fixed(form: Form, limit_field: str, has_schema: bool) -> str:
+def _fixed(dialect: Dialect, form: Form) -> str:
     """Return the JSON of all fields of a request but the messages."""
     data = dict(json.loads(form.fields))
-    if limit_field != "max_tokens" and "max_tokens" in data:
-        data[limit_field] = data.pop("max_tokens")
+    if dialect.limit_field not in data and "max_tokens" in data:
+        data[dialect.limit_field] = data.pop("max_tokens")
     if form.schema:
-        if form.structured == "json_schema" or (form.structured == "auto" and has_schema):
+        if form.structured == "json_schema" or (form.structured == "auto" and dialect.has_schema):
             bound = {"name": form.name, "strict": True, "schema": json.loads(form.schema)}
             data["response_format"] = {"type": "json_schema", "json_schema": bound}
         elif form.structured == "json_object":
             data["response_format"] = {"type": "json_object"}
     return json.dumps(data)
-
-
-class Dialect:
-    """How an address wants to be asked: what it was found to lack is left out from then on."""
-
-    def __init__(self) -> None:
-        self.has_schema = True
-        self.limit_field = "max_tokens"
-
-    def body(self, question: Question) -> bytes:
-        """Return the request's JSON."""
-        messages = json.dumps([{"role": role, "content": text} for role, text in question.messages])
-        fixed = _fixed(question.form, self.limit_field, self.has_schema)
-        return f'{fixed[:-1]}, "messages": {messages}}}'.encode()
-
-    def learns(self, error: str) -> bool:
-        """Whether a 400 says what the address lacks, and that can be left out."""
-        text = error.lower()
-        if "max_completion_tokens" in text and self.limit_field == "max_tokens":
-            self.limit_field = "max_completion_tokens"
-            return True
-        lacks = ("response_format", "json_schema", "guided", "structured output", "grammar")
-        if self.has_schema and any(word in text for word in lacks):
-            self.has_schema = False
-            return True
-        return False
 
 
 class Reply(NamedTuple):
@@ -135,7 +134,7 @@ def read_answer(answer: Answer, dialect: Dialect, key: str, address: str) -> Rep
     """Return the completion in an HTTP response.
 
     Raises:
-        RetryLater: 408, 409, 425, 429, 5xx, a body that is no completion, or a 400 from which the dialect learns.
+        RetryLater: 408, 409, 425, 429, 5xx, a body that is no completion, or a 400 that says how to ask instead.
         JudgeStopped: the key, the address or the model is refused.
         JudgeRefusal: the endpoint's content filter.
         JudgeTransportError: the case's request is refused, such as for its length.
@@ -181,8 +180,9 @@ def _refused(answer: Answer, dialect: Dialect, key: str, address: str) -> JudgeE
     if status == 401:
         return JudgeStopped(f"{about}. Give a valid key: see api_key_env and api_key_file.")
     if status in {400, 413, 422}:
-        if dialect.learns(f"{code} {said}"):
-            return RetryLater("dialect", about)
+        lesson = dialect.after(f"{code} {said}")
+        if lesson is not None:
+            return RetryLater("dialect", about, lesson=lesson)
         return _bad_request(about, f"{code} {said}".lower())
     return JudgeStopped(f"{about}. Check base_url and model.")
 

@@ -266,13 +266,12 @@ class JudgeClient:
         up = [address for address in self._addresses if not address.breaker.is_open]
         if up:
             return min(up, key=lambda address: address.under_way)
-        patience = min(
-            _FIRST_S if address.breaker.never else self.endpoint.deadline_s for address in self._addresses
-        )  # fmt: skip
-        down = max(monotonic() - address.breaker.down_since for address in self._addresses)
+        last = max((address.breaker for address in self._addresses), key=lambda breaker: breaker.down_since)
+        patience = _FIRST_S if last.never else self.endpoint.deadline_s
         raise RetryLater(
-            "down", f"the judge is down: {'; '.join(a.breaker.why for a in self._addresses)}", hopeless=down > patience
-        )
+            "down", f"the judge is down: {'; '.join(a.breaker.why for a in self._addresses)}",
+            hopeless=monotonic() - last.down_since > patience,
+        )  # fmt: skip
 
     async def _attempt(self, question: Question) -> str:
         self._budget.check(self.tally, self.endpoint.model)
@@ -281,10 +280,10 @@ class JudgeClient:
         self.tally.calls += 1
         used = guess = question.tokens
         try:
-            body = address.dialect.body(question)
+            dialect = address.dialect
             async with asyncio.timeout(self.endpoint.timeout_s):
-                answer = await address.wire.post(body, self._headers)
-            reply = read_answer(answer, address.dialect, self._key, address.name)
+                answer = await address.wire.post(dialect.body(question), self._headers)
+            reply = read_answer(answer, dialect, self._key, address.name)
             used = self._count(*reply.tokens)
             address.breaker.succeeded()
             reply.check()
@@ -302,6 +301,8 @@ class JudgeClient:
         except RetryLater as error:
             if error.kind in ("5xx", "malformed"):
                 address.breaker.failed(str(error))
+            if error.lesson is not None:
+                address.dialect = error.lesson
             raise
         else:
             self.tally.replies += 1

@@ -191,6 +191,8 @@ def test_an_endpoint_without_structured_output_is_asked_without():
     with FakeJudge(has_schema=False) as judge:
         assert [reward.value for reward in run(judge, 3, concurrency=1)] == [1.0] * 3
         assert judge.requests == 4  # found out once
+    with FakeJudge(has_schema=False, latency_s=0.1) as judge:
+        assert [reward.value for reward in run(judge, 40, concurrency=40)] == [1.0] * 40
         assert run(judge, structured="json_object")[0].value is None  # asked for, so not left out
 
 
