@@ -164,6 +164,8 @@ def score(
     )
     _note(f"{source}: {columns}")
     _note(f"reward: {reward.name} {_digest(reward)}")
+    if not getattr(reward.cache, "shared", False) and _judges_of(reward):
+        _note("judges' replies are kept in memory only; --cache FILE keeps them for this run's continuation and others")
     try:
         with _progress() as progress:
             scored = score_file(
@@ -183,6 +185,14 @@ def score(
         _print_summary(scored, reward)
     if scored.summary.overall()["reward"].n == 0:
         _fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
+
+
+def _judges_of(reward: CompositeReward) -> list[tuple[str, str]]:
+    """Return model and address of each judge of a reward."""
+    from cxr_rewards.judges.settings import JudgeSettings
+
+    judges = [judge for judge in reward.components.values() if isinstance(judge, JudgeSettings)]
+    return list(dict.fromkeys((judge.model, judge.base_url) for judge in judges))
 
 
 def _tallies() -> Mapping[str, Tally]:
@@ -474,10 +484,7 @@ def show(
             except ModelLoadError:
                 where = f"absent: cxr-rewards fetch {preset}"
             typer.echo(f"needs {needed.repo} ({needed.purpose}): {where}")
-        from cxr_rewards.judges.component import JudgeComponent
-
-        judges = [judge for judge in reward.components.values() if isinstance(judge, JudgeComponent)]
-        for model, url in dict.fromkeys((judge.model, judge.base_url) for judge in judges):
+        for model, url in _judges_of(reward):
             typer.echo(f"needs a judge: {model or 'no model given'} at {url or 'no endpoint given'}")
 
 

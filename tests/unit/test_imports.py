@@ -15,6 +15,7 @@ HEAVY = (
     "rouge_score",
     "polars",
     "httpx",
+    "h11",
     "numpy",
     "pandas",
     "scipy",

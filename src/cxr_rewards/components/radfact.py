@@ -35,7 +35,7 @@ class Radfact(JudgeComponent):
         >>> from cxr_rewards.testing.fake_judge import FakeJudge
         >>> with FakeJudge() as judge:
         ...     radfact = Radfact(model="any", base_url=judge.url)
-        ...     score = radfact.score("Left effusion. Normal heart.", "Left effusion.")
+        ...     score = radfact.score("Left effusion. Right pneumothorax.", "Left effusion.")
         >>> score.details["precision"], score.details["recall"]
         (0.5, 1.0)
     """

@@ -34,7 +34,6 @@ class JudgeReply(JudgeSettings, StreamedFeature):
     prompt: ClassVar[str]
     places: ClassVar[frozenset[str]] = frozenset(("candidate", "reference", "priors", "patient", "mark"))
     schema: ClassVar[Mapping[str, Any]] = {}
-    context = CONTEXT
 
     use_priors: bool = setting(True, "Show the priors, where a case has some.")
     template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
@@ -43,7 +42,12 @@ class JudgeReply(JudgeSettings, StreamedFeature):
     @property
     def over(self) -> Over:  # type: ignore[override]
         """A case, or a pair where priors and patient are not shown."""
-        return "case" if self.use_priors else "pair"
+        return "case" if self.use_priors and self._template.places & {"priors", "patient"} else "pair"
+
+    @property
+    def context(self) -> tuple[str, ...]:  # type: ignore[override]
+        """What the prompt tells of the patient."""
+        return CONTEXT if "patient" in self._template.places else ()
 
     @property
     def _template(self) -> prompts.Template:

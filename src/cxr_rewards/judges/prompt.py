@@ -30,9 +30,10 @@ _CUT = "(cut here)"
 
 
 class Template(NamedTuple):
-    """A prompt's parts, each with the places to fill, and a digest of its text for signatures."""
+    """A prompt's parts, the places to fill in them, and a digest of its text for signatures."""
 
     parts: Messages
+    places: frozenset[str]
     digest: str
 
 
@@ -53,10 +54,9 @@ def from_file(path: str, places: frozenset[str]) -> Template:
         template = parse_template(Path(path).expanduser().read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: the template cannot be read: {error}") from error
-    used = {place for _, text in template.parts for place in _PLACE.findall(text)}
-    for place in used - places:
+    for place in template.places - places:
         raise ConfigError(unknown_name(path, "place", place, places))
-    if "candidate" not in used:
+    if "candidate" not in template.places:
         raise ConfigError(f"{path}: the template has no place for the report: write {{{{candidate}}}} where it belongs")
     return template
 
@@ -64,10 +64,9 @@ def from_file(path: str, places: frozenset[str]) -> Template:
 def parse_template(text: str) -> Template:
     """Return the parts of a template's text."""
     digest = blake2b(text.encode(), digest_size=6).hexdigest()
-    pieces = _PART.split(text)
-    if len(pieces) == 1:
-        return Template((("user", text.strip()),), digest)
-    return Template(tuple(zip(pieces[1::2], map(str.strip, pieces[2::2]), strict=True)), digest)
+    pieces = _PART.split(text) if _PART.search(text) else ["", "user", text]
+    parts = tuple(zip(pieces[1::2], map(str.strip, pieces[2::2]), strict=True))
+    return Template(parts, frozenset(place for _, part in parts for place in _PLACE.findall(part)), digest)
 
 
 def render(template: Template, values: Mapping[str, str]) -> Messages:

@@ -17,6 +17,7 @@ import pytest
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.components.chexprompt import Chexprompt
+from cxr_rewards.components.crimson import Crimson
 from cxr_rewards.errors import BudgetExceeded, ConfigError, JudgeStopped
 from cxr_rewards.judges import client, limits
 from cxr_rewards.judges.client import client_for, close_judges, tallies
@@ -324,12 +325,13 @@ def test_equal_questions_under_way_are_sent_once():
 
 def test_cases_that_differ_in_what_no_judge_sees_are_one_question():
     with FakeJudge() as judge:
-        reward = CompositeReward([Chexprompt(model="m", base_url=judge.url)])
-        same = [Case(candidate="x", reference=REFERENCE, context={"site": str(i), "age": "60"}) for i in range(5)]
-        reward.score_batch(same)
-        assert judge.requests == 1
-        reward.score_batch([Case(candidate="x", reference=REFERENCE, context={"age": "61"})])
-        assert judge.requests == 2
+        settings = {"model": "m", "base_url": judge.url}
+        for component, asked in ((Chexprompt(**settings), 1), (Crimson(**settings), 1 + 3)):
+            reward = CompositeReward([component])
+            for age, site in ((60, "a"), (60, "b"), (61, "a"), (62, "a")):
+                context = {"age": str(age), "site": site}
+                assert reward.score("x", REFERENCE, context=context).value is not None
+            assert judge.requests == asked  # CheXprompt is told nothing of the patient
 
 
 def test_votes_are_asked_and_kept_one_by_one(tmp_path):
