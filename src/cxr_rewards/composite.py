@@ -264,6 +264,30 @@ class CompositeReward:
             for row, (value, gates) in zip(rows, combined, strict=True)
         ]
 
+    def as_trl(self, **options: Any) -> Any:
+        """Return a reward function for trl's trainers; see `cxr_rewards.adapters.trl.as_trl` for the options.
+
+        Example:
+            >>> reward = CompositeReward(["bleu"]).as_trl(reference="report")
+            >>> reward(completions=["Clear lungs."], report=["Clear lungs."])
+            [1.0]
+        """
+        from cxr_rewards.adapters.trl import as_trl
+
+        return as_trl(self, **options)
+
+    def as_callable(self, **options: Any) -> Any:
+        """Return a function for a training loop of one's own; see `cxr_rewards.adapters.rollouts.Rollouts`.
+
+        Example:
+            >>> score = CompositeReward(["bleu"]).as_callable(reference="report")
+            >>> score(["<think>Hm.</think>Clear lungs."], report=["Clear lungs."])
+            [1.0]
+        """
+        from cxr_rewards.adapters.rollouts import Rollouts
+
+        return Rollouts(reward=self, **options)
+
     def release(self) -> None:
         """Forget the models of this process, free the GPU, and close the connections to judges, between phases.
 

@@ -1,0 +1,108 @@
+"""The report in a rollout: out of chat messages, reasoning, answer tags, code fences and end tokens."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.text import SECTION_NAMES, sections
+
+_BEGIN = re.compile(r"\A\s*(?:<\|im_start\|>\s*assistant\s*\n|<\|start_header_id\|>assistant<\|end_header_id\|>\s*)")
+_END = re.compile(
+    r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|end|end_of_turn|return)\|>|</s>|<eos>|<end_of_turn>|<pad>"
+)
+_REASONING = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
+_REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
+_FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extract:
+    """How the report is taken out of a rollout.
+
+    Attributes:
+        reasoning: `strip` takes away what stands between `<think>` and `</think>` (also where the beginning is in the
+            prompt), `keep` scores it with the report. Reasoning that never ends leaves an empty report.
+        answer_tag: name of the tag that holds the report, where there is one; the last is taken. Empty: none is looked
+            for.
+        sections: names of the sections to keep, such as `findings` and `impression`; empty: the whole text. A text
+            without any of them is kept whole.
+
+    Raises:
+        ConfigError: an unknown value.
+
+    Example:
+        >>> extract = Extract(sections=("impression",))
+        >>> extract("<think>An effusion?</think> FINDINGS: Blunted angle. IMPRESSION: Small effusion.<|im_end|>")
+        'IMPRESSION: Small effusion.'
+        >>> extract([{"role": "assistant", "content": [{"type": "text", "text": "Clear lungs."}]}])
+        'Clear lungs.'
+    """
+
+    reasoning: str = "strip"
+    answer_tag: str = "answer"
+    sections: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.reasoning not in ("strip", "keep"):
+            raise ConfigError(unknown_name("Extract", "reasoning", self.reasoning, ("strip", "keep")))
+        for name in self.sections:
+            if name not in SECTION_NAMES:
+                raise ConfigError(unknown_name("Extract", "section", name, SECTION_NAMES))
+
+    def __call__(self, completion: Any) -> str:
+        """Return the report of a completion: a text, a message, or a list of messages.
+
+        Raises:
+            InputError: it is none of them.
+        """
+        text = _BEGIN.sub("", text_of(completion))
+        end = _END.search(text)
+        if end is not None:
+            text = text[: end.start()]
+        if self.reasoning == "strip":
+            text = _without_reasoning(text)
+        if self.answer_tag:
+            tag = re.escape(self.answer_tag)
+            answers = re.findall(rf"<{tag}>(.*?)(?:</{tag}>|\Z)", text, re.DOTALL | re.IGNORECASE)
+            text = answers[-1] if answers else text
+        fence = _FENCE.match(text)
+        text = (fence[1] if fence else text).strip()
+        return self._kept(text) if self.sections else text
+
+    def _kept(self, text: str) -> str:
+        kept = [text[s.heading_start : s.end].strip() for s in sections(text) if s.name in self.sections]
+        return "\n".join(kept) or text
+
+
+def _without_reasoning(text: str) -> str:
+    text = _REASONING.sub("", text)
+    *_, last = _REASONING_END.split(text)  # a template that begins the reasoning leaves only its end here
+    return last
+
+
+def text_of(completion: Any) -> str:
+    """Return the text of what a trainer calls a completion.
+
+    Of several messages that is the last one of the assistant; of one in parts, its texts joined.
+
+    Raises:
+        InputError: it is no text, message or list of messages.
+    """
+    if isinstance(completion, str):
+        return completion
+    if isinstance(completion, Mapping):
+        content = completion.get("content")
+        if content is None:
+            return ""
+        if isinstance(content, list | tuple):
+            parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+            return "".join(part for part in parts if isinstance(part, str))
+        return text_of(content)
+    if isinstance(completion, list | tuple):
+        ours = [m for m in completion if isinstance(m, Mapping) and m.get("role", "assistant") == "assistant"]
+        return text_of(ours[-1]) if ours else ""
+    raise InputError(f"a completion must be a text, a message or a list of messages, got {shorten(completion)}")

@@ -1,0 +1,198 @@
+"""What all trainers' adapters share: columns into cases, one call of the reward, and what becomes of the unscored."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any, NamedTuple
+
+from cxr_rewards.adapters.completion import Extract, text_of
+from cxr_rewards.composite import CompositeReward
+from cxr_rewards.diagnostics import Diagnostics
+from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.types import Case, Reward
+
+Unscored = float | str | None
+
+
+class Scored(NamedTuple):
+    """What came of a batch of rollouts: cases, rewards with their parts, the values for the trainer, and metrics."""
+
+    cases: list[Case]
+    rewards: list[Reward]
+    values: list[float | None]
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rollouts:
+    """Scores a trainer's rollouts.
+
+    Attributes:
+        reward: what to score with.
+        reference: the dataset's column of reference reports.
+        priors: its column of earlier reports: a text, a list, or a JSON list; None: there is none.
+        context: its columns of context (age, sex, indication, ...), or a mapping of context key to column.
+        group: its column of study ids. Without it rollouts of equal prompt, reference and priors are one group.
+        extract: how the report is taken out of a completion.
+        unscored: what an unscored rollout becomes: None (for trainers that leave it out), `group_mean` (the mean of
+            its group's scored rollouts: no advantage either way), `raise`, or a number, which must lie below every
+            reward that a report can get. Where a whole group is unscored, its mean is that of the batch.
+        diagnostics: watches the run; None: nobody does.
+
+    Raises:
+        ConfigError: `unscored` is none of these.
+    """
+
+    reward: CompositeReward
+    reference: str = "reference"
+    priors: str | None = None
+    context: Sequence[str] | Mapping[str, str] = ()
+    group: str | None = None
+    extract: Extract = field(default_factory=Extract)
+    unscored: Unscored = None
+    diagnostics: Diagnostics | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.unscored, str) and self.unscored not in ("group_mean", "raise"):
+            raise ConfigError(unknown_name("rollouts", "unscored", self.unscored, ("group_mean", "raise")))
+        if isinstance(self.unscored, int | float) and not isinstance(self.unscored, bool):
+            low = self.reward.bounds[0]
+            if not self.unscored < low:
+                raise ConfigError(
+                    f"rollouts: unscored = {self.unscored:g} must lie below every reward, that is below {low:g}, "
+                    "or a failure would be better than a bad report"
+                )
+
+    def __call__(
+        self, completions: Sequence[Any], prompts: Sequence[Any] | None = None, **columns: Sequence[Any]
+    ) -> list[float | None]:
+        """Return a value for each completion: for loops of one's own."""
+        return self.score(completions, columns, prompts).values
+
+    def cases(
+        self, completions: Sequence[Any], columns: Mapping[str, Sequence[Any]], prompts: Sequence[Any] | None = None
+    ) -> list[Case]:
+        """Return a case for each completion.
+
+        Raises:
+            ConfigError: a column that was named is not there.
+            InputError: columns differ in length, or a cell is none of what is expected.
+        """
+        references = self._column(columns, self.reference, "reference", len(completions))
+        priors = self._column(columns, self.priors, "priors", len(completions)) if self.priors else None
+        keys = self.context if isinstance(self.context, Mapping) else {name: name for name in self.context}
+        context = {key: self._column(columns, name, "context", len(completions)) for key, name in keys.items()}
+        groups = self._column(columns, self.group, "group", len(completions)) if self.group else None
+        cases = []
+        for i, completion in enumerate(completions):
+            told = priors_of(priors[i]) if priors is not None else ()
+            group = str(groups[i]) if groups is not None else None
+            if group is None:
+                prompt = "" if prompts is None else _prompt_text(prompts[i])
+                group = json.dumps([prompt, references[i], told], default=str)
+            cases.append(
+                Case(
+                    candidate=self.extract(completion), reference=references[i], priors=told, group=group,
+                    context={key: str(cells[i]) for key, cells in context.items() if cells[i] is not None},
+                )
+            )  # fmt: skip
+        return cases
+
+    def _column(self, columns: Mapping[str, Sequence[Any]], name: str | None, what: str, length: int) -> Sequence[Any]:
+        if name is None or name not in columns:
+            raise ConfigError(unknown_name(f"rollouts: {what}", "column", name, columns))
+        cells = columns[name]
+        if len(cells) != length:
+            raise InputError(f"column {name!r} has {len(cells)} cells for {length} completions")
+        return cells
+
+    def score(
+        self,
+        completions: Sequence[Any],
+        columns: Mapping[str, Sequence[Any]],
+        prompts: Sequence[Any] | None = None,
+        step: int | None = None,
+    ) -> Scored:
+        """Score a batch.
+
+        Args:
+            completions: texts, or lists of messages.
+            columns: the dataset's columns, a cell a completion.
+            prompts: what they complete; only to tell groups apart.
+            step: the trainer's, for the diagnostics.
+        """
+        cases = self.cases(completions, columns, prompts)
+        start = time.perf_counter()
+        rewards = self.reward.score_batch(cases)
+        seconds = time.perf_counter() - start
+        metrics: dict[str, float] = {}
+        if self.diagnostics is not None:
+            metrics = self.diagnostics.observe(self.reward, cases, rewards, seconds=seconds, step=step)
+        return Scored(cases, rewards, self._values(cases, rewards), metrics)
+
+    def _values(self, cases: Sequence[Case], rewards: Sequence[Reward]) -> list[float | None]:
+        values = [reward.value for reward in rewards]
+        if self.unscored is None or None not in values:
+            return values
+        if self.unscored == "raise":
+            reasons = dict.fromkeys(reward.reasons for reward in rewards if reward.value is None)
+            raise InputError(
+                f"{values.count(None)} of {len(values)} rollouts are unscored: {shorten(list(reasons), 300)}"
+            )
+        if self.unscored != "group_mean":
+            return [float(self.unscored) if value is None else value for value in values]
+        known: dict[str, list[float]] = {}
+        for case, value in zip(cases, values, strict=True):
+            if value is not None:
+                known.setdefault(case.group, []).append(value)
+        everything = [value for group in known.values() for value in group]
+        if not everything:
+            raise InputError(f"no rollout of the batch was scored: {rewards[0].reasons}")
+        mean = fmean(everything)
+        return [
+            (fmean(known[case.group]) if case.group in known else mean) if value is None else value
+            for case, value in zip(cases, values, strict=True)
+        ]
+
+
+def priors_of(cell: Any) -> tuple[str, ...]:
+    """Return the priors in a cell: a list, a JSON list, one text, or none.
+
+    Raises:
+        InputError: it holds something else.
+
+    Example:
+        >>> priors_of('["Clear.", "Effusion."]'), priors_of("Clear."), priors_of(None), priors_of(" ")
+        (('Clear.', 'Effusion.'), ('Clear.',), (), ())
+    """
+    if cell is None or (isinstance(cell, float) and cell != cell):  # noqa: PLR0124 - NaN, a table's empty cell
+        return ()
+    if isinstance(cell, str):
+        if cell.lstrip().startswith("["):
+            try:
+                cell = json.loads(cell)
+            except ValueError:
+                return (cell,)
+        else:
+            return (cell,) if cell.strip() else ()
+    if isinstance(cell, list | tuple) and all(isinstance(text, str) for text in cell):
+        return tuple(text for text in cell if text.strip())
+    raise InputError(f"priors must be a text or a list of texts, got {shorten(cell)}")
+
+
+def _prompt_text(prompt: Any) -> str:
+    """Return what of a prompt can be compared: its texts, and which images it holds."""
+    if isinstance(prompt, str):
+        return prompt
+    parts = []
+    for message in prompt if isinstance(prompt, list | tuple) else [prompt]:
+        content = message.get("content") if isinstance(message, Mapping) else message
+        if isinstance(content, list | tuple):
+            parts += [str(part.get("text", "")) for part in content if isinstance(part, Mapping)]
+        else:
+            parts.append(text_of(content) if content is not None else "")
+    return "\n".join(parts)

@@ -1,0 +1,163 @@
+"""Reward functions for trl: `GRPOTrainer(reward_funcs=...)` and RLOO.
+
+`reward.as_trl(...)` makes one; `trl grpo --reward_funcs cxr_rewards.adapters.trl.reward` takes the one that the
+environment describes (see `reward`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from cxr_rewards.adapters.completion import Extract
+from cxr_rewards.adapters.rollouts import Rollouts, Scored
+from cxr_rewards.composite import CompositeReward
+from cxr_rewards.diagnostics import Diagnostics
+from cxr_rewards.errors import ConfigError
+
+CONFIG_VARIABLE = "CXR_REWARDS_CONFIG"
+OPTIONS_VARIABLE = "CXR_REWARDS_TRL"
+
+Log = Callable[..., object]
+
+
+class TrlReward:
+    """A reward function as trl calls one: picklable, with a `__name__` of its own.
+
+    Called with `prompts`, `completions` and the dataset's columns, it returns a float a completion, None where it is
+    unscored (trl leaves such rows out). Through trl's hooks it logs `reward/<component>/mean`, the unscored share, the
+    judges' cost and what `Diagnostics` finds, and adds a column of each component to the table of completions.
+    """
+
+    def __init__(self, rollouts: Rollouts, name: str = "cxr_rewards") -> None:
+        self.rollouts = rollouts
+        self.__name__ = name
+
+    def __call__(
+        self,
+        prompts: Sequence[Any] | None = None,
+        completions: Sequence[Any] = (),
+        *,
+        trainer_state: Any = None,
+        log_extra: Log | None = None,
+        log_metric: Log | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """Return a value for each completion, in order."""
+        scored = self._score(prompts, completions, columns, trainer_state)
+        _log(scored, log_extra, log_metric)
+        return scored.values
+
+    def _score(
+        self, prompts: Sequence[Any] | None, completions: Sequence[Any], columns: Mapping[str, Any], state: Any
+    ) -> Scored:
+        given = {key: cells for key, cells in columns.items() if isinstance(cells, list | tuple)}
+        return self.rollouts.score(completions, given, prompts, getattr(state, "global_step", None))
+
+
+class AsyncTrlReward(TrlReward):
+    """The same as a coroutine function: trl awaits it together with its other asynchronous rewards."""
+
+    async def __call__(  # type: ignore[override]
+        self,
+        prompts: Sequence[Any] | None = None,
+        completions: Sequence[Any] = (),
+        *,
+        trainer_state: Any = None,
+        log_extra: Log | None = None,
+        log_metric: Log | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """Return a value for each completion, in order."""
+        scored = await asyncio.to_thread(self._score, prompts, completions, columns, trainer_state)
+        _log(scored, log_extra, log_metric)
+        return scored.values
+
+
+def _log(scored: Scored, log_extra: Log | None, log_metric: Log | None) -> None:
+    if log_metric is not None:
+        for name, value in scored.metrics.items():
+            log_metric(f"reward/{name}", float(value))
+    if log_extra is not None and scored.rewards:
+        for label in scored.rewards[0].parts:
+            log_extra(label, [reward.parts[label].value for reward in scored.rewards])
+        log_extra("unscored", [reward.reasons if reward.value is None else "" for reward in scored.rewards])
+
+
+def as_trl(
+    reward: CompositeReward,
+    *,
+    reference: str = "reference",
+    priors: str | None = None,
+    context: Sequence[str] | Mapping[str, str] = (),
+    group: str | None = None,
+    extract: Extract | None = None,
+    diagnostics: Diagnostics | None = None,
+    asynchronous: bool = False,
+    name: str = "cxr_rewards",
+) -> TrlReward:
+    """Return a reward function for trl.
+
+    Args:
+        reward: what to score with. Combine here and not in trl: where one of several functions fails for a sample, trl
+            sums the others, and the sample is punished for it.
+        reference, priors, context, group: the dataset's columns; see `Rollouts`.
+        extract: how the report is taken out of a completion.
+        diagnostics: a `Diagnostics` of your own, with a file; one without is made if none is given.
+        asynchronous: let trl await it beside its other asynchronous rewards.
+        name: under which trl logs it; two functions of one name share their metrics.
+    """
+    rollouts = Rollouts(
+        reward=reward, reference=reference, priors=priors, context=context, group=group,
+        extract=extract or Extract(), diagnostics=diagnostics or Diagnostics(),
+    )  # fmt: skip
+    return (AsyncTrlReward if asynchronous else TrlReward)(rollouts, name)
+
+
+class _FromEnvironment:
+    """`reward`, built from the environment when it is first called, for trainers that take a name and no arguments.
+
+    `CXR_REWARDS_CONFIG`: a preset or a reward's TOML; `rules` if it is not set. `CXR_REWARDS_TRL`: a JSON object of the
+    arguments of `as_trl`, such as `{"reference": "report", "priors": "prior_reports"}`.
+    """
+
+    __name__ = "cxr_rewards"
+
+    def __init__(self) -> None:
+        self._made: TrlReward | None = None
+
+    def __call__(self, *given: Any, **columns: Any) -> list[float | None]:
+        if self._made is None:
+            self._made = as_trl(reward_from_environment(), **options_from_environment(OPTIONS_VARIABLE))
+        return self._made(*given, **columns)
+
+    def __reduce__(self) -> str:
+        return "reward"
+
+
+def reward_from_environment() -> CompositeReward:
+    """Return the reward that `CXR_REWARDS_CONFIG` names: a preset or the path of a TOML; `rules` if it is not set."""
+    name = os.environ.get(CONFIG_VARIABLE, "") or "rules"
+    return CompositeReward.from_config(name) if name.endswith(".toml") else CompositeReward.from_preset(name)
+
+
+def options_from_environment(variable: str) -> dict[str, Any]:
+    """Return the JSON object in a variable; empty if it is not set.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    text = os.environ.get(variable, "") or "{}"
+    try:
+        options = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{variable}: is not JSON: {error}") from None
+    if not isinstance(options, dict):
+        raise ConfigError(f"{variable}: expected a JSON object, got {text[:80]}")
+    return options
+
+
+reward = _FromEnvironment()

@@ -1,0 +1,158 @@
+"""A tiny vision-language model, its processor and synthetic films, made on the spot: to rehearse a training on a CPU.
+
+The model is a Qwen3-VL of 200,000 parameters with random weights and a vocabulary of the words of its reports; a film
+is a noisy square whose brightness tells what its report says.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+REPORTS = (
+    "Small left pleural effusion.",
+    "Large right pneumothorax.",
+    "Severe cardiomegaly with pulmonary edema.",
+    "The lungs are clear.",
+)
+QUESTION = "Report this film."
+_SPECIALS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
+_PIXELS = 64
+_TEMPLATE = (
+    "{% for m in messages %}<|im_start|> {{ m['role'] }} {% if m['content'] is string %}{{ m['content'] }}"
+    "{% else %}{% for c in m['content'] %}{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
+    "{% else %} {{ c['text'] }}{% endif %}{% endfor %}{% endif %} <|im_end|> {% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|> assistant {% endif %}"
+)
+
+
+def film(kind: int, seed: int) -> Any:
+    """Return a film: a noisy square, the brighter the greater `kind`."""
+    import numpy as np
+    from PIL import Image
+
+    pixels = np.random.default_rng(seed).normal(40 + 60 * kind, 8, (_PIXELS, _PIXELS))
+    grey = pixels.clip(0, 255).astype("uint8")
+    return Image.fromarray(np.stack([grey] * 3, axis=-1))
+
+
+def rows(count: int, seed: int = 0) -> list[dict[str, Any]]:
+    """Return rows as the recipe's data has them: prompt, image, reference, study_id."""
+    draw = random.Random(seed)  # noqa: S311 - data
+    kinds = [draw.randrange(len(REPORTS)) for _ in range(count)]
+    return [
+        {
+            "prompt": [{"role": "user", "content": QUESTION}],
+            "image": film(kind, seed * 100_000 + i),
+            "reference": REPORTS[kind],
+            "study_id": f"s{seed}-{i}",
+        }
+        for i, kind in enumerate(kinds)
+    ]
+
+
+def tokenizer() -> Any:
+    """Return a word-level tokenizer of the reports' words."""
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    words = sorted({word for text in (*REPORTS, QUESTION, "user assistant") for word in text.split()})
+    known = ("<unk>", "<pad>", *_SPECIALS, *words)
+    raw = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="<unk>"))  # noqa: S106
+    raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
+    return PreTrainedTokenizerFast(
+        tokenizer_object=raw, unk_token="<unk>", pad_token="<pad>", eos_token="<|im_end|>", padding_side="left",  # noqa: S106
+        chat_template=_TEMPLATE, additional_special_tokens=list(_SPECIALS),
+    )  # fmt: skip
+
+
+def processor() -> Any:
+    """Return the processor of texts and films; it takes no videos, which would need torchvision."""
+    from transformers import Qwen3VLProcessor
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+
+    class ImageProcessor(Qwen3VLProcessor):  # type: ignore[misc]
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
+
+        @property
+        def model_input_names(self) -> list[str]:
+            return ["input_ids", "attention_mask", "pixel_values", "image_grid_thw", "mm_token_type_ids"]
+
+    images = Qwen2VLImageProcessorPil(
+        patch_size=16, merge_size=2, temporal_patch_size=2, min_pixels=_PIXELS**2, max_pixels=_PIXELS**2
+    )
+    return ImageProcessor(images, tokenizer(), None, chat_template=_TEMPLATE)
+
+
+def model(words: Any, seed: int = 0) -> Any:
+    """Return the model, untrained.
+
+    Args:
+        words: its tokenizer.
+        seed: of its weights.
+    """
+    import torch
+    from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
+
+    ids = {name: words.convert_tokens_to_ids(token) for name, token in _IDS.items()}
+    torch.manual_seed(seed)
+    config = Qwen3VLConfig(
+        text_config={
+            "vocab_size": len(words), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 512,
+            "rope_parameters": {
+                "rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True,
+            },
+        },
+        vision_config={
+            "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 16,
+            "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 64, "num_position_embeddings": 16,
+            "deepstack_visual_indexes": [0],
+        },
+        tie_word_embeddings=True, **ids,
+    )  # fmt: skip
+    made = Qwen3VLForConditionalGeneration(config)
+    made.generation_config.eos_token_id = words.eos_token_id
+    made.generation_config.pad_token_id = words.pad_token_id
+    return made
+
+
+_IDS = {
+    "image_token_id": "<|image_pad|>",
+    "video_token_id": "<|video_pad|>",
+    "vision_start_token_id": "<|vision_start|>",
+    "vision_end_token_id": "<|vision_end|>",
+}
+
+
+def warm_start(made: Any, takes: Any, steps: int = 300, right: float = 0.5, seed: int = 0) -> None:
+    """Teach the model the reports' words: of the films it sees, it is shown the right report with this probability.
+
+    So it writes reports, and is often wrong: what reinforcement learning is to mend.
+    """
+    import torch
+
+    draw = random.Random(seed)  # noqa: S311 - data
+    optimizer = torch.optim.AdamW(made.parameters(), lr=3e-3)
+    made.train()
+    for step in range(steps):
+        batch = rows(16, seed=10_000 + seed * steps + step)
+        texts, images = [], []
+        for row in batch:
+            told = row["reference"] if draw.random() < right else draw.choice(REPORTS)
+            content = [{"type": "image"}, {"type": "text", "text": QUESTION}]
+            messages = [{"role": "user", "content": content}]
+            prompt = takes.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+            texts.append((prompt, f"{told} <|im_end|>"))
+            images.append([row["image"]])
+        inputs = takes(text=[p + t for p, t in texts], images=images, padding=True, return_tensors="pt")
+        lengths = [len(takes.tokenizer(told)["input_ids"]) for _, told in texts]
+        labels = inputs["input_ids"].clone()
+        for i, length in enumerate(lengths):
+            labels[i, :-length] = -100
+        loss = made(**inputs, labels=labels).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+    made.eval()

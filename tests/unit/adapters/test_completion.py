@@ -1,0 +1,86 @@
+"""The report is found in whatever a trainer calls a completion."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxr_rewards.adapters.completion import Extract, text_of
+from cxr_rewards.errors import ConfigError, InputError
+
+REPORT = "FINDINGS: Clear lungs. IMPRESSION: Normal chest."
+
+
+@pytest.mark.parametrize(
+    "completion",
+    [
+        REPORT,
+        f"  {REPORT}\n",
+        f"<think>Is there an effusion? No.</think>\n{REPORT}",
+        f"no beginning, for it is in the prompt</think>{REPORT}",
+        f"<think>a</think><think>b</think>{REPORT}",
+        f"<think>x</think><answer>{REPORT}</answer>",
+        f"<answer>first</answer> no, better: <answer>{REPORT}</answer>",
+        f"<answer>{REPORT}",
+        f"```\n{REPORT}\n```",
+        f"```markdown\n{REPORT}\n```<|im_end|>",
+        f"{REPORT}<|im_end|><|endoftext|><|endoftext|>",
+        f"{REPORT}</s>",
+        f"{REPORT}<end_of_turn>rubbish",
+        f"<|im_start|>assistant\n{REPORT}<|im_end|>",
+        {"role": "assistant", "content": REPORT},
+        [{"role": "assistant", "content": REPORT}],
+        [
+            {"role": "assistant", "content": "a"},
+            {"role": "user", "content": "b"},
+            {"role": "assistant", "content": REPORT},
+        ],
+        [
+            {
+                "role": "assistant",
+                "content": [{"type": "text", "text": REPORT[:9]}, {"type": "text", "text": REPORT[9:]}],
+            }
+        ],
+        [{"role": "assistant", "content": [{"type": "image"}, {"type": "text", "text": REPORT}]}],
+        [{"content": REPORT}],
+    ],
+)
+def test_the_report_is_found(completion):
+    assert Extract()(completion) == REPORT
+
+
+@pytest.mark.parametrize(
+    "completion", ["", "<think>never ends", [], [{"role": "user", "content": "x"}], {"content": None}]
+)
+def test_where_there_is_none_it_is_empty(completion):
+    assert Extract()(completion) == ""
+
+
+def test_reasoning_may_be_kept():
+    assert Extract(reasoning="keep")("<think>a</think> b") == "<think>a</think> b"
+
+
+@pytest.mark.parametrize(
+    ("sections", "kept"),
+    [
+        (("impression",), "IMPRESSION: Normal chest."),
+        (("findings", "impression"), "FINDINGS: Clear lungs.\nIMPRESSION: Normal chest."),
+        (("technique",), REPORT),
+    ],
+)
+def test_sections_may_be_chosen(sections, kept):
+    assert Extract(sections=sections)(REPORT) == kept
+
+
+@pytest.mark.parametrize("completion", [None, 7, [7], [None]])
+def test_what_is_no_completion_is_an_error(completion):
+    if isinstance(completion, list):
+        assert text_of(completion) == ""
+        return
+    with pytest.raises(InputError, match="a completion must be a text, a message or a list of messages, got"):
+        text_of(completion)
+
+
+@pytest.mark.parametrize("given", [{"reasoning": "drop"}, {"sections": ("findigs",)}])
+def test_a_bad_choice_is_told(given):
+    with pytest.raises(ConfigError, match="unknown"):
+        Extract(**given)

@@ -1,0 +1,262 @@
+"""Columns into cases, values out; what becomes of the unscored."""
+
+from __future__ import annotations
+
+import asyncio
+import pickle
+import warnings
+
+import pytest
+
+from cxr_rewards import CompositeReward
+from cxr_rewards.adapters import trl as adapter
+from cxr_rewards.adapters.rollouts import Rollouts, priors_of
+from cxr_rewards.component import Component
+from cxr_rewards.diagnostics import CollapseWarning, Diagnostics
+from cxr_rewards.errors import ConfigError, InputError
+from cxr_rewards.types import Case, Failure, Score
+
+
+class Picky(Component):
+    """1 for a report that says good, missing where it says broken."""
+
+    name = "picky"
+    summary = "good or not"
+    reads = ("candidate",)
+
+    def score_case(self, case, features):
+        if "broken" in case.candidate:
+            return Score(None, failure=Failure("picky", "is broken"))
+        return Score(float("good" in case.candidate))
+
+
+def reward():
+    return CompositeReward([Picky()])
+
+
+def test_columns_become_cases():
+    rollouts = Rollouts(
+        reward=reward(), reference="report", priors="before", context={"age": "years"}, group="study", unscored=None
+    )
+    cases = rollouts.cases(
+        ["<think>x</think>a", [{"role": "assistant", "content": "b"}]],
+        {"report": ["r1", "r2"], "before": ['["p1", "p2"]', None], "years": [60, None], "study": [7, 8]},
+    )
+    assert cases[0] == Case(candidate="a", reference="r1", priors=("p1", "p2"), group="7", context={"age": "60"})
+    assert cases[1] == Case(candidate="b", reference="r2", group="8")
+
+
+def test_without_a_study_equal_prompts_and_references_are_a_group():
+    prompts = [[{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Report."}]}]] * 4
+    cases = Rollouts(reward=reward()).cases(list("abcd"), {"reference": ["x", "x", "y", "y"]}, prompts)
+    groups = [case.group for case in cases]
+    assert groups[0] == groups[1] != groups[2] == groups[3]
+
+
+@pytest.mark.parametrize(
+    ("unscored", "values"),
+    [
+        (None, [1.0, None, 0.0, None, None]),
+        (-1.0, [1.0, -1.0, 0.0, -1.0, -1.0]),
+        ("group_mean", [1.0, 0.5, 0.0, 0.5, 0.5]),
+    ],
+)
+def test_what_an_unscored_rollout_becomes_is_a_setting(unscored, values):
+    rollouts = Rollouts(reward=reward(), group="g", unscored=unscored)
+    completions = ["good", "broken", "bad", "broken", "broken"]
+    columns = {"reference": ["x"] * 5, "g": ["1", "1", "1", "2", "2"]}
+    assert rollouts(completions, **columns) == values
+
+
+def test_it_may_be_an_error():
+    rollouts = Rollouts(reward=reward(), unscored="raise")
+    assert rollouts(["good"], reference=["x"]) == [1.0]
+    with pytest.raises(InputError, match="1 of 2 rollouts are unscored: .'picky: is broken'"):
+        rollouts(["good", "broken"], reference=["x"] * 2)
+    with pytest.raises(InputError, match="no rollout of the batch was scored: picky: is broken"):
+        Rollouts(reward=reward(), unscored="group_mean")(["broken"], reference=["x"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"unscored": 0.0}, "unscored = 0 must lie below every reward, that is below 0"),
+        ({"unscored": "zero"}, "unknown unscored 'zero'"),
+    ],
+)
+def test_a_bad_setting_is_told(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Rollouts(reward=reward(), **settings)
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "message"),
+    [
+        ({"refrence": ["x"]}, ConfigError, "unknown column 'reference'; known: refrence. Did you mean 'refrence'"),
+        ({"reference": ["x", "y"]}, InputError, "column 'reference' has 2 cells for 1 completions"),
+    ],
+)
+def test_bad_columns_are_told(columns, error, message):
+    with pytest.raises(error, match=message):
+        Rollouts(reward=reward())(["a"], **columns)
+
+
+@pytest.mark.parametrize(
+    ("cell", "priors"),
+    [
+        (None, ()), (float("nan"), ()), ("", ()), ("a", ("a",)), (["a", " ", "b"], ("a", "b")), ("[a", ("[a",)),
+        ('["a"]', ("a",)), (("a",), ("a",)), ([], ()),
+    ],
+)  # fmt: skip
+def test_priors_come_in_many_forms(cell, priors):
+    assert priors_of(cell) == priors
+
+
+def test_what_is_no_prior_is_an_error():
+    with pytest.raises(InputError, match="priors must be a text or a list of texts, got 7"):
+        priors_of(7)
+
+
+# trl
+
+
+def test_trls_hooks_get_what_there_is_to_tell():
+    metrics, columns = {}, {}
+    score = reward().as_trl(reference="report")
+    values = score(
+        prompts=["p"] * 3, completions=["good", "broken", "bad"], report=["x"] * 3, completion_ids=[[1]] * 3,
+        trainer_state=None, log_extra=columns.__setitem__, log_metric=metrics.__setitem__,
+    )  # fmt: skip
+    assert values == [1.0, None, 0.0]
+    assert score.__name__ == "cxr_rewards"
+    assert metrics["reward/picky/mean"] == 0.5
+    assert metrics["reward/reward/unscored"] == pytest.approx(1 / 3)
+    assert all(type(value) is float for value in metrics.values())
+    assert columns["picky"] == [1.0, None, 0.0]
+    assert columns["unscored"] == ["", "picky: is broken", ""]
+
+
+def test_the_asynchronous_form_is_a_coroutine_function_with_the_same_values():
+    import inspect
+
+    score = reward().as_trl(asynchronous=True, name="mine")
+    assert inspect.iscoroutinefunction(type(score).__call__)
+    assert score.__name__ == "mine"
+    assert asyncio.run(score(completions=["good", "bad"], reference=["x"] * 2)) == [1.0, 0.0]
+
+
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_a_reward_function_pickles(asynchronous):
+    score = CompositeReward(["bleu"]).as_trl(asynchronous=asynchronous, name="mine")
+    copy = pickle.loads(pickle.dumps(score))
+    assert copy.__name__ == "mine"
+    assert copy.rollouts.reward.signature == score.rollouts.reward.signature
+
+
+def test_the_zero_argument_form_reads_the_environment(monkeypatch, tmp_path):
+    path = tmp_path / "r.toml"
+    path.write_text('name = "x"\n[components.bleu]\nweight = 1.0\n')
+    monkeypatch.setenv(adapter.CONFIG_VARIABLE, str(path))
+    monkeypatch.setenv(adapter.OPTIONS_VARIABLE, '{"reference": "report"}')
+    score = adapter._FromEnvironment()
+    assert score(completions=["Clear lungs."], report=["Clear lungs."]) == [1.0]
+    assert pickle.loads(pickle.dumps(adapter.reward)) is adapter.reward
+    monkeypatch.setenv(adapter.OPTIONS_VARIABLE, "[]")
+    with pytest.raises(ConfigError, match="CXR_REWARDS_TRL: expected a JSON object"):
+        adapter._FromEnvironment()(completions=[])
+
+
+# Diagnostics
+
+
+def watch(texts, reference="Left effusion.", steps=12, priors=(), watcher=None):
+    """Observe steps whose candidates change from the first text to the last."""
+    watcher = watcher or Diagnostics()
+    made = CompositeReward()
+    for step in range(steps):
+        text = texts[min(len(texts) - 1, step * len(texts) // steps)]
+        cases = [Case(candidate=text, reference=reference, priors=priors, group=str(i // 2)) for i in range(4)]
+        cases[0] = Case(candidate=f"{text} Mild edema.", reference=reference, priors=priors, group="0")
+        cases[2] = Case(candidate=f"{text} Small nodule.", reference=reference, priors=priors, group="1")
+        metrics = watcher.observe(made, cases, made.score_batch(cases), seconds=0.1)
+    return watcher, metrics
+
+
+GOOD = "Left pleural effusion."
+
+
+def test_metrics_of_a_step():
+    watcher, metrics = watch([GOOD], steps=1)
+    assert metrics["normal_rate"] == 0.0
+    assert metrics["zero_variance_groups"] == 0.0
+    assert metrics["length_ratio"] == pytest.approx(4 / 2)
+    assert metrics["findings_soft_f1/mean"] > 0
+    assert metrics["seconds"] == 0.1
+    assert any(key.startswith("correlation/") for key in metrics)
+    assert watcher.summary()["steps"] == 1
+
+
+def observe(watcher, batches, reward=None, reference="Left effusion.", priors=()):
+    """Return what is warned of while batches of texts are observed."""
+    made = reward or CompositeReward()
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for texts in batches:
+            cases = [
+                Case(candidate=t, reference=reference, priors=priors, group=str(i // 2)) for i, t in enumerate(texts)
+            ]
+            watcher.observe(made, cases, made.score_batch(cases))
+    assert all(warning.category is CollapseWarning for warning in told)
+    return [str(warning.message) for warning in told]
+
+
+GOOD_BATCH = ["Left effusion.", "Edema."]
+
+
+@pytest.mark.parametrize(
+    ("after", "says"),
+    [
+        (["The lungs are clear.", "The heart is normal."], "of candidates tell nothing abnormal, 0% of references"),
+        (["Small right effusion.", "small right  effusion."], "of candidates are copies of a prior"),
+        (["Left effusion."] * 2, "of groups have equal rewards, and teach nothing"),
+        (
+            [f"{text} " * 4 for text in ("The lungs show edema.", "The left lung has a nodule.")],
+            "say again what was said",
+        ),
+        ([" ".join(GOOD_BATCH * 5), " ".join(GOOD_BATCH * 6)], "times the words of references"),
+    ],
+)
+def test_each_way_of_gaming_is_told_once(after, says):
+    told = observe(Diagnostics(), [GOOD_BATCH] * 10 + [after] * 20, priors=("Small right effusion.",))
+    assert sum(says in text for text in told) == 1
+    assert observe(Diagnostics(warn=False), [GOOD_BATCH] * 10 + [after] * 20) == []
+
+
+def test_a_run_that_goes_well_is_told_nothing_of():
+    better = ["Left effusion.", "Left effusion with edema."]
+    assert observe(Diagnostics(), [["Edema.", "Left effusion."]] * 10 + [better] * 20) == []
+
+
+def test_one_component_that_carries_all_of_the_gain_is_seen():
+    made = CompositeReward(["bleu", "findings_f1"], weights={"bleu": 0.5, "findings_f1": 0.5})
+    batches = [["Edema of the lungs on both sides.", "Edema."]] * 10
+    batches += [["There is a small left at the base.", "There is a small one."]] * 15
+    told = observe(Diagnostics(), batches, made, "There is a small left pleural effusion at the base.")
+    assert any("bleu has risen by" in text and "no other component has risen" in text for text in told)
+
+
+def test_what_is_unscored_is_told_with_its_reason():
+    told = observe(Diagnostics(), [["good", "broken"]] * 6, reward())
+    assert any("50% of rollouts are unscored: [('is broken'" in text for text in told)
+
+
+def test_a_file_gets_a_line_a_step(tmp_path):
+    import json
+
+    path = tmp_path / "runs" / "d.jsonl"
+    watch([GOOD], steps=3, watcher=Diagnostics(path))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2, 3]
+    assert lines[0]["reward/mean"] > 0
+    with pytest.raises(ConfigError, match="diagnostics cannot be written"):
+        Diagnostics(tmp_path)
