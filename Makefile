@@ -5,12 +5,14 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 VENV4 := $(VENV)-transformers4
+VENV_VERL := $(VENV)-verl
 
-.PHONY: help demo test test-transformers4 check bench docs clean
+.PHONY: help demo test test-transformers4 test-verl check bench docs clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
 	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
+	@echo "make test-verl  verl's reward managers on our function, in an environment of its own: it bears no newer transformers"
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
 	@echo "make docs   write the generated pages of docs/"
@@ -45,6 +47,14 @@ $(VENV4)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 test-transformers4: $(VENV4)/.dev
 	$(VENV4)/bin/python -m pytest -m 'not slow' tests/unit/models tests/unit/components/test_model_components.py tests/conformance
 
+$(VENV_VERL)/.dev: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv $(VENV_VERL)
+	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet 'verl==0.9.1' 'torch==2.13.0' pytest --editable .
+	@touch $@
+
+test-verl: $(VENV_VERL)/.dev
+	$(VENV_VERL)/bin/python -m pytest -W default -p no:doctest -o addopts= tests/trainers/test_verl.py
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -63,4 +73,4 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) $(VENV4) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV4) $(VENV_VERL) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
