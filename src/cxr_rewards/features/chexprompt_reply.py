@@ -15,7 +15,7 @@ SORTS = ("significant", "insignificant")
 
 _LINE = re.compile(
     r"Number of clinically (significant|insignificant) errors by type\W*?:\s*[*_`]*\s*"
-    r"([\[(].*?[\])])[*_`. \t]*(?:\n|\Z)",
+    r"([\[(].{0,300}?[\])])[*_`. \t]*(?:\n|\Z)",
     re.IGNORECASE | re.DOTALL,
 )
 _PAIR = re.compile(r"\(\s*['\"]?([A-Za-z])['\"]?\s*,\s*([^(),\s]+)\s*\)")

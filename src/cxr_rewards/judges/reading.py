@@ -9,9 +9,10 @@ from typing import Any
 
 from cxr_rewards.errors import VerdictParseError, shorten
 
-_THINKING = re.compile(r"<(think|thinking|reasoning)>.*?</\1>", re.DOTALL | re.IGNORECASE)
-_UNCLOSED = re.compile(r"<(?:think|thinking|reasoning)>", re.IGNORECASE)
+_OPENED = re.compile(r"<(?:think|thinking|reasoning)>", re.IGNORECASE)
+_CLOSED = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
+_LONGEST = 200_000
 MOST = 50
 """The largest count that is believed: no report makes more errors of one kind."""
 
@@ -22,10 +23,10 @@ def answer_of(reply: str) -> str:
     Raises:
         VerdictParseError: nothing is left, or the reasoning never ends.
     """
-    # Served without a template of its own, a model's reasoning lacks its beginning.
-    head, closed, tail = reply.rpartition("</think>")
-    text = tail if closed and not _UNCLOSED.search(head) else _THINKING.sub("", reply)
-    if _UNCLOSED.search(text):
+    if len(reply) > _LONGEST:
+        raise VerdictParseError(f"the reply has {len(reply):,} characters, more than {_LONGEST:,}")
+    *_, text = _CLOSED.split(reply)  # served without a template of its own, a model's reasoning lacks its beginning
+    if _OPENED.search(text):
         raise VerdictParseError("the reasoning does not end")
     text = _FENCE.sub("", text).strip()
     if not text:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -71,12 +72,31 @@ def test_one_json_object_is_found(reply):
         ('{"errors": [], "errors": [1]}', "a JSON key is given twice: 'errors'"),
         ('{"errors": [{"type": "A", "type": "B"}]}', "a JSON key is given twice: 'type'"),
         ('{"errors": NaN}', "NaN is no number"),
-        ('{"a":' * 100_000, "JSON nested too deeply|no valid JSON"),
+        ("x" * 200_001, "the reply has 200,001 characters"),
+        ('{"a":' * 30_000, "JSON nested too deeply|no valid JSON"),
     ],
 )
 def test_what_is_not_one_json_object_is_an_error(reply, message):
     with pytest.raises(VerdictParseError, match=message):
         json_in(reply)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "<think>" * 25_000,
+        "[Clinically Significant Errors]:" * 6_000,
+        "Number of clinically significant errors by type: [(A, 1), " * 3_000,
+        "Number of clinically significant errors by type: " + "(" * 150_000,
+        "{" * 190_000,
+    ],
+)
+@pytest.mark.parametrize("parser", [ChexpromptReply, GreenReply, CrimsonReply, RadfactPhrases])
+def test_a_hostile_reply_is_refused_quickly(parser, reply):
+    start = time.process_time()
+    with pytest.raises(VerdictParseError):
+        parser.parse(reply)
+    assert time.process_time() - start < 2
 
 
 def test_an_answer_without_fences_is_itself():
