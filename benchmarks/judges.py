@@ -26,6 +26,8 @@ from cxr_rewards.feature import item_of
 from cxr_rewards.features.judge_reply import places_of
 from cxr_rewards.judges import prompt
 from cxr_rewards.judges.client import close_judges
+from cxr_rewards.registry import load_component
+from cxr_rewards.testing.fake_answers import answer_to
 from cxr_rewards.testing.fake_judge import FakeJudge
 from report import options_of, report
 
@@ -160,6 +162,23 @@ def cache_hits(url: str) -> dict[str, int]:
     return found
 
 
+def tokens() -> dict[str, dict[str, int]]:
+    """Tokens of a request and of its part that is the same for every case, and of a reply; 4 characters are one."""
+    found = {}
+    for name in ("chexprompt", "green", "crimson"):
+        (reply,) = load_component(name)().needs
+        template = prompt.built_in(reply.prompt)
+        sent = answered = 0
+        work = cases(200, 11)
+        for case in work:
+            messages = prompt.render(template, places_of(item_of(reply, case), reply.max_chars))
+            sent += sum(len(text) for _, text in messages)
+            answered += len(answer_to([{"role": role, "content": text} for role, text in messages]))
+        same = len(template.parts[0][1]) // 4
+        found[name] = {"in": sent // len(work) // 4, "of it the same": same, "out": answered // len(work) // 4}
+    return found
+
+
 def overlap(url: str) -> dict[str, float]:
     """A judge and the default reward's rules, each alone and both."""
     work = cases(4000, 7)
@@ -179,7 +198,7 @@ def overlap(url: str) -> dict[str, float]:
 def main() -> None:
     given = options_of(__doc__).parse_args()
     with server() as url:
-        figures = {"throughput": throughput(url), "cache": cache_hits(url), "seconds": overlap(url)}
+        figures = {"throughput": throughput(url), "cache": cache_hits(url), "seconds": overlap(url), "tokens": tokens()}
     close_judges()
     report(figures, given.json)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.types import Case, Reward
+
+CONFIG_VARIABLE = "CXR_REWARDS_CONFIG"
 
 Unscored = float | str | None
 
@@ -157,6 +160,18 @@ class Rollouts:
             (fmean(known[case.group]) if case.group in known else mean) if value is None else value
             for case, value in zip(cases, values, strict=True)
         ]
+
+
+def named_reward(name: str = "", **overrides: Any) -> CompositeReward:
+    """Return the reward of a preset or a reward's TOML file.
+
+    Args:
+        name: a preset, or a path that ends in `.toml`; empty: what `CXR_REWARDS_CONFIG` names, or else `rules`.
+        **overrides: as in `CompositeReward.from_preset`.
+    """
+    name = name or os.environ.get(CONFIG_VARIABLE, "") or "rules"
+    build = CompositeReward.from_config if name.endswith(".toml") else CompositeReward.from_preset
+    return build(name, **overrides)
 
 
 def priors_of(cell: Any) -> tuple[str, ...]:

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cxr_rewards.adapters.completion import Extract
-from cxr_rewards.adapters.rollouts import Rollouts, Scored
+from cxr_rewards.adapters.rollouts import Rollouts, Scored, named_reward
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError
 
-CONFIG_VARIABLE = "CXR_REWARDS_CONFIG"
 OPTIONS_VARIABLE = "CXR_REWARDS_TRL"
 
 Log = Callable[..., object]
@@ -61,20 +60,9 @@ class TrlReward:
 class AsyncTrlReward(TrlReward):
     """The same as a coroutine function: trl awaits it together with its other asynchronous rewards."""
 
-    async def __call__(  # type: ignore[override]
-        self,
-        prompts: Sequence[Any] | None = None,
-        completions: Sequence[Any] = (),
-        *,
-        trainer_state: Any = None,
-        log_extra: Log | None = None,
-        log_metric: Log | None = None,
-        **columns: Any,
-    ) -> list[float | None]:
+    async def __call__(self, *given: Any, **columns: Any) -> list[float | None]:  # type: ignore[override]
         """Return a value for each completion, in order."""
-        scored = await asyncio.to_thread(self._score, prompts, completions, columns, trainer_state)
-        _log(scored, log_extra, log_metric)
-        return scored.values
+        return await asyncio.to_thread(TrlReward.__call__, self, *given, **columns)
 
 
 def _log(scored: Scored, log_extra: Log | None, log_metric: Log | None) -> None:
@@ -131,17 +119,11 @@ class _FromEnvironment:
 
     def __call__(self, *given: Any, **columns: Any) -> list[float | None]:
         if self._made is None:
-            self._made = as_trl(reward_from_environment(), **options_from_environment(OPTIONS_VARIABLE))
+            self._made = as_trl(named_reward(), **options_from_environment(OPTIONS_VARIABLE))
         return self._made(*given, **columns)
 
     def __reduce__(self) -> str:
         return "reward"
-
-
-def reward_from_environment() -> CompositeReward:
-    """Return the reward that `CXR_REWARDS_CONFIG` names: a preset or the path of a TOML; `rules` if it is not set."""
-    name = os.environ.get(CONFIG_VARIABLE, "") or "rules"
-    return CompositeReward.from_config(name) if name.endswith(".toml") else CompositeReward.from_preset(name)
 
 
 def options_from_environment(variable: str) -> dict[str, Any]:

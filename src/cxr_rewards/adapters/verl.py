@@ -21,9 +21,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxr_rewards.adapters.coalesce import Coalescer
-from cxr_rewards.adapters.rollouts import Rollouts, priors_of
-from cxr_rewards.adapters.trl import reward_from_environment
-from cxr_rewards.composite import CompositeReward
+from cxr_rewards.adapters.rollouts import Rollouts, named_reward, priors_of
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.types import Case, Reward
 
@@ -55,12 +53,7 @@ class VerlReward:
         context: Sequence[str] = (),
         wait_s: float = 0.02,
     ) -> None:
-        if config:
-            reward = (
-                CompositeReward.from_config(config) if config.endswith(".toml") else CompositeReward.from_preset(config)
-            )
-        else:
-            reward = reward_from_environment()
+        reward = named_reward(config)
         if unscored is None:
             low = reward.bounds[0]
             raise ConfigError(

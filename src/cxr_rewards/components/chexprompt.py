@@ -7,14 +7,14 @@ from typing import Any, Literal
 from cxr_rewards.component import one_of
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.chexprompt_reply import SORTS, ChexpromptReply
-from cxr_rewards.judges.component import JudgeComponent
+from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Case
 
 Counts = Literal["significant", "all"]
 
 
-class Chexprompt(JudgeComponent):
+class Chexprompt(OneReplyJudge):
     """Errors that a language model finds in the candidate, turned into a reward as UniRG-CXR does.
 
         score = 1 / (n + 1),  n = the number of errors that `counts` names
@@ -40,21 +40,13 @@ class Chexprompt(JudgeComponent):
     name = "chexprompt"
     version = 1
     summary = "1 / (errors + 1), errors counted by a judge in CheXprompt's six types"
-    reads = ("candidate", "reference", "priors")
+    reply = ChexpromptReply
 
     counts: Counts = setting("significant", "Which errors count: significant, all.")
-    use_priors: bool = setting(True, "Show the priors, where a case has some.")
-    template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         one_of(self, "counts", ("significant", "all"))
-
-    def ask_for(self, number: int) -> tuple[ChexpromptReply, ...]:
-        """One reply."""
-        return (
-            ChexpromptReply(**self.vote_settings, use_priors=self.use_priors, template=self.template, number=number),
-        )
 
     def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
         """Count the errors."""

@@ -7,12 +7,11 @@ from typing import Any
 from cxr_rewards.crimson import crimson_score
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.crimson_reply import CrimsonReply
-from cxr_rewards.judges.component import JudgeComponent
-from cxr_rewards.settings import setting
+from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.types import Case
 
 
-class Crimson(JudgeComponent):
+class Crimson(OneReplyJudge):
     """CRIMSON: a language model lists both reports' abnormal findings, weighs and matches them.
 
     The arithmetic is that of `cxr_rewards.crimson.crimson_score`: weights 1, 0.5, 0.25, 0 for urgent, actionable, not
@@ -25,7 +24,7 @@ class Crimson(JudgeComponent):
     Details: `matched` (weight, cost of attribute errors), `missed` and `false`, by weight.
 
     Source: CRIMSON (arXiv 2603.06183; generate_score.py at 07e3331). The prompt is our own; another can be given as
-    `template`. A reply that names an id twice, or one that does not exist, is no verdict.
+    `template`. A reply that lists two findings of one id, or names an id that is not listed, is no verdict.
 
     Example:
         >>> from cxr_rewards.testing.fake_judge import FakeJudge
@@ -39,14 +38,7 @@ class Crimson(JudgeComponent):
     version = 1
     summary = "CRIMSON: findings by clinical significance, found and matched by a judge"
     bounds = (-1.0, 1.0)
-    reads = ("candidate", "reference", "priors")
-
-    use_priors: bool = setting(True, "Show priors and patient, where a case has them.")
-    template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
-
-    def ask_for(self, number: int) -> tuple[CrimsonReply, ...]:
-        """One reply."""
-        return (CrimsonReply(**self.vote_settings, use_priors=self.use_priors, template=self.template, number=number),)
+    reply = CrimsonReply
 
     def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
         """Apply the arithmetic."""

@@ -6,12 +6,12 @@ from typing import Any
 
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.green_reply import GreenReply
-from cxr_rewards.judges.component import JudgeComponent
+from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Case
 
 
-class Green(JudgeComponent):
+class Green(OneReplyJudge):
     """Share of matched findings among them and the clinically significant errors, as a language model counts them.
 
         score = matched / (matched + significant errors);  0 if nothing is matched
@@ -37,25 +37,14 @@ class Green(JudgeComponent):
     name = "green"
     version = 1
     summary = "GREEN: matched / (matched + significant errors), counted by a judge"
-    reads = ("candidate", "reference", "priors")
+    reply = GreenReply
 
-    use_priors: bool = setting(True, "Show the priors, where a case has some and the template has their place.")
-    template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
     max_words: int = setting(0, "Words of each report shown; GREEN's own model was trained on 300. 0: all.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.max_words < 0:
             raise self.invalid("max_words", "0 or more")
-
-    def ask_for(self, number: int) -> tuple[GreenReply, ...]:
-        """One reply."""
-        return (
-            GreenReply(
-                **self.vote_settings, use_priors=self.use_priors, template=self.template, number=number,
-                max_words=self.max_words,
-            ),
-        )  # fmt: skip
 
     def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
         """Weigh matches and errors."""

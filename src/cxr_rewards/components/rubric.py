@@ -8,12 +8,12 @@ from typing import Any
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.rubric_reply import RubricReply
-from cxr_rewards.judges.component import JudgeComponent
+from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Case
 
 
-class Rubric(JudgeComponent):
+class Rubric(OneReplyJudge):
     """Marks that a language model gives for criteria of your own.
 
         score = mean over criteria of (mark - low) / (high - low)
@@ -37,15 +37,13 @@ class Rubric(JudgeComponent):
     name = "rubric"
     version = 1
     summary = "marks for criteria of one's own, given by a judge"
-    reads = ("candidate", "reference", "priors")
+    reply = RubricReply
 
     criteria: tuple[str, ...] = setting(
         ("accuracy: what the candidate tells agrees with the reference",), 'Criteria, each "name: what is marked".'
     )
     low: float = setting(0.0, "The worst mark.")
     high: float = setting(10.0, "The best mark.")
-    use_priors: bool = setting(True, "Show priors and patient, where a case has them.")
-    template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -58,15 +56,6 @@ class Rubric(JudgeComponent):
             raise ConfigError(
                 'rubric: criteria must be texts such as "name: what is marked", each of a name of its own'
             )
-
-    def ask_for(self, number: int) -> tuple[RubricReply, ...]:
-        """One reply."""
-        return (
-            RubricReply(
-                **self.vote_settings, use_priors=self.use_priors, template=self.template, number=number,
-                criteria=self.criteria, low=self.low, high=self.high,
-            ),
-        )  # fmt: skip
 
     def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
         """Join the marks."""

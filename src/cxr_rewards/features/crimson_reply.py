@@ -94,7 +94,7 @@ class CrimsonReply(JudgeReply):
 
     @classmethod
     def parse(cls, reply: str) -> Crimson:
-        """Return the weights; an id that is unknown, or given twice, or in two roles, is an error."""
+        """Return the weights; an id that is unknown, listed twice, or in two roles, is an error."""
         data = json_in(reply)
         only_keys(data, _TOP, ("explanation", "reasoning"))
         reference = _weights(data, "reference_findings")
@@ -112,7 +112,7 @@ class CrimsonReply(JudgeReply):
         costs = dict.fromkeys(matched, 0.0)
         for error in a_list(errors, "attribute_errors"):
             severity = error.get("severity")
-            if severity not in _SEVERITIES:
+            if not isinstance(severity, str) or severity not in _SEVERITIES:
                 raise VerdictParseError(f"severity: expected one of {list(_SEVERITIES)}, got {shorten(severity)}")
             kinds = error.get("error_types", [])
             if not isinstance(kinds, list) or not all(kind in ATTRIBUTES for kind in kinds):

@@ -37,7 +37,7 @@ from cxr_rewards.judges.wire import Headers, Wire
 from cxr_rewards.types import Failure
 
 ASKS = 3
-"""How often a case is asked again whose reply is no verdict."""
+"""How often a case is asked in all whose replies are no verdict."""
 
 _GATHER_S = 0.005
 _IDLE_S = 0.2

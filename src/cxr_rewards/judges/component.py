@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from statistics import fmean, median
-from typing import Any, Literal
+from typing import Any, ClassVar
 
 from cxr_rewards.component import Component
 from cxr_rewards.feature import Feature, FeatureTable
 from cxr_rewards.judges.settings import JudgeSettings
+from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
-
-Reads = Literal["candidate", "reference", "priors"]
 
 
 class JudgeComponent(JudgeSettings, Component):
@@ -58,3 +57,19 @@ class JudgeComponent(JudgeSettings, Component):
         values = [value for value, _ in votes]
         value = median(values) if self.vote == "median" else fmean(values)
         return Score(value, {"votes": [{"value": value, **details} for value, details in votes]})
+
+
+class OneReplyJudge(JudgeComponent):
+    """A judge asked once a case, about both reports, and what its prompt has places for: priors, patient."""
+
+    reads = ("candidate", "reference", "priors")
+    reply: ClassVar[Any]
+    """The feature's class; it gets the settings that both have."""
+
+    use_priors: bool = setting(True, "Show priors and patient, where a case has them and the prompt their place.")
+    template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
+
+    def ask_for(self, number: int) -> tuple[Any, ...]:
+        """Return the one feature."""
+        own = {key: getattr(self, key) for key in self.settings() if key in self.reply.settings()}
+        return (self.reply(**{**own, **self.vote_settings, "number": number}),)

@@ -12,12 +12,14 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import os
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError, InputError, MissingDependencyError, unknown_name
@@ -133,14 +135,6 @@ def dataset_of(rows: Sequence[Mapping[str, Any]], pixels: int = 0) -> Any:
     return made.with_transform(shrink)
 
 
-def build_reward(given: Mapping[str, Any]) -> CompositeReward:
-    """Return the reward that the table `reward` names."""
-    overrides = {key: given[key] for key in ("judge", "cache") if key in given}
-    if "config" in given:
-        return CompositeReward.from_config(given["config"], **overrides)
-    return CompositeReward.from_preset(given.get("preset", "rules"), **overrides)
-
-
 def generate(model: Any, processor: Any, rows: Any, batch_size: int = 16, max_new_tokens: int = 512) -> list[str]:
     """Return the model's reports, greedily (temperature 0, as the paper evaluates)."""
     import torch
@@ -240,8 +234,11 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     pixels = settings["data"].get("image_pixels", 0)
     told = dataset_of(held_out, pixels) if held_out else []
 
-    reward = build_reward(settings["reward"])
-    watch = Diagnostics(given.out / "diagnostics.jsonl", at_exit=True)
+    told_of = settings["reward"]
+    overrides = {key: told_of[key] for key in ("judge", "cache") if key in told_of}
+    reward = named_reward(told_of.get("config") or told_of.get("preset", ""), **overrides)
+    is_first = os.environ.get("RANK", "0") == "0"  # of several processes one evaluates, and writes
+    watch = Diagnostics(given.out / "diagnostics.jsonl" if is_first else None, at_exit=is_first)
     score = reward.as_trl(
         priors=None if given.tiny else "prior_reports", group="study_id", diagnostics=watch,
         asynchronous=settings["reward"].get("asynchronous", False),
@@ -254,15 +251,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     )  # fmt: skip
     limit = {"max_new_tokens": config.max_completion_length}
     result: dict[str, Any] = {}
-    if held_out:
+    if held_out and is_first:
         result["before"] = evaluate(trainer.model, processor, told, reward, given.out / "before.csv", **limit)
     trainer.train()
-    if held_out:
+    if held_out and is_first:
         result["after"] = evaluate(trainer.model, processor, told, reward, given.out / "after.csv", **limit)
     if not given.tiny:
         trainer.save_model(str(given.out))
-        processor.save_pretrained(str(given.out))
-    (given.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    if is_first:
+        if not given.tiny:
+            processor.save_pretrained(str(given.out))
+        (given.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
 

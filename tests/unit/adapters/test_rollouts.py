@@ -10,7 +10,7 @@ import pytest
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters import trl as adapter
-from cxr_rewards.adapters.rollouts import Rollouts, priors_of
+from cxr_rewards.adapters.rollouts import CONFIG_VARIABLE, Rollouts, priors_of
 from cxr_rewards.component import Component
 from cxr_rewards.diagnostics import CollapseWarning, Diagnostics
 from cxr_rewards.errors import ConfigError, InputError
@@ -156,7 +156,7 @@ def test_a_reward_function_pickles(asynchronous):
 def test_the_zero_argument_form_reads_the_environment(monkeypatch, tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('name = "x"\n[components.bleu]\nweight = 1.0\n')
-    monkeypatch.setenv(adapter.CONFIG_VARIABLE, str(path))
+    monkeypatch.setenv(CONFIG_VARIABLE, str(path))
     monkeypatch.setenv(adapter.OPTIONS_VARIABLE, '{"reference": "report"}')
     score = adapter._FromEnvironment()
     assert score(completions=["Clear lungs."], report=["Clear lungs."]) == [1.0]

@@ -350,6 +350,8 @@ def test_crimson_scores_what_the_judge_says():
         (crimson(("urgent",), attributes=(("R1", "significant", "location"),)), "ref_id: expected one of"),
         (crimson(("urgent",), ("urgent",), (("R1", "P1"),), attributes=(("R1", "bad", "location"),)), "severity"),
         (crimson(("urgent",), ("urgent",), (("R1", "P1"),), attributes=(("R1", "significant", "x"),)), "error_types"),
+        (crimson(("urgent",), ("urgent",), (("R1", "P1"),), attributes=(("R1", ["bad"], "location"),)), "severity"),
+        (crimson(("urgent",), ("urgent",), (("R1", "P1"),), attributes=(("R1", "significant", {}),)), "error_types"),
         (crimson().replace('"errors"', '"mistakes"'), "missing in"),
         (crimson().replace('"false_findings": []', '"false_findings": 1'), "expected a list of ids"),
         (crimson(("urgent", "urgent")).replace("R2", "R1"), "an id of its own"),
