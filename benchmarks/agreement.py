@@ -23,6 +23,7 @@ from typing import Any
 from scipy.stats import kendalltau
 
 from cxr_rewards import CompositeReward
+from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.registry import component_names, load_component
 from report import options_of, report
 
@@ -65,6 +66,12 @@ def cross_validated(rows: list[dict[str, Any]], scores: dict[str, list[float]], 
     return values
 
 
+def by_rules(name: str) -> bool:
+    """Say whether a component needs neither weights nor a judge nor another package."""
+    known = load_component(name)
+    return not (known.requires or name == "external" or issubclass(known, JudgeComponent))
+
+
 def main() -> None:
     """Score all rows and compare each number with the mean ratings."""
     parser = options_of(__doc__)
@@ -75,7 +82,7 @@ def main() -> None:
     for row in rows:
         row["mean"] = statistics.mean(row["ratings"])
     columns = {"candidates": [r["candidate"] for r in rows], "references": [r["reference"] for r in rows]}
-    everything = CompositeReward(component_names())
+    everything = CompositeReward([name for name in component_names() if by_rules(name)])
     parts = everything.score_batch(**columns)
     scores = {
         name: [(1 if load_component(name).higher_is_better else -1) * r.parts[name].value for r in parts]

@@ -104,12 +104,14 @@ def compare(reference: Report, candidate: Report) -> Comparison:
 
 
 def _join_parts(known: Ontology, whole: list[Finding], parts: list[Finding]) -> None:
-    """Join findings in `parts` that `whole` tells as one."""
+    """Join findings in `parts` that `whole` tells as one; what another finding of `whole` tells alike stands alone."""
+    told = {(finding.observation, finding.side, finding.places): id(finding) for finding in whole}
     for finding in whole:
         within = [
             part
             for part in parts
             if part.observation == finding.observation
+            and told.get((part.observation, part.side, part.places), id(finding)) == id(finding)
             and (part.side == finding.side or finding.side in ("", "bilateral"))
             and (not finding.places or places_meet(known, part, finding))
         ]

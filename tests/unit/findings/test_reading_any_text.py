@@ -144,6 +144,14 @@ def test_any_text_is_read(text):
 
 @settings(deadline=None, max_examples=400)
 @given(st.sampled_from(LINEAGES).flatmap(kin))
+@example(
+    [
+        Finding("interstitial_opacity", "present", "left", ("apex",), start=0, end=1),
+        Finding("interstitial_opacity", "present", "", ("base",), start=2, end=3),
+        Finding("lung_opacity", "present", "", ("apex",), start=4, end=5),
+        Finding("lung_opacity", "present", "bilateral", ("base",), start=6, end=7),
+    ]
+)
 def test_mentions_of_one_family_are_joined(found):
     assert_joined_well(found)
 
