@@ -5,14 +5,20 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 VENV4 := $(VENV)-transformers4
+# A trainer's own environment has none of our test packages, so none of our pytest settings.
+PYTEST_ALONE := -m pytest -W default -p no:doctest -o addopts=
 VENV_VERL := $(VENV)-verl
+VENV_SWIFT := $(VENV)-swift
+VENV_RUBRIC := $(VENV)-verifiers3
+VENV_VERIFIERS := $(VENV)-verifiers
 
-.PHONY: help demo test test-transformers4 test-verl check bench docs clean
+.PHONY: help demo test test-transformers4 test-trainers test-verl test-swift test-verifiers check bench docs clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
 	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
-	@echo "make test-verl  verl's reward managers on our function, in an environment of its own: it bears no newer transformers"
+	@echo "make test-trainers  verl, ms-swift and verifiers on our functions, each in an environment of its own:"
+	@echo "                    test-verl, test-swift, test-verifiers"
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
 	@echo "make docs   write the generated pages of docs/"
@@ -53,7 +59,28 @@ $(VENV_VERL)/.dev: pyproject.toml | $(BIN)/python
 	@touch $@
 
 test-verl: $(VENV_VERL)/.dev
-	$(VENV_VERL)/bin/python -m pytest -W default -p no:doctest -o addopts= tests/trainers/test_verl.py
+	$(VENV_VERL)/bin/python $(PYTEST_ALONE) tests/trainers/test_verl.py
+
+$(VENV_SWIFT)/.dev: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv $(VENV_SWIFT)
+	$(VENV_SWIFT)/bin/python -m pip --disable-pip-version-check install --quiet 'ms-swift==4.6.0' msgspec 'torch==2.13.0' pytest --editable .
+	@touch $@
+
+test-swift: $(VENV_SWIFT)/.dev
+	$(VENV_SWIFT)/bin/python $(PYTEST_ALONE) tests/trainers/test_swift.py
+
+# The last release with rubrics, and the first with tasks alone.
+$(VENV_RUBRIC)/.dev $(VENV_VERIFIERS)/.dev: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet \
+	  'verifiers==$(if $(filter $(VENV_RUBRIC),$(@D)),0.3.1,0.4.0)' pytest --editable .
+	@touch $@
+
+test-verifiers: $(VENV_RUBRIC)/.dev $(VENV_VERIFIERS)/.dev
+	$(VENV_RUBRIC)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
+	$(VENV_VERIFIERS)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
+
+test-trainers: test-verl test-swift test-verifiers
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
@@ -73,4 +100,4 @@ docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
 clean:
-	rm -rf $(VENV) $(VENV4) $(VENV_VERL) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV4) $(VENV_VERL) $(VENV_SWIFT) $(VENV_RUBRIC) $(VENV_VERIFIERS) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

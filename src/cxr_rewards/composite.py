@@ -313,6 +313,15 @@ class CompositeReward:
         return self._engine.warm(texts, self.cache)
 
     @property
+    def seconds(self) -> dict[str, float]:
+        """What scoring took so far, by feature, by component (its part after the features), and for the `cache`.
+
+        A feature that several components share counts once, under its own name. Judges run beside the others, so the
+        sum may be more than the time that passed.
+        """
+        return self._engine.watch.seconds()
+
+    @property
     def bounds(self) -> tuple[float, float]:
         """The smallest and the largest reward a case can get."""
         return self.total.bounds({label: c.bounds for label, c in self.components.items()})

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import atexit
 import json
+import os
 import sys
 import threading
+import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
@@ -38,13 +40,14 @@ class Diagnostics:
     Of each step: mean, spread and unscored share of the reward and of each component, correlation between components,
     share of groups whose rewards are all equal (they teach nothing), share of candidates and references without an
     abnormal finding, length of candidates against references, share of candidates that copy a prior, repetition,
-    judges' calls and cost, cache hits, seconds.
+    judges' calls and cost, cache hits, seconds by feature and component, and the share of the step that scoring took.
 
     A `CollapseWarning` says, once for each: reports become all-normal, short or long, copy the prior, repeat
     themselves; most groups have no spread; one component carries all of the gain; much is unscored.
 
     Args:
-        path: a JSONL file that gets a line a step.
+        path: a JSONL file that gets a line a step. Of several processes (`RANK` 1 and up, as torchrun and accelerate
+            set it) each writes its own, `name.rank1.jsonl`.
         warn: whether to warn.
         at_exit: print a summary when the process ends.
 
@@ -63,13 +66,15 @@ class Diagnostics:
 
     def __init__(self, path: str | Path | None = None, *, warn: bool = True, at_exit: bool = False) -> None:
         self.steps = 0
-        self.path = None if path is None else Path(path)
+        self._asked = None if path is None else Path(path)
+        self.path = None if path is None else _own_file(Path(path))
         self.warn = warn
         self.reasons: Counter[str] = Counter()
         self._recent: deque[dict[str, float]] = deque(maxlen=_WINDOW)
         self._first: list[dict[str, float]] = []
         self._said: set[str] = set()
         self._spent: dict[str, float] = {}
+        self._began: tuple[float, float] | None = None
         self._lock = threading.Lock()
         if self.path is not None:
             try:
@@ -81,7 +86,7 @@ class Diagnostics:
             atexit.register(self._print)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self)._again, (self.path, self.warn)
+        return type(self)._again, (self._asked, self.warn)
 
     @classmethod
     def _again(cls, path: Path | None, warn: bool) -> Diagnostics:
@@ -102,7 +107,8 @@ class Diagnostics:
             reward: what scored.
             cases: the rollouts, with their groups.
             rewards: their rewards, in order.
-            seconds: what scoring took.
+            seconds: what scoring took, up to now. With it `share_of_step` tells the share of the last step, from the
+                beginning of its scoring to that of this one.
             step: the trainer's number of the step; else steps are counted.
         """
         if not cases:
@@ -115,7 +121,11 @@ class Diagnostics:
         metrics |= _texts(cases)
         metrics |= self._costs(reward)
         if seconds is not None:
+            began = time.perf_counter() - seconds
             metrics["seconds"] = seconds
+            if self._began is not None and began > self._began[0]:
+                metrics["share_of_step"] = self._began[1] / (began - self._began[0])
+            self._began = (began, seconds)
         with self._lock:
             self.reasons.update(f.error for r in rewards if r.value is None for f in r.failures)
             self.steps += 1
@@ -141,6 +151,7 @@ class Diagnostics:
             count = getattr(reward.cache, name, None)
             if count is not None:
                 totals[f"cache/{name}"] = float(count)
+        totals |= {f"seconds/{name}": took for name, took in reward.seconds.items()}
         client = sys.modules.get("cxr_rewards.judges.client")
         for tally in client.tallies().values() if client is not None else ():
             for name, value in (("calls", tally.calls), ("usd", tally.usd), ("retries", tally.retries.total())):
@@ -186,6 +197,11 @@ class Diagnostics:
                     lines.append(f"  {key}: {ends['first']:.3f} -> {ends['last']:.3f}")
             lines += [f"  unscored, {count}: {reason}" for reason, count in summary["unscored"].items()]
             sys.stderr.write("\n".join(lines) + "\n")
+
+
+def _own_file(path: Path) -> Path:
+    rank = os.environ.get("RANK", "0")
+    return path if rank == "0" else path.with_name(f"{path.stem}.rank{rank}{path.suffix}")
 
 
 def _spread(label: str, values: Sequence[float | None]) -> dict[str, float]:

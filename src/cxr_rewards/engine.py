@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cxr_rewards.errors import ConfigError, SetupError, shorten
 from cxr_rewards.feature import Feature, FeatureFailed, FeatureTable, Item, case_item, item_of
 from cxr_rewards.filling import cut, fill, reason
+from cxr_rewards.stopwatch import Stopwatch
 from cxr_rewards.types import Case, Failure, Score
 
 if TYPE_CHECKING:
@@ -98,7 +99,8 @@ _NO_REFERENCE = Failure("reference", "is empty: there is nothing to compare with
 class Engine:
     """Runs components over cases: features first, each once for each distinct item, then the scores.
 
-    Holds no state between calls, so one engine may be used by many threads at once and goes through pickle.
+    Holds no state between calls but the seconds they took, so one engine may be used by many threads at once and goes
+    through pickle.
     """
 
     def __init__(self, components: Mapping[str, Component], *, max_chars: int = MAX_CHARS) -> None:
@@ -107,6 +109,7 @@ class Engine:
             raise ConfigError(f"max_chars must be a whole number above 0, got {max_chars!r}")
         self.components = dict(components)
         self.max_chars = max_chars
+        self.watch = Stopwatch()
         self._steps = _plan(self.components.values())
         self._order = [step.feature for step in self._steps]
 
@@ -119,7 +122,10 @@ class Engine:
         problems = [_problem(case, self.max_chars) for case in cases]
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
         table = self.features(good, cache)
-        columns = [[score_one(label, c, case, table) for case in good] for label, c in self.components.items()]
+        columns = []
+        for label, component in self.components.items():
+            with self.watch.time(label):
+                columns.append([score_one(label, component, case, table) for case in good])
         if len(good) == len(cases):
             return list(zip(*columns, strict=True))
         rows = iter(zip(*columns, strict=True))
@@ -133,7 +139,7 @@ class Engine:
         """
         wanted = {step.feature.signature: _items(step, cases) for step in self._steps}
         lasting = {text for case in cases for text in (case.reference, *case.priors)}
-        return FeatureTable(fill(self._order, wanted, lasting, cache)[0])
+        return FeatureTable(fill(self._order, wanted, lasting, cache, self.watch)[0])
 
     def warm(self, texts: Iterable[str], cache: Cache) -> dict[str, int]:
         """Fill a cache ahead with what references (and priors) will be asked for: every persistent feature over texts.
@@ -149,7 +155,7 @@ class Engine:
             wanted[step.feature.signature] = dict.fromkeys(items) if lasts else {}
             if lasts:
                 lasting[step.feature.signature] = step.feature.name
-        computed = fill(self._order, wanted, items.keys(), cache)[1]
+        computed = fill(self._order, wanted, items.keys(), cache, self.watch)[1]
         return {name: computed[signature] for signature, name in lasting.items()}
 
 

@@ -18,6 +18,7 @@ from cxr_rewards.types import Failure
 
 if TYPE_CHECKING:
     from cxr_rewards.cache import Cache
+    from cxr_rewards.stopwatch import Stopwatch
 
 _LONGEST_REASON = 300
 
@@ -42,7 +43,11 @@ def reason(error: Exception) -> str:
 
 
 def fill(
-    order: Sequence[Feature], wanted: Mapping[str, dict[Item, None]], lasting: Container[str], cache: Cache | None
+    order: Sequence[Feature],
+    wanted: Mapping[str, dict[Item, None]],
+    lasting: Container[str],
+    cache: Cache | None,
+    watch: Stopwatch,
 ) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
     """Return the values of the items wanted of each feature, and how many were computed, by signature.
 
@@ -54,33 +59,39 @@ def fill(
         wanted: items by signature; what is needed for them is added.
         lasting: the texts that outlive the call, see `Feature.keeps`.
         cache: where values are looked for and kept.
+        watch: gets the seconds of each feature, and of `cache`.
     """
     columns: dict[str, dict[Item, Any]] = {}
     missing: dict[str, list[Item]] = {}
     for feature in reversed(order):
         items = wanted[feature.signature]
-        known = {} if cache is None else cache.get_many(feature, [i for i in items if _lasts(feature, i, lasting)])
+        known: dict[Item, Any] = {}
+        if cache is not None:
+            with watch.time("cache"):
+                known = cache.get_many(feature, [i for i in items if _lasts(feature, i, lasting)])
         columns[feature.signature] = known
         missing[feature.signature] = [item for item in items if item not in known]
         for need in feature.needs:
             upstream = wanted[need.signature]
             for item in missing[feature.signature]:
                 upstream.update(dict.fromkeys(_sources(item, need)))
-    counts = _Filling(order, columns, missing, lasting, cache).run()
+    counts = _Filling(order, columns, missing, lasting, cache, watch).run()
     return columns, counts
 
 
 class _Filling:
     """Computes what is missing, local features in this thread, streamed ones each in a thread of its own."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917 - as `fill`
         self,
         order: Sequence[Feature],
         columns: dict[str, dict[Item, Any]],
         missing: Mapping[str, list[Item]],
         lasting: Container[str],
         cache: Cache | None,
+        watch: Stopwatch,
     ) -> None:
+        self.watch = watch
         self.columns, self.missing, self.lasting, self.cache = columns, missing, lasting, cache
         self.table = FeatureTable(columns)
         self.left = {feature.signature: feature for feature in order}  # not finished
@@ -130,13 +141,15 @@ class _Filling:
                     del self.left[feature.signature]
                     continue
                 self.pool = self.pool or ThreadPoolExecutor(64, "cxr-rewards-stream")
-                self.running[self.pool.submit(self.drain, feature, todo)] = feature.signature
+                self.running[self.pool.submit(self.timed_drain, feature, todo)] = feature.signature
 
     def compute(self, todo: list[Any], feature: Feature) -> None:
         todo.sort(key=_length, reverse=True)
         for start in range(0, len(todo), feature.chunk_size):
             chunk = todo[start : start + feature.chunk_size]
-            self.keep(feature, dict(zip(chunk, _compute(feature, chunk, self.table), strict=True)))
+            with self.watch.time(feature.name):
+                computed = _compute(feature, chunk, self.table)
+            self.keep(feature, dict(zip(chunk, computed, strict=True)))
             self.advance()
 
     def keep(self, feature: Feature, computed: dict[Item, Any]) -> None:
@@ -145,7 +158,12 @@ class _Filling:
             good = {
                 k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, self.lasting)
             }  # fmt: skip
-            self.cache.put_many(feature, good)
+            with self.watch.time("cache"):
+                self.cache.put_many(feature, good)
+
+    def timed_drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
+        with self.watch.time(feature.name):
+            self.drain(feature, todo)
 
     def drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
         """Take the values of a stream as they come; a case whose value does not come fails."""

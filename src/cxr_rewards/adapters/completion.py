@@ -84,6 +84,47 @@ def _without_reasoning(text: str) -> str:
     return last
 
 
+_ASSISTANT = re.compile(
+    r"<\|im_start\|>\s*assistant[ \t]*\n?|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>\s*"
+    r"|<start_of_turn>\s*model[ \t]*\n?|<\|assistant\|>\s*|\[/INST\]\s*|(?<![A-Za-z])ASSISTANT:[ \t]*"
+)
+"""Where the assistant's turn begins, in the templates of Qwen, Llama 3, Gemma, Phi and GLM, Mistral, and Vicuna."""
+
+
+def completion_of(query: str, prompt: str, marker: str = "") -> str:
+    r"""Return what the model wrote, out of prompt and completion decoded together.
+
+    A query that begins with the prompt is cut there. One that does not (an image's tokens stand as one token in the
+    prompt, and expanded in the query) is cut after the beginning of the assistant's turn: after as many of them as the
+    prompt has, so that a model gains nothing by writing one itself.
+
+    Args:
+        query: prompt and completion, with special tokens.
+        prompt: the prompt, with the chat's template applied.
+        marker: how an assistant's turn begins, where the template is none of the known.
+
+    Raises:
+        InputError: the query does not begin with the prompt, and has no such marker.
+
+    Example:
+        >>> prompt = "<|im_start|>user\n<|image_pad|>Report.<|im_end|>\n<|im_start|>assistant\n"
+        >>> query = prompt.replace("<|image_pad|>", 64 * "<|image_pad|>") + "Clear lungs.<|im_end|>"
+        >>> completion_of(query, prompt)
+        'Clear lungs.<|im_end|>'
+    """
+    if prompt and query.startswith(prompt):
+        return query[len(prompt) :]
+    pattern = re.compile(re.escape(marker)) if marker else _ASSISTANT
+    ends = [found.end() for found in pattern.finditer(query)]
+    of_prompt = max(1, len(pattern.findall(prompt)))
+    if len(ends) < of_prompt:
+        raise InputError(
+            f"the query {shorten(query)} does not begin with its prompt {shorten(prompt)}, and no assistant's turn "
+            "begins in it; give the text that begins one as marker"
+        )
+    return query[ends[of_prompt - 1] :]
+
+
 def text_of(completion: Any) -> str:
     """Return the text of what a trainer calls a completion.
 

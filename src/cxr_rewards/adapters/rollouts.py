@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -17,6 +19,7 @@ from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.types import Case, Reward
 
 CONFIG_VARIABLE = "CXR_REWARDS_CONFIG"
+OPTIONS_VARIABLE = "CXR_REWARDS_OPTIONS"
 
 Unscored = float | str | None
 
@@ -40,14 +43,16 @@ class Rollouts:
         priors: its column of earlier reports: a text, a list, or a JSON list; None: there is none.
         context: its columns of context (age, sex, indication, ...), or a mapping of context key to column.
         group: its column of study ids. Without it rollouts of equal prompt, reference and priors are one group.
-        extract: how the report is taken out of a completion.
+        group_size: how many rollouts a group has, where that is sure; a call that holds a part of one is an error. A
+            reward with `normalize = "group"` (GDPO) must be given it: of a part it would standardise wrongly.
+        extract: how the report is taken out of a completion: an `Extract`, or its arguments by name.
         unscored: what an unscored rollout becomes: None (for trainers that leave it out), `group_mean` (the mean of
             its group's scored rollouts: no advantage either way), `raise`, or a number, which must lie below every
             reward that a report can get. Where a whole group is unscored, its mean is that of the batch.
-        diagnostics: watches the run; None: nobody does.
+        diagnostics: watches the run: a `Diagnostics`, or the path of its file; None: nobody does.
 
     Raises:
-        ConfigError: `unscored` is none of these.
+        ConfigError: `unscored` is none of these, or a reward that is normalised within groups has no `group_size`.
     """
 
     reward: CompositeReward
@@ -55,11 +60,21 @@ class Rollouts:
     priors: str | None = None
     context: Sequence[str] | Mapping[str, str] = ()
     group: str | None = None
-    extract: Extract = field(default_factory=Extract)
+    group_size: int = 0
+    extract: Extract | Mapping[str, Any] = field(default_factory=Extract)
     unscored: Unscored = None
-    diagnostics: Diagnostics | None = None
+    diagnostics: Diagnostics | str | Path | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.extract, Extract):
+            object.__setattr__(self, "extract", extract_of(self.extract))
+        if isinstance(self.diagnostics, str | Path):
+            object.__setattr__(self, "diagnostics", Diagnostics(self.diagnostics))
+        if self.reward.total.normalize == "group" and not self.group_size:
+            raise ConfigError(
+                f"rollouts: {self.reward.name} is normalised within groups: give group_size, the rollouts of a study "
+                "in one call (a trainer that passes samples one by one cannot use it)"
+            )
         if isinstance(self.unscored, str) and self.unscored not in ("group_mean", "raise"):
             raise ConfigError(unknown_name("rollouts", "unscored", self.unscored, ("group_mean", "raise")))
         if isinstance(self.unscored, int | float) and not isinstance(self.unscored, bool):
@@ -90,7 +105,7 @@ class Rollouts:
         keys = self.context if isinstance(self.context, Mapping) else {name: name for name in self.context}
         context = {key: self._column(columns, name, "context", len(completions)) for key, name in keys.items()}
         groups = self._column(columns, self.group, "group", len(completions)) if self.group else None
-        cases = []
+        cases: list[Case] = []
         for i, completion in enumerate(completions):
             told = priors_of(priors[i]) if priors is not None else ()
             group = str(groups[i]) if groups is not None else None
@@ -99,11 +114,24 @@ class Rollouts:
                 group = json.dumps([prompt, references[i], told], default=str)
             cases.append(
                 Case(
-                    candidate=self.extract(completion), reference=references[i], priors=told, group=group,
+                    candidate=self.report_of(completion), reference=references[i], priors=told, group=group,
                     context={key: str(cells[i]) for key, cells in context.items() if cells[i] is not None},
                 )
             )  # fmt: skip
+        if self.group_size:
+            sizes = Counter(case.group for case in cases)
+            for group, size in sizes.items():
+                if size % self.group_size:
+                    raise ConfigError(
+                        f"rollouts: group {shorten(group)} has {size} rollouts in this call, not {self.group_size}: "
+                        "let the rollouts of a process be a multiple of group_size"
+                    )
         return cases
+
+    def report_of(self, completion: Any) -> str:
+        """Return the report of a completion."""
+        assert isinstance(self.extract, Extract)
+        return self.extract(completion)
 
     def _column(self, columns: Mapping[str, Sequence[Any]], name: str | None, what: str, length: int) -> Sequence[Any]:
         if name is None or name not in columns:
@@ -128,12 +156,15 @@ class Rollouts:
             prompts: what they complete; only to tell groups apart.
             step: the trainer's, for the diagnostics.
         """
-        cases = self.cases(completions, columns, prompts)
+        return self.score_cases(self.cases(completions, columns, prompts), step)
+
+    def score_cases(self, cases: list[Case], step: int | None = None) -> Scored:
+        """Score cases that are already made."""
         start = time.perf_counter()
         rewards = self.reward.score_batch(cases)
         seconds = time.perf_counter() - start
         metrics: dict[str, float] = {}
-        if self.diagnostics is not None:
+        if isinstance(self.diagnostics, Diagnostics):
             metrics = self.diagnostics.observe(self.reward, cases, rewards, seconds=seconds, step=step)
         return Scored(cases, rewards, self._values(cases, rewards), metrics)
 
@@ -160,6 +191,32 @@ class Rollouts:
             (fmean(known[case.group]) if case.group in known else mean) if value is None else value
             for case, value in zip(cases, values, strict=True)
         ]
+
+
+def extract_of(arguments: Mapping[str, Any]) -> Extract:
+    """Return an `Extract` of arguments by name, as a TOML or JSON file gives them."""
+    known = {one.name for one in fields(Extract)}
+    for name in arguments:
+        if name not in known:
+            raise ConfigError(unknown_name("rollouts: extract", "argument", name, known))
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in arguments.items()}
+    return Extract(**given)
+
+
+def options_from_environment() -> dict[str, Any]:
+    """Return the JSON object in `CXR_REWARDS_OPTIONS`, the options of a trainer that takes a name and no arguments.
+
+    Raises:
+        ConfigError: it holds something else.
+    """
+    text = os.environ.get(OPTIONS_VARIABLE, "") or "{}"
+    try:
+        options = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{OPTIONS_VARIABLE}: is not JSON: {error}") from None
+    if not isinstance(options, dict):
+        raise ConfigError(f"{OPTIONS_VARIABLE}: expected a JSON object, got {text[:80]}")
+    return options
 
 
 def named_reward(name: str = "", **overrides: Any) -> CompositeReward:

@@ -7,18 +7,14 @@ environment describes (see `reward`).
 from __future__ import annotations
 
 import asyncio
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cxr_rewards.adapters.completion import Extract
-from cxr_rewards.adapters.rollouts import Rollouts, Scored, named_reward
+from cxr_rewards.adapters.rollouts import Rollouts, Scored, named_reward, options_from_environment
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics
-from cxr_rewards.errors import ConfigError
-
-OPTIONS_VARIABLE = "CXR_REWARDS_TRL"
 
 Log = Callable[..., object]
 
@@ -82,8 +78,9 @@ def as_trl(
     priors: str | None = None,
     context: Sequence[str] | Mapping[str, str] = (),
     group: str | None = None,
-    extract: Extract | None = None,
-    diagnostics: Diagnostics | None = None,
+    group_size: int = 0,
+    extract: Extract | Mapping[str, Any] | None = None,
+    diagnostics: Diagnostics | str | Path | None = None,
     asynchronous: bool = False,
     name: str = "cxr_rewards",
 ) -> TrlReward:
@@ -92,14 +89,14 @@ def as_trl(
     Args:
         reward: what to score with. Combine here and not in trl: where one of several functions fails for a sample, trl
             sums the others, and the sample is punished for it.
-        reference, priors, context, group: the dataset's columns; see `Rollouts`.
+        reference, priors, context, group, group_size: the dataset's columns; see `Rollouts`.
         extract: how the report is taken out of a completion.
-        diagnostics: a `Diagnostics` of your own, with a file; one without is made if none is given.
+        diagnostics: a `Diagnostics` of your own, or the path of a file for one; one without is made if none is given.
         asynchronous: let trl await it beside its other asynchronous rewards.
         name: under which trl logs it; two functions of one name share their metrics.
     """
     rollouts = Rollouts(
-        reward=reward, reference=reference, priors=priors, context=context, group=group,
+        reward=reward, reference=reference, priors=priors, context=context, group=group, group_size=group_size,
         extract=extract or Extract(), diagnostics=diagnostics or Diagnostics(),
     )  # fmt: skip
     return (AsyncTrlReward if asynchronous else TrlReward)(rollouts, name)
@@ -108,8 +105,8 @@ def as_trl(
 class _FromEnvironment:
     """`reward`, built from the environment when it is first called, for trainers that take a name and no arguments.
 
-    `CXR_REWARDS_CONFIG`: a preset or a reward's TOML; `rules` if it is not set. `CXR_REWARDS_TRL`: a JSON object of the
-    arguments of `as_trl`, such as `{"reference": "report", "priors": "prior_reports"}`.
+    `CXR_REWARDS_CONFIG`: a preset or a reward's TOML; `rules` if it is not set. `CXR_REWARDS_OPTIONS`: a JSON object of
+    the arguments of `as_trl`, such as `{"reference": "report", "priors": "prior_reports"}`.
     """
 
     __name__ = "cxr_rewards"
@@ -119,27 +116,11 @@ class _FromEnvironment:
 
     def __call__(self, *given: Any, **columns: Any) -> list[float | None]:
         if self._made is None:
-            self._made = as_trl(named_reward(), **options_from_environment(OPTIONS_VARIABLE))
+            self._made = as_trl(named_reward(), **options_from_environment())
         return self._made(*given, **columns)
 
     def __reduce__(self) -> str:
         return "reward"
-
-
-def options_from_environment(variable: str) -> dict[str, Any]:
-    """Return the JSON object in a variable; empty if it is not set.
-
-    Raises:
-        ConfigError: it holds something else.
-    """
-    text = os.environ.get(variable, "") or "{}"
-    try:
-        options = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{variable}: is not JSON: {error}") from None
-    if not isinstance(options, dict):
-        raise ConfigError(f"{variable}: expected a JSON object, got {text[:80]}")
-    return options
 
 
 reward = _FromEnvironment()

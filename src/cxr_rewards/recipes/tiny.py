@@ -118,6 +118,25 @@ def model(words: Any, seed: int = 0) -> Any:
     return made
 
 
+def text_model(words: Any, seed: int = 0) -> Any:
+    """Return a language model without eyes, a Qwen2, untrained: for trainers and tests that need no films.
+
+    Args:
+        words: its tokenizer.
+        seed: of its weights.
+    """
+    import torch
+    from transformers import Qwen2Config, Qwen2ForCausalLM
+
+    torch.manual_seed(seed)
+    config = Qwen2Config(
+        vocab_size=len(words), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True, bos_token_id=None,
+        eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
+    )  # fmt: skip
+    return Qwen2ForCausalLM(config)
+
+
 _IDS = {
     "image_token_id": "<|image_pad|>",
     "video_token_id": "<|video_pad|>",

@@ -10,7 +10,7 @@ import pytest
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters import trl as adapter
-from cxr_rewards.adapters.rollouts import CONFIG_VARIABLE, Rollouts, priors_of
+from cxr_rewards.adapters.rollouts import CONFIG_VARIABLE, OPTIONS_VARIABLE, Rollouts, priors_of
 from cxr_rewards.component import Component
 from cxr_rewards.diagnostics import CollapseWarning, Diagnostics
 from cxr_rewards.errors import ConfigError, InputError
@@ -66,6 +66,34 @@ def test_what_an_unscored_rollout_becomes_is_a_setting(unscored, values):
     completions = ["good", "broken", "bad", "broken", "broken"]
     columns = {"reference": ["x"] * 5, "g": ["1", "1", "1", "2", "2"]}
     assert rollouts(completions, **columns) == values
+
+
+def grouped():
+    return CompositeReward(["bleu", "rouge_l"], weights={"bleu": 1.0, "rouge_l": 1.0}, normalize="group")
+
+
+def test_a_reward_normalised_within_groups_is_given_whole_groups():
+    """GDPO: each component is standardised in its group before the sum, where the trainer would sum raw values."""
+    rollouts = Rollouts(reward=grouped(), group="g", group_size=2)
+    completions = ["Left effusion.", "Clear lungs.", "Left effusion is seen.", "Edema."]
+    columns = {"reference": ["Left effusion."] * 4, "g": ["1", "1", "2", "2"]}
+    values = rollouts(completions, **columns)
+    assert values[0] + values[1] == pytest.approx(0.0)
+    assert values[2] + values[3] == pytest.approx(0.0)
+    assert values[0] == pytest.approx(values[2], rel=1e-3)  # however far the raw values are apart
+    with pytest.raises(ConfigError, match="group '1' has 1 rollouts in this call, not 2"):
+        rollouts(completions[1:], reference=columns["reference"][1:], g=columns["g"][1:])
+    with pytest.raises(ConfigError, match="is normalised within groups: give group_size"):
+        Rollouts(reward=grouped(), group="g")
+    with pytest.raises(ConfigError, match="is normalised within groups: give group_size"):
+        grouped().as_trl(group="g")
+
+
+def test_extraction_may_be_given_by_name():
+    rollouts = Rollouts(reward=reward(), extract={"sections": ["impression"], "reasoning": "keep"})
+    assert rollouts.cases(["FINDINGS: x. IMPRESSION: good."], {"reference": ["r"]})[0].candidate == "IMPRESSION: good."
+    with pytest.raises(ConfigError, match="unknown argument 'section'.*Did you mean 'sections'"):
+        Rollouts(reward=reward(), extract={"section": ["impression"]})
 
 
 def test_it_may_be_an_error():
@@ -157,12 +185,12 @@ def test_the_zero_argument_form_reads_the_environment(monkeypatch, tmp_path):
     path = tmp_path / "r.toml"
     path.write_text('name = "x"\n[components.bleu]\nweight = 1.0\n')
     monkeypatch.setenv(CONFIG_VARIABLE, str(path))
-    monkeypatch.setenv(adapter.OPTIONS_VARIABLE, '{"reference": "report"}')
+    monkeypatch.setenv(OPTIONS_VARIABLE, '{"reference": "report"}')
     score = adapter._FromEnvironment()
     assert score(completions=["Clear lungs."], report=["Clear lungs."]) == [1.0]
     assert pickle.loads(pickle.dumps(adapter.reward)) is adapter.reward
-    monkeypatch.setenv(adapter.OPTIONS_VARIABLE, "[]")
-    with pytest.raises(ConfigError, match="CXR_REWARDS_TRL: expected a JSON object"):
+    monkeypatch.setenv(OPTIONS_VARIABLE, "[]")
+    with pytest.raises(ConfigError, match="CXR_REWARDS_OPTIONS: expected a JSON object"):
         adapter._FromEnvironment()(completions=[])
 
 

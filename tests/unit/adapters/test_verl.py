@@ -90,9 +90,7 @@ def test_a_batch_gives_the_same_numbers():
 
 
 def test_what_an_unscored_sample_gets_must_be_said():
-    with pytest.raises(
-        ConfigError, match="verl: say what an unscored sample gets: reward_kwargs.unscored, a number below"
-    ):
+    with pytest.raises(ConfigError, match="rules: say what an unscored sample gets: unscored, a number below"):
         compute(("a", "b", None), unscored=None)
     with pytest.raises(ConfigError, match="must lie below every reward"):
         compute(("a", "b", None), unscored=0.0)

@@ -1,0 +1,90 @@
+"""OpenRLHF's reward function.
+
+OpenRLHF takes a file: name a file of one line, `from cxr_rewards.adapters.openrlhf import reward_func`, in
+`--reward.remote_url`. `CXR_REWARDS_CONFIG` is the reward; `CXR_REWARDS_OPTIONS` a JSON object of the arguments of
+`cxr_rewards.adapters.samples.Samples`, at least `{"unscored": -1.0}`, and `marker` (see `completion_of`).
+
+A label is the reference report, or an object, or one as JSON, with `reference`, `priors` and the keys of `context`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from math import isfinite
+from typing import Any
+
+from cxr_rewards.adapters.completion import completion_of
+from cxr_rewards.adapters.rollouts import options_from_environment
+from cxr_rewards.adapters.samples import Samples, samples_of
+from cxr_rewards.errors import InputError, shorten
+from cxr_rewards.types import Case
+
+
+def reward_func(
+    queries: Sequence[str],
+    prompts: Sequence[str],
+    labels: Sequence[Any],
+    **_: Any,
+) -> dict[str, Any]:
+    """Return OpenRLHF's `rewards`, `scores` and `extra_logs`, each of one number a query, as tensors.
+
+    `scores`, which its dynamic filtering reads, are the rewards brought to [0, 1] by the bounds of the reward.
+
+    Args:
+        queries: prompt and completion, decoded with special tokens.
+        prompts: the prompts alone.
+        labels: the references; see above.
+    """
+    import torch
+
+    options = options_from_environment()
+    marker = options.pop("marker", "")
+    samples = samples_of(options)
+    found = reply(samples, cases_of(samples, queries, prompts, labels, marker))
+    logs = {name: torch.tensor(values) for name, values in found["extra_logs"].items()}
+    return {"rewards": torch.tensor(found["rewards"]), "scores": torch.tensor(found["scores"]), "extra_logs": logs}
+
+
+def cases_of(
+    samples: Samples, queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], marker: str = ""
+) -> list[Case]:
+    """Return a case for each query.
+
+    Raises:
+        InputError: the lists differ in length, a label holds no reference, or the report cannot be found in a query.
+    """
+    if not len(queries) == len(prompts) == len(labels):
+        raise InputError(f"{len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels: lengths differ")
+    cases = []
+    for query, prompt, label in zip(queries, prompts, labels, strict=True):
+        told = _told(label)
+        cases.append(samples.case(completion_of(query, prompt, marker), told["reference"], told))
+    return cases
+
+
+def reply(samples: Samples, cases: Sequence[Case]) -> dict[str, Any]:
+    """Return the same as lists, which is also what an HTTP server replies."""
+    rewards = [future.result() for future in [samples.submit(case) for case in cases]]
+    values = [samples.value(reward) for reward in rewards]
+    low, high = samples.rollouts.reward.bounds
+    if isfinite(high - low):
+        scores = [min(1.0, max(0.0, (value - low) / (high - low))) for value in values]
+    else:
+        scores = values
+    parts = [samples.parts(reward) for reward in rewards]
+    logs = {name: [part[name] for part in parts] for name in (parts[0] if parts else ())}
+    return {"rewards": values, "scores": scores, "extra_logs": logs}
+
+
+def _told(label: Any) -> Mapping[str, Any]:
+    if isinstance(label, str) and label.lstrip().startswith("{"):
+        try:
+            label = json.loads(label)
+        except ValueError:
+            return {"reference": label}
+    if isinstance(label, str):
+        return {"reference": label}
+    if isinstance(label, Mapping) and isinstance(label.get("reference"), str):
+        return label
+    raise InputError(f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}")

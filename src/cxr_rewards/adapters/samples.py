@@ -1,0 +1,124 @@
+"""Rollouts that a trainer passes one at a time, out of many threads, coroutines or worker processes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import threading
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from cxr_rewards.adapters.coalesce import Coalescer
+from cxr_rewards.adapters.rollouts import Rollouts, named_reward, priors_of
+from cxr_rewards.errors import ConfigError
+from cxr_rewards.types import Case, Reward
+
+_made: dict[str, Samples] = {}
+_lock = threading.Lock()
+
+
+class Samples:
+    """Scores samples; what is asked for at about the same time is one batch.
+
+    Args:
+        config: a preset or the path of a reward's TOML; empty: what `CXR_REWARDS_CONFIG` names.
+        unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
+            every reward that a report can get.
+        priors: key, in what comes with a sample, of the earlier reports.
+        context: keys that are context (age, sex, indication, ...).
+        group: key of the study; without it samples of equal reference and priors are a group. For the diagnostics.
+        extract: how the report is taken out of a completion, as arguments of `Extract`.
+        diagnostics: a folder that gets a file of diagnostics from each process, `<pid>.jsonl`; a line a batch.
+        wait_s: how long a sample waits for others, in seconds.
+
+    Raises:
+        ConfigError: `unscored` is not given, or could be earned by a report, or the reward is normalised within groups,
+            which nobody sees here.
+    """
+
+    def __init__(
+        self,
+        *,
+        config: str = "",
+        unscored: float | None = None,
+        priors: str = "priors",
+        context: Sequence[str] = (),
+        group: str = "",
+        extract: Mapping[str, Any] | None = None,
+        diagnostics: str = "",
+        wait_s: float = 0.02,
+    ) -> None:
+        reward = named_reward(config)
+        if isinstance(unscored, bool) or not isinstance(unscored, int | float):
+            low = reward.bounds[0]
+            raise ConfigError(
+                f"{reward.name}: say what an unscored sample gets: unscored, a number below {low:g}, "
+                f"the lowest reward of a report; got {unscored!r}"
+            )
+        self.unscored = float(unscored)
+        watch: Any = Path(diagnostics) / f"{os.getpid()}.jsonl" if diagnostics else None
+        self.rollouts = Rollouts(reward=reward, unscored=self.unscored, extract=extract or {}, diagnostics=watch)
+        self.priors, self.context, self.group = priors, tuple(context), group
+        self._batches: Coalescer[Case, Reward] = Coalescer(
+            lambda cases: self.rollouts.score_cases(list(cases)).rewards, wait_s=wait_s
+        )
+
+    def case(self, completion: Any, reference: str, told: Mapping[str, Any] | None) -> Case:
+        """Return the case of a sample."""
+        told = told or {}
+        priors = priors_of(told.get(self.priors))
+        context = {key: str(told[key]) for key in self.context if told.get(key) is not None}
+        group = told.get(self.group)
+        group = json.dumps([reference, priors], default=str) if group is None else str(group)
+        return Case(
+            candidate=self.rollouts.report_of(completion),
+            reference=reference,
+            priors=priors,
+            context=context,
+            group=group,
+        )
+
+    def value(self, reward: Reward) -> float:
+        """Return what the trainer gets for a reward."""
+        return self.unscored if reward.value is None else float(reward.value)
+
+    def parts(self, reward: Reward) -> dict[str, float]:
+        """Return each component's value, and `unscored` (0 or 1): the same keys for each sample.
+
+        A component without a value shows as the number for unscored samples.
+        """
+        parts = {
+            label: self.unscored if part.value is None else float(part.value) for label, part in reward.parts.items()
+        }
+        return {**parts, "unscored": float(reward.value is None)}
+
+    def submit(self, case: Case) -> Future[Reward]:
+        """Return the future reward of a case, scored together with what others ask for meanwhile."""
+        return self._batches.submit(case)
+
+    async def score(self, case: Case) -> Reward:
+        """Return the reward of a case, scored likewise."""
+        return await asyncio.wrap_future(self.submit(case))
+
+    def score_many(self, cases: Sequence[Case]) -> list[Reward]:
+        """Return the rewards of a batch."""
+        return self.rollouts.score_cases(list(cases)).rewards
+
+
+def samples_of(options: Mapping[str, Any]) -> Samples:
+    """Return the `Samples` of these options: made once a process, for it may hold models.
+
+    Raises:
+        ConfigError: an unknown option, or a bad value.
+    """
+    key = json.dumps(dict(options), sort_keys=True, default=str)
+    with _lock:
+        if key not in _made:
+            try:
+                _made[key] = Samples(**options)
+            except TypeError as error:
+                raise ConfigError(f"options of the reward: {error}") from None
+        return _made[key]

@@ -1,0 +1,80 @@
+"""ms-swift's outcome reward models.
+
+Name a file of these two lines in `--external_plugins`, and `--reward_funcs cxr_rewards`:
+
+```text
+from cxr_rewards.adapters.swift import register
+register(reference="report", priors="prior_reports")
+```
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from cxr_rewards.adapters.rollouts import Rollouts, named_reward
+from cxr_rewards.composite import CompositeReward
+from cxr_rewards.errors import MissingDependencyError
+
+
+class SwiftReward:
+    """A reward function as ms-swift makes and calls one; `register` makes a class of each reward."""
+
+    reward: CompositeReward | None = None
+    options: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
+
+    def __init__(self, args: Any = None, **_: Any) -> None:
+        self.args = args
+        self._rollouts: Rollouts | None = None
+
+    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        """Return a value for each completion, in order."""
+        if self._rollouts is None:
+            told = columns.get("prompt_id") or [None]
+            group = {} if None in told else {"group": "prompt_id"}
+            options: dict[str, Any] = {"unscored": "group_mean", **group, **self.options}
+            self._rollouts = Rollouts(reward=self.reward or named_reward(), **options)
+        step = getattr(columns.get("trainer_state"), "global_step", None)
+        cells = {name: values for name, values in columns.items() if isinstance(values, list | tuple)}
+        return self._rollouts.score(completions, cells, step=step).values
+
+
+class AsyncSwiftReward(SwiftReward):
+    """The same, awaited beside other asynchronous rewards."""
+
+    async def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:  # type: ignore[override]
+        """Return a value for each completion, in order."""
+        return await asyncio.to_thread(SwiftReward.__call__, self, completions, **columns)
+
+
+def register(
+    name: str = "cxr_rewards", reward: CompositeReward | None = None, *, asynchronous: bool = False, **options: Any
+) -> type[SwiftReward]:
+    """Make a reward known to ms-swift, as one of its `orms`.
+
+    ms-swift makes a 0 of a missing reward, which a report may be worse than: an unscored rollout gets the mean of its
+    group unless `unscored` says otherwise. Groups are those of ms-swift's `prompt_id` unless `group` names a column.
+
+    Args:
+        name: for `--reward_funcs`, and the name of its metric.
+        reward: what to score with; None: what `CXR_REWARDS_CONFIG` names, or else `rules`.
+        asynchronous: let ms-swift await it beside its other asynchronous rewards.
+        **options: of `cxr_rewards.adapters.rollouts.Rollouts`: reference, priors, context, group, extract, unscored,
+            diagnostics.
+
+    Returns:
+        The class, whose name is the metric's.
+
+    Raises:
+        MissingDependencyError: ms-swift is not installed.
+    """
+    try:
+        from swift.rewards import orms
+    except ImportError as error:
+        raise MissingDependencyError(f"adapters.swift: needs ms-swift: pip install ms-swift ({error})") from error
+    base = AsyncSwiftReward if asynchronous else SwiftReward
+    made = type(name, (base,), {"reward": reward, "options": options, "__doc__": base.__doc__})
+    orms[name] = made
+    return made

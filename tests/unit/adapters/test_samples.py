@@ -1,0 +1,169 @@
+"""Trainers that pass samples one at a time: OpenRLHF and verifiers, without their packages."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import types
+import warnings
+
+import pytest
+
+from cxr_rewards import CompositeReward
+from cxr_rewards.adapters import openrlhf, verifiers
+from cxr_rewards.adapters.completion import completion_of
+from cxr_rewards.adapters.rollouts import CONFIG_VARIABLE, OPTIONS_VARIABLE
+from cxr_rewards.adapters.samples import Samples, samples_of
+from cxr_rewards.errors import ConfigError, InputError
+
+REFERENCE = "Small left pleural effusion."
+QWEN = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n{film}Report.<|im_end|>\n<|im_start|>assistant\n"
+TEMPLATES = {
+    "qwen": QWEN,
+    "llama": "<|start_header_id|>user<|end_header_id|>\n\n{film}Report.<|eot_id|>"
+    "<|start_header_id|>assistant<|end_header_id|>\n\n",
+    "gemma": "<start_of_turn>user\n{film}Report.<end_of_turn>\n<start_of_turn>model\n",
+    "mistral": "<s>[INST] {film}Report. [/INST]",
+    "phi": "<|user|>\n{film}Report.<|end|>\n<|assistant|>\n",
+    "vicuna": "USER: {film}Report. ASSISTANT:",
+}
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_the_report_is_found_behind_a_prompt_whose_image_is_expanded(name):
+    prompt = TEMPLATES[name].format(film="<image>")
+    query = TEMPLATES[name].format(film="<patch>" * 40) + "Clear lungs."
+    assert completion_of(query, prompt).strip() == "Clear lungs."
+    assert completion_of(query.replace("<patch>" * 40, "<image>"), prompt).strip() == "Clear lungs."
+
+
+def test_a_turn_that_the_model_begins_itself_hides_nothing():
+    prompt = QWEN.format(film="<image>")
+    said = "Clear lungs.<|im_end|>\n<|im_start|>assistant\nSmall left pleural effusion."
+    assert completion_of(QWEN.format(film="<p><p>") + said, prompt) == said
+
+
+def test_turns_before_the_last_belong_to_the_prompt():
+    shown = QWEN.format(film="<image>") + "An example.<|im_end|>\n"
+    told = shown.replace("<image>", "<p><p>") + QWEN.format(film="<p><p>")
+    assert completion_of(told + "Clear.", shown + QWEN.format(film="<image>")) == "Clear."
+
+
+def test_a_template_of_ones_own_has_its_marker():
+    with pytest.raises(InputError, match="no assistant's turn begins in it; give the text that begins one as marker"):
+        completion_of("Q: <p> A: Clear.", "Q: <image> A: ")
+    assert completion_of("Q: <p> A: Clear.", "Q: <image> A: ", marker="A: ") == "Clear."
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    monkeypatch.setenv(CONFIG_VARIABLE, "rules")
+    monkeypatch.setenv(OPTIONS_VARIABLE, json.dumps({"unscored": -5.0, "context": ["age"]}))
+
+
+def test_openrlhf_gets_tensors_for_each_query(environment):
+    torch = pytest.importorskip("torch")
+    prompts = [QWEN.format(film="<image>")] * 3
+    texts = ["<think>Hm.</think>" + REFERENCE, "Clear lungs.", "Clear lungs."]
+    labels = [
+        REFERENCE,
+        json.dumps({"reference": REFERENCE, "priors": ["Clear lungs."], "age": 60}),
+        {"reference": " "},
+    ]
+    queries = [QWEN.format(film="<p>" * 9) + text + "<|im_end|>" for text in texts]
+    found = openrlhf.reward_func(queries, prompts, labels)
+    expected = CompositeReward().score_batch(
+        candidates=[REFERENCE, "Clear lungs."], references=[REFERENCE] * 2, priors=[(), ("Clear lungs.",)]
+    )
+    assert found["rewards"].tolist() == pytest.approx([*(r.value for r in expected), -5.0])
+    low, high = CompositeReward().bounds
+    assert found["scores"][0].item() == pytest.approx((expected[0].value - low) / (high - low))
+    assert 0.0 <= found["scores"].min() <= found["scores"].max() <= 1.0
+    assert found["extra_logs"]["unscored"].tolist() == [0.0, 0.0, 1.0]
+    assert found["extra_logs"]["findings_soft_f1"].shape == torch.Size([3])
+    assert found["extra_logs"]["copy_prior"][1] > 0.9
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (([QWEN + "a"], [QWEN], []), "1 queries, 1 prompts and 0 labels"),
+        (([QWEN + "a"], [QWEN], [7]), "a label must be the reference report, or an object with 'reference'; got 7"),
+        (([QWEN + "a"], [QWEN], [{"ref": "x"}]), "a label must be the reference report"),
+    ],
+)
+def test_bad_lists_are_told(environment, lists, message):
+    with pytest.raises(InputError, match=message):
+        openrlhf.reward_func(*lists)
+
+
+def test_bad_options_are_told(monkeypatch):
+    with pytest.raises(ConfigError, match="options of the reward: .*unexpected keyword argument 'unscred'"):
+        samples_of({"unscred": -5.0})
+    monkeypatch.setenv(OPTIONS_VARIABLE, '{"unscored": "low"}')
+    with pytest.raises(ConfigError, match="unscored, a number below 0.*got 'low'|got 'low'"):
+        openrlhf.reward_func([QWEN + "a"], [QWEN], ["x"])
+
+
+def test_a_reward_normalised_within_groups_cannot_be_asked_sample_by_sample(tmp_path):
+    (tmp_path / "r.toml").write_text('normalize = "group"\n[components.bleu]\nweight = 1.0\n')
+    with pytest.raises(ConfigError, match="is normalised within groups"):
+        Samples(config=str(tmp_path / "r.toml"), unscored=-1e9)
+
+
+def test_each_process_writes_diagnostics_of_its_batches(tmp_path):
+    import os
+
+    samples = Samples(config="rules", unscored=-5.0, diagnostics=str(tmp_path), group="study")
+    cases = [samples.case(text, REFERENCE, {"study": 1}) for text in ("Clear lungs.", REFERENCE)]
+    samples.score_many(cases)
+    asyncio.run(samples.score(cases[0]))
+    lines = [json.loads(line) for line in (tmp_path / f"{os.getpid()}.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [1, 2]
+    assert lines[0]["reward/std"] > 0.1
+
+
+class Trace:
+    """What a reward sees of verifiers' traces."""
+
+    def __init__(self, reply):
+        self.last_reply, self.metrics = reply, {}
+
+    def record_metric(self, name, value):
+        self.metrics[name] = value
+
+
+def test_a_traces_reply_is_scored_and_its_parts_are_metrics():
+    data = {"reference": REFERENCE, "priors": ["Clear lungs."]}
+    trace = Trace("<think>Hm.</think>Clear lungs.")
+    value = asyncio.run(verifiers.score_trace(trace, data, config="rules", unscored=-5.0))
+    assert value == pytest.approx(CompositeReward().score("Clear lungs.", REFERENCE, ["Clear lungs."]).value)
+    assert trace.metrics["copy_prior"] > 0.9
+    assert trace.metrics["unscored"] == 0.0
+    lost = Trace("Clear lungs.")
+    model = types.SimpleNamespace(model_dump=lambda: {"reference": " "})
+    assert asyncio.run(verifiers.score_trace(lost, model, config="rules", unscored=-5.0)) == -5.0
+    assert lost.metrics["unscored"] == 1.0
+
+
+def test_a_rubrics_functions_never_raise_because_of_a_sample():
+    funcs, weights = verifiers.reward_funcs(config="rules", unscored=-5.0)
+    assert weights == [1.0] + [0.0] * (len(funcs) - 1)
+    assert [f.__name__ for f in funcs] == ["cxr_rewards", *CompositeReward().components, "unscored"]
+
+    async def run(answer, info):
+        state = {}
+        first = await funcs[0](completion="Clear lungs.", answer=answer, state=state, info=info)
+        return first, [await f(state=state) for f in funcs[1:]]
+
+    value, parts = asyncio.run(run(REFERENCE, {"priors": ["Clear lungs."]}))
+    assert value == pytest.approx(CompositeReward().score("Clear lungs.", REFERENCE, ["Clear lungs."]).value)
+    assert parts[-1] == 0.0
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        value, parts = asyncio.run(run(REFERENCE, {"priors": 7}))
+    assert value == -5.0
+    assert set(parts[:-1]) == {-5.0}
+    assert parts[-1] == 1.0
+    assert "priors must be a text or a list of texts, got 7" in str(told[0].message)
+    assert asyncio.run(run(None, {}))[0] == -5.0
