@@ -11,12 +11,12 @@ import sys
 import pytest
 
 from cxr_rewards.errors import ConfigError, InputError
-from cxr_rewards.recipes import grpo_trl
+from cxr_rewards.recipes import data, grpo_trl
 
 
 @pytest.mark.parametrize("name", ["unirg_step1", "unirg_step2"])
 def test_the_papers_numbers_are_in_the_recipes(name):
-    settings = grpo_trl.load_settings(name)
+    settings = data.load_settings(name)
     grpo = settings["grpo"]
     assert (grpo["num_generations"], grpo["learning_rate"]) == (16, 5e-6)
     assert grpo["beta"] == (0.0 if name == "unirg_step1" else 0.03)
@@ -32,7 +32,7 @@ def test_trl_knows_every_argument_of_the_recipes(name, tmp_path):
     from dataclasses import fields
 
     known = {field.name for field in fields(trl.GRPOConfig)}
-    assert set(grpo_trl.load_settings(name)["grpo"]) <= known
+    assert set(data.load_settings(name)["grpo"]) <= known
     assert set(grpo_trl.TINY["grpo"]) <= known
 
 
@@ -49,9 +49,9 @@ def test_bad_settings_are_told(text, message, tmp_path):
     path = tmp_path / "r.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        grpo_trl.load_settings(str(path))
+        data.load_settings(str(path))
     with pytest.raises(ConfigError, match="unknown recipe or file 'unirg'; known: unirg_step1, unirg_step2"):
-        grpo_trl.load_settings("unirg")
+        data.load_settings("unirg")
 
 
 def test_rows_hold_context_prior_and_images(tmp_path):
@@ -64,15 +64,15 @@ def test_rows_hold_context_prior_and_images(tmp_path):
         "prior_image": "before.png",
     }  # fmt: skip
     (tmp_path / "d.jsonl").write_text(json.dumps(row) + "\n\n" + json.dumps({"image": "now.png", "reference": "b"}))
-    one, two = grpo_trl.read_rows(tmp_path / "d.jsonl")
+    one, two = data.read_rows(tmp_path / "d.jsonl")
     assert one["prompt"][0]["content"].startswith("Indication: Cough\nReport of the last examination: Effusion.")
     assert one["prior_reports"] == ["Effusion."]
     assert len(one["images"]) == 2
     assert (two["study_id"], two["prior_reports"], len(two["images"])) == ("3", [], 1)
-    (alone, _) = grpo_trl.read_rows(tmp_path / "d.jsonl", with_prior=False)
+    (alone, _) = data.read_rows(tmp_path / "d.jsonl", with_prior=False)
     assert (alone["prior_reports"], len(alone["images"])) == ([], 1)
     pytest.importorskip("datasets")
-    images = grpo_trl.dataset_of([one, two], pixels=512)[0]["images"]
+    images = data.dataset_of([one, two], pixels=512)[0]["images"]
     assert [image.size for image in images] == [(512, 256)] * 2
     assert images[0].mode == "RGB"
 
@@ -90,7 +90,7 @@ def test_bad_data_are_told_with_their_line(text, message, tmp_path):
     if text is not None:
         path.write_text(text)
     with pytest.raises(InputError, match=message):
-        list(grpo_trl.read_rows(path))
+        list(data.read_rows(path))
 
 
 @pytest.mark.slow

@@ -1,0 +1,127 @@
+"""Writes a model's reports of held-out studies, greedily, and scores them.
+
+`python -m cxr_rewards.recipes.evaluate --config unirg_step1 --model out/step1 -o after.csv`; with several GPUs by
+`accelerate launch -m`. The config's `data.eval` are the studies, its `[reward]` scores. The reports lie beside, in
+`after.reports.csv`, ready for `cxr-rewards score` with another reward.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr_rewards.adapters.rollouts import named_reward
+from cxr_rewards.composite import CompositeReward
+from cxr_rewards.errors import ConfigError, MissingDependencyError
+from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
+
+
+def generate(model: Any, processor: Any, rows: Any, batch_size: int = 16, max_new_tokens: int = 512) -> list[str]:
+    """Return the model's reports, greedily (temperature 0, as the paper evaluates)."""
+    import torch
+
+    reports: list[str] = []
+    model.eval()
+    for start in range(0, len(rows), batch_size):
+        batch = [rows[i] for i in range(start, min(len(rows), start + batch_size))]
+        images = [row["images"] if "images" in row else [row["image"]] for row in batch]
+        texts = []
+        for row, films in zip(batch, images, strict=True):
+            content = [*({"type": "image"} for _ in films), {"type": "text", "text": row["prompt"][0]["content"]}]
+            messages = [{"role": "user", "content": content}]
+            texts.append(processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+        inputs = processor(text=texts, images=images, padding=True, return_tensors="pt").to(model.device)
+        with torch.inference_mode():
+            tokens = model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
+        told = tokens[:, inputs["input_ids"].shape[1] :]
+        reports += processor.tokenizer.batch_decode(told, skip_special_tokens=True)
+    return reports
+
+
+def write_reports(model: Any, processor: Any, rows: Any, path: Path, **options: Any) -> None:
+    """Write the model's reports of these rows as a CSV that `cxr-rewards score` reads.
+
+    Of several processes (`accelerate launch`) each writes reports of a part of the rows, the first writes the file;
+    all must call this, and each must hold the whole model.
+    """
+    from accelerate import PartialState
+    from accelerate.utils import gather_object
+
+    state = PartialState()
+    mine = range(state.process_index, len(rows), state.num_processes)
+    written = generate(model, processor, [rows[i] for i in mine], **options)
+    reports = dict(gather_object(list(zip(mine, written, strict=True))))
+    if not state.is_main_process:
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("study_id", "candidate", "reference", "prior_report"))
+        for i, row in enumerate(rows):
+            priors = row.get("prior_reports") or []
+            writer.writerow((row["study_id"], reports[i], row["reference"], json.dumps(priors) if priors else ""))
+
+
+def score_reports(reports: Path, reward: CompositeReward, out: Path) -> float | None:
+    """Score such a CSV as `cxr-rewards score` would; return the mean reward."""
+    from cxr_rewards.io import choose_columns, open_table
+    from cxr_rewards.score_file import score_file
+
+    table = open_table(reports)
+    columns = choose_columns(table.columns, case_id="", where=str(reports))
+    scored = score_file(table, columns, reward, out, restart=True)
+    return scored.summary.overall()["reward"].mean
+
+
+def reward_of(settings: Mapping[str, Any]) -> CompositeReward:
+    """Return the reward of a recipe's `[reward]`."""
+    overrides = {key: settings[key] for key in ("judge", "cache") if key in settings}
+    return named_reward(settings.get("config") or settings.get("preset", ""), **overrides)
+
+
+def load_model(name: str) -> tuple[Any, Any]:
+    """Return model and processor, of the Hub or a folder; with peft installed also of a folder with a LoRA adapter."""
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    processor = AutoProcessor.from_pretrained(name, padding_side="left")
+    return AutoModelForImageTextToText.from_pretrained(name, dtype="bfloat16"), processor
+
+
+def main(arguments: Sequence[str] | None = None) -> float | None:
+    """Write reports, score them, and print the mean reward."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--config", default="unirg_step1", help="unirg_step1, unirg_step2, or a TOML file like them")
+    parser.add_argument("--model", help="name or folder; the config's if not given")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="CSV of the scores")
+    parser.add_argument("--batch-size", type=int, default=16, help="studies a process at a time")
+    given = parser.parse_args(arguments)
+    settings = load_settings(given.config)
+    data = settings["data"]
+    if "eval" not in data:
+        raise ConfigError(f"{given.config}: data.eval is missing")
+    try:
+        from accelerate import PartialState
+    except ImportError as error:
+        raise MissingDependencyError(f'evaluate: needs trl: pip install "cxr_rewards[trl]" ({error})') from error
+    state = PartialState()
+    rows = list(read_rows(data["eval"], with_prior=data.get("with_prior", True)))
+    reward = reward_of(settings["reward"])
+    model, processor = load_model(given.model or settings["model"]["name"])
+    reports = given.out.with_suffix(".reports.csv")
+    reports.parent.mkdir(parents=True, exist_ok=True)
+    options = {"max_new_tokens": settings.get("grpo", {}).get("max_completion_length", 512)}
+    films = dataset_of(rows, data.get("image_pixels", 0))
+    write_reports(model.to(state.device), processor, films, reports, batch_size=given.batch_size, **options)
+    if not state.is_main_process:
+        return None
+    mean = score_reports(reports, reward, given.out)
+    sys.stdout.write(f"{reward.name}: mean {mean if mean is None else round(mean, 4)} of {len(rows)} studies\n")
+    return mean
+
+
+if __name__ == "__main__":
+    main()
