@@ -7,11 +7,13 @@ import json
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 
+from cxr_rewards import CompositeReward
 from cxr_rewards.errors import ConfigError, InputError
-from cxr_rewards.recipes import data, grpo_trl
+from cxr_rewards.recipes import data, evaluate, grpo_trl, grpo_verl, tiny
 
 
 @pytest.mark.parametrize("name", ["unirg_step1", "unirg_step2"])
@@ -102,8 +104,7 @@ def test_a_rehearsal_trains_evaluates_and_tells(tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     result = json.loads((tmp_path / "run" / "result.json").read_text())
-    assert 0 < result["before"] <= 1
-    assert 0 < result["after"] <= 1
+    assert result["after"] > result["before"] + 0.3
     lines = [json.loads(line) for line in (tmp_path / "run" / "diagnostics.jsonl").read_text().splitlines()]
     assert len(lines) == 20
     assert lines[-1]["reward/mean"] > 0
@@ -111,3 +112,79 @@ def test_a_rehearsal_trains_evaluates_and_tells(tmp_path):
     assert len(rows) == 64
     assert rows[0]["reward"]
     assert "reward diagnostics over 20 steps" in done.stderr
+
+
+def settings_of(tmp_path, rows=(), **tables):
+    """A recipe of tiny data, as a TOML file."""
+    for end in ("train", "eval"):
+        (tmp_path / f"{end}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    text = (
+        f"[model]\nname = {json.dumps(str(tmp_path / 'model'))}\n{tables.get('model', '')}\n"
+        f"[data]\ntrain = {json.dumps(str(tmp_path / 'train.jsonl'))}\n"
+        f"{tables.get('data', 'eval = ' + json.dumps(str(tmp_path / 'eval.jsonl')))}\n"
+        f"[reward]\npreset = 'rules'\n{tables.get('reward', '')}\n"
+        "[grpo]\nnum_generations = 16\nper_device_train_batch_size = 16\ngradient_accumulation_steps = 2\n"
+        "max_completion_length = 12\nlearning_rate = 1e-6\nepsilon_high = 0.28\ntemperature = 1.0\n"
+    )
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_model_is_evaluated_by_itself(tmp_path, monkeypatch, capsys):
+    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("trl")
+    made = tiny.processor()
+    tiny.model(made.tokenizer).save_pretrained(tmp_path / "model")
+    # A real processor of this family would need torchvision for its videos.
+    monkeypatch.setattr(transformers.AutoProcessor, "from_pretrained", lambda name, **_: made)
+    rows = []
+    for kind, reference in enumerate(tiny.REPORTS):
+        tiny.film(kind, kind).save(tmp_path / f"{kind}.png")
+        rows.append(
+            {"image": f"{kind}.png", "reference": reference, "study_id": f"s{kind}", "prior_report": "Clear lungs."}
+        )
+    out = tmp_path / "scores" / "before.csv"
+    mean = evaluate.main(["--config", str(settings_of(tmp_path, rows)), "-o", str(out), "--batch-size", "3"])
+    assert capsys.readouterr().out == f"rules: mean {round(mean, 4)} of 4 studies\n"
+    with (out.parent / "before.reports.csv").open(encoding="utf-8", newline="") as file:
+        reports = list(csv.DictReader(file))
+    assert [row["study_id"] for row in reports] == ["s0", "s1", "s2", "s3"]
+    assert reports[0]["prior_report"] == '["Clear lungs."]'
+    with out.open(encoding="utf-8", newline="") as file:
+        assert len(list(csv.DictReader(file))) == 4
+    with pytest.raises(ConfigError, match="data.eval is missing"):
+        evaluate.main(["--config", str(settings_of(tmp_path, rows, data="")), "-o", str(out)])
+
+
+def test_verl_is_told_the_recipe(tmp_path, monkeypatch):
+    pq = pytest.importorskip("pyarrow.parquet")
+    row = {"image": "a.png", "reference": "Clear lungs.", "study_id": "a", "indication": "Cough"}
+    toml = settings_of(
+        tmp_path, [row, {**row, "study_id": "b", "prior_report": "Effusion."}], model="lora_rank = 8",
+        reward="cache = 'c.sqlite'\njudge = { model = 'm', base_url = 'http://j/v1' }",
+    )  # fmt: skip
+    ran = []
+    monkeypatch.setattr(
+        grpo_verl.subprocess, "run", lambda command, **_: ran.append(command) or SimpleNamespace(returncode=3)
+    )
+    assert grpo_verl.main(["--config", str(toml), "-o", str(tmp_path / "out"), "--gpus", "4", "trainer.nnodes=1"]) == 3
+    told = dict(part.split("=", 1) for part in ran[0][3:])
+    kwargs = "+reward.custom_reward_function.reward_kwargs"
+    assert told["data.train_batch_size"] == "8"
+    assert told["actor_rollout_ref.actor.use_kl_loss"] == "false"
+    assert told["actor_rollout_ref.model.lora_alpha"] == "16"
+    assert told[f"{kwargs}.judge.base_url"] == '"http://j/v1"'
+    assert json.loads(told[f"{kwargs}.cache"]) == os.path.abspath("c.sqlite")
+    assert float(told[f"{kwargs}.unscored"]) < CompositeReward().bounds[0]
+    assert told["trainer.nnodes"] == "1"
+    first, second = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
+    assert first["prompt"][0]["content"].startswith("<image>Indication: Cough\n")
+    assert first["images"] == [{"image": str(tmp_path / "a.png")}]
+    assert second["extra_info"] == {"study_id": "b", "index": 1, "priors": ["Effusion."]}
+    with pytest.raises(ConfigError, match="data.eval is missing"):
+        grpo_verl.main(["--config", str(settings_of(tmp_path, data="")), "-o", str(tmp_path / "out")])
+    settings = data.load_settings(str(toml))
+    settings["grpo"]["num_generations"] = 24
+    with pytest.raises(ConfigError, match="32 rollouts an update, with 1 GPUs, are no multiple of 24"):
+        grpo_verl.overrides(settings, tmp_path, 1)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import io
+import json
 import os
+import shlex
+import warnings
 
 import pytest
 
@@ -143,3 +147,72 @@ def test_verls_reward_loop_scores_a_batch_in_its_own_workers(tokenizer):
         ray.shutdown()
     assert result.batch["rm_scores"].sum(dim=1).tolist() == pytest.approx(expected())
     assert result.non_tensor_batch["findings_soft_f1"].shape == (len(REPORTS),)
+
+
+@pytest.mark.parametrize("name", ["unirg_step1", "unirg_step2"])
+def test_verl_takes_the_recipe(name, tmp_path, monkeypatch):
+    """verl's configuration bears every number of the recipe, and its data set reads what the recipe writes."""
+    import tomllib
+    from importlib import resources
+
+    from hydra import compose, initialize_config_module
+    from PIL import Image
+    from verl.trainer.ppo.utils import need_reference_policy
+    from verl.utils.config import validate_config
+    from verl.utils.dataset.rl_dataset import RLHFDataset
+
+    from cxr_rewards.adapters.verl import compute_score
+    from cxr_rewards.recipes import grpo_verl, tiny
+    from cxr_rewards.testing.models import build_models
+
+    monkeypatch.setenv("CXR_REWARDS_MODELS", str(build_models(tmp_path / "models")))
+    for image in ("now.png", "before.png"):
+        Image.new("L", (64, 64), 90).save(tmp_path / image)
+    rows = [
+        {"image": "now.png", "reference": REFERENCE, "study_id": "a", "prior_report": "Clear lungs.", "prior_image": "before.png"},
+        {"image": "now.png", "reference": "Clear lungs.", "study_id": "b"},
+    ]  # fmt: skip
+    for end in ("train", "eval"):
+        (tmp_path / f"{end}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    text = resources.files("cxr_rewards.recipes").joinpath(f"{name}.toml").read_text()
+    for end in ("train", "eval"):
+        text = text.replace(f'"{end}.jsonl"', json.dumps(str(tmp_path / f"{end}.jsonl")))
+    (tmp_path / "mine.toml").write_text(text)
+    monkeypatch.setattr(grpo_verl.sys, "stdout", io.StringIO())
+    assert (
+        grpo_verl.main(
+            ["--config", str(tmp_path / "mine.toml"), "-o", str(tmp_path / "out"), "--print", "trainer.nnodes=2"]
+        )
+        == 0
+    )
+    commands = shlex.split(grpo_verl.sys.stdout.getvalue())
+    assert commands[1:3] == ["-m", "verl.trainer.main_ppo"]
+
+    with initialize_config_module("verl.trainer.config", version_base=None):
+        config = compose("ppo_trainer", overrides=commands[3:])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that GRPO has no critic
+        validate_config(config, need_reference_policy(config), use_critic=False)
+    told = tomllib.loads(text)["grpo"]
+    actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
+    assert (rollout.n, config.data.train_batch_size * rollout.n) == (16, 256)
+    assert (actor.optim.lr, actor.clip_ratio_high) == (5e-6, told["epsilon_high"])
+    assert (need_reference_policy(config), actor.kl_loss_coef) == (name == "unirg_step2", told["beta"])
+    assert rollout.val_kwargs.temperature == 0
+    assert config.trainer.nnodes == 2
+
+    config.data.filter_overlong_prompts = False  # opens images by qwen-vl-utils, which needs torchvision
+    data = RLHFDataset(config.data.train_files, tiny.tokenizer(), config.data, processor=tiny.processor())
+    first, second = data[0], data[1]
+    (message,) = first["raw_prompt"]
+    assert [part["type"] for part in message["content"]] == ["image", "image", "text"]
+    assert message["content"][0]["max_pixels"] == 512 * 512
+    assert len(second["raw_prompt"][0]["content"]) == 2
+    kwargs = {**config.reward.custom_reward_function.reward_kwargs, "config": "rules", "judge": None, "unscored": -5.0}
+    found = asyncio.run(
+        compute_score(
+            first["data_source"], REFERENCE, first["reward_model"]["ground_truth"], first["extra_info"], **kwargs
+        )
+    )
+    assert found["score"] == 1.0
+    assert len(list((tmp_path / "out" / "diagnostics").glob("*.jsonl"))) == 1

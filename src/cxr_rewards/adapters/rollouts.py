@@ -251,6 +251,8 @@ def priors_of(cell: Any) -> tuple[str, ...]:
                 return (cell,)
         else:
             return (cell,) if cell.strip() else ()
+    if hasattr(cell, "tolist"):
+        cell = cell.tolist()  # numpy's, out of a Parquet file
     if isinstance(cell, list | tuple) and all(isinstance(text, str) for text in cell):
         return tuple(text for text in cell if text.strip())
     raise InputError(f"priors must be a text or a list of texts, got {shorten(cell)}")

@@ -25,6 +25,7 @@ class Samples:
 
     Args:
         config: a preset or the path of a reward's TOML; empty: what `CXR_REWARDS_CONFIG` names.
+        judge, cache: in place of the reward's own, as in `CompositeReward.from_preset`.
         unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
             every reward that a report can get.
         priors: key, in what comes with a sample, of the earlier reports.
@@ -43,6 +44,8 @@ class Samples:
         self,
         *,
         config: str = "",
+        judge: Mapping[str, Any] | None = None,
+        cache: str = "",
         unscored: float | None = None,
         priors: str = "priors",
         context: Sequence[str] = (),
@@ -51,7 +54,8 @@ class Samples:
         diagnostics: str = "",
         wait_s: float = 0.02,
     ) -> None:
-        reward = named_reward(config)
+        given = {"judge": judge, "cache": cache}
+        reward = named_reward(config, **{key: value for key, value in given.items() if value})
         if isinstance(unscored, bool) or not isinstance(unscored, int | float):
             low = reward.bounds[0]
             raise ConfigError(
@@ -114,11 +118,21 @@ def samples_of(options: Mapping[str, Any]) -> Samples:
     Raises:
         ConfigError: an unknown option, or a bad value.
     """
-    key = json.dumps(dict(options), sort_keys=True, default=str)
+    plain = _plain(options)
+    key = json.dumps(plain, sort_keys=True, default=str)
     with _lock:
         if key not in _made:
             try:
-                _made[key] = Samples(**options)
+                _made[key] = Samples(**plain)
             except TypeError as error:
                 raise ConfigError(f"options of the reward: {error}") from None
         return _made[key]
+
+
+def _plain(value: Any) -> Any:
+    """Return dicts and lists in place of whatever a configuration has made of them."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [_plain(one) for one in value]
+    return value
