@@ -12,13 +12,13 @@ VENV_SWIFT := $(VENV)-swift
 VENV_RUBRIC := $(VENV)-verifiers3
 VENV_VERIFIERS := $(VENV)-verifiers
 
-.PHONY: help demo test test-transformers4 test-trainers test-verl test-swift test-verifiers check bench docs clean
+.PHONY: help demo test test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
 	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
 	@echo "make test-trainers  verl, ms-swift and verifiers on our functions, each in an environment of its own:"
-	@echo "                    test-verl, test-swift, test-verifiers"
+	@echo "                    test-verl, test-openrlhf, test-swift, test-verifiers"
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
 	@echo "make docs   write the generated pages of docs/"
@@ -58,6 +58,14 @@ $(VENV_VERL)/.dev: pyproject.toml | $(BIN)/python
 	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet 'verl==0.9.1' 'torch==2.13.0' pytest --editable .
 	@touch $@
 
+$(VENV_VERL)/.openrlhf: $(VENV_VERL)/.dev
+	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps 'openrlhf==0.11.0'
+	@touch $@
+
+# OpenRLHF beside verl, which has what its executor imports: all that it depends on would need a GPU.
+test-openrlhf: $(VENV_VERL)/.openrlhf
+	$(VENV_VERL)/bin/python $(PYTEST_ALONE) tests/trainers/test_openrlhf.py
+
 test-verl: $(VENV_VERL)/.dev
 	$(VENV_VERL)/bin/python $(PYTEST_ALONE) tests/trainers/test_verl.py
 
@@ -80,7 +88,7 @@ test-verifiers: $(VENV_RUBRIC)/.dev $(VENV_VERIFIERS)/.dev
 	$(VENV_RUBRIC)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 	$(VENV_VERIFIERS)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 
-test-trainers: test-verl test-swift test-verifiers
+test-trainers: test-verl test-openrlhf test-swift test-verifiers
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check
