@@ -60,6 +60,7 @@ $(VENV_VERL)/.dev: pyproject.toml | $(BIN)/python
 
 $(VENV_VERL)/.openrlhf: $(VENV_VERL)/.dev
 	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps 'openrlhf==0.11.0'
+	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[serve]'
 	@touch $@
 
 # OpenRLHF beside verl, which has what its executor imports: all that it depends on would need a GPU.

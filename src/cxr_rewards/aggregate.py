@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from math import exp, inf, isfinite, sqrt
 from numbers import Real
 from typing import Any, ClassVar, Literal
@@ -340,6 +340,44 @@ class WeightedSum:
         for gate in self.gates:
             if gate.component not in self.terms:
                 raise ConfigError(unknown_name("gates", "component", gate.component, self.terms))
+
+    def table(self) -> dict[str, Any]:
+        """Return it as JSON can hold it; `from_table` is the way back.
+
+        Example:
+            >>> total = WeightedSum(terms={"bleu": Term(weight=1.0, transforms=(Clip(low=0.0, high=0.5),))})
+            >>> WeightedSum.from_table(total.table(), "here") == total
+            True
+        """
+        return {
+            "terms": {
+                label: {"weight": term.weight, "transforms": [{t.kind: asdict(t)} for t in term.transforms]}
+                for label, term in self.terms.items()
+            },
+            "gates": [{key: value for key, value in asdict(gate).items() if value is not None} for gate in self.gates],
+            "on_failure": self.on_failure,
+            "normalize": self.normalize,
+        }
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any], where: str) -> WeightedSum:
+        """Return what `table` made a table of.
+
+        Raises:
+            ConfigError: it is no such table; begins with `where`.
+        """
+        try:
+            terms = {
+                label: Term(
+                    weight=as_number(term["weight"], f"{where}: {label}: weight"),
+                    transforms=tuple(parse_transform(spec, f"{where}: {label}") for spec in term["transforms"]),
+                )
+                for label, term in table["terms"].items()
+            }
+            gates = parse_gates(table["gates"], where)
+            return cls(terms=terms, gates=gates, on_failure=table["on_failure"], normalize=table["normalize"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{where}: not a description of a reward: {type(error).__name__}: {error}") from None
 
     def combine(
         self, rows: Sequence[Sequence[Score]], groups: Sequence[str] = ()

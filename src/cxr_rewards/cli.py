@@ -517,6 +517,55 @@ def fake_judge(
 
 
 @app.command()
+def serve(
+    preset: PresetOption = "rules",
+    config: ConfigOption = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; beyond this machine a token is needed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each has its models, --cache is shared.")] = 1,
+    token_file: Annotated[Path | None, typer.Option(help="File with the bearer token; else CXR_REWARDS_TOKEN.")] = None,
+    cache: CacheOption = None,
+    device: Annotated[str, typer.Option(help="Where models run; with workers one each, between commas.")] = "",
+    dtype: DtypeOption = "",
+    judge_url: JudgeUrlOption = "",
+    judge_model: JudgeModelOption = "",
+    unscored: Annotated[
+        float | None, typer.Option(help="What /get_reward gives OpenRLHF for an unscored rollout; below every reward.")
+    ] = None,
+    marker: Annotated[str, typer.Option(help="What begins the assistant's turn in OpenRLHF's texts.")] = "",
+    batch_cases: Annotated[int, typer.Option(min=1, help="Cases of a batch, joined of several requests.")] = 512,
+    queue_cases: Annotated[int, typer.Option(min=1, help="Cases that may wait; beyond, requests get 429.")] = 16_384,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 600.0,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds that requests may take after SIGTERM.")] = 30.0,
+) -> None:
+    """Serve a reward by HTTP, to `RemoteReward`, to OpenRLHF and to anything that speaks JSON.
+
+    Requests are scored together in batches; the interface is told at /docs. Ends with SIGTERM or Ctrl-C.
+    """
+    from cxr_rewards.remote import TOKEN_VARIABLE, token_of
+    from cxr_rewards.server.run import serve as run
+    from cxr_rewards.server.settings import ServeSettings
+
+    settings = ServeSettings(
+        token=token_of(TOKEN_VARIABLE, token_file), unscored=unscored, marker=marker, batch_cases=batch_cases,
+        queue_cases=queue_cases, timeout_s=timeout,
+    )  # fmt: skip
+    judge = {key: value for key, value in (("base_url", judge_url), ("model", judge_model)) if value}
+    overrides: dict[str, Any] = {"cache": str(cache) if cache else "", "dtype": dtype, "judge": judge}
+    devices = [one.strip() for one in device.split(",") if one.strip()]
+    if workers == 1:
+        overrides["device"], devices = device, []
+    if config is not None and preset != "rules":
+        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    run(
+        str(config or preset), settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
+        **{key: value for key, value in overrides.items() if value},
+    )  # fmt: skip
+
+
+@app.command()
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Presets, rewards' TOML files, components.")],
     to: Annotated[Path | None, typer.Option(help="The models folder to fill; the default one if left out.")] = None,

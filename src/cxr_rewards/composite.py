@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +24,7 @@ from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
 from cxr_rewards.engine import MAX_CHARS, Engine
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.models.sources import ABSENT
-from cxr_rewards.types import Case, Failure, Reward
+from cxr_rewards.types import Case, Failure, Reward, Score
 
 if TYPE_CHECKING:
     from cxr_rewards.component import Component
@@ -249,19 +249,40 @@ class CompositeReward:
                 raise ConfigError(
                     f"score_batch: expected a Case, got {shorten(case)} at {index}; write Case(candidate=...)"
                 )
-        names: list[str] = []
-        if self.total.normalize == "group":
-            names = ["" if case.group is None else str(case.group) for case in cases]
-            if "" in names:
-                raise ConfigError(f"{self.name}: normalize = 'group' needs a group for each case: set Case.group")
-        rows = self._engine.run(cases, self.cache)
-        combined = self.total.combine(rows, names)
+        self._groups(cases)
+        return self.combine(cases, self.parts(cases))
+
+    def _groups(self, cases: Sequence[Case]) -> list[str]:
+        if self.total.normalize != "group":
+            return []
+        names = ["" if case.group is None else str(case.group) for case in cases]
+        if "" in names:
+            raise ConfigError(f"{self.name}: normalize = 'group' needs a group for each case: set Case.group")
+        return names
+
+    def parts(self, cases: Sequence[Case], is_gone: Callable[[Case], bool] | None = None) -> list[tuple[Score, ...]]:
+        """Return each case's score of each component, in the order of `components`: all of `score_batch` but the sum.
+
+        Args:
+            cases: what to score.
+            is_gone: says, while judges are being asked, that nobody waits for a case any more: they are not asked for
+                it, and it fails.
+        """
+        return self._engine.run(cases, self.cache, is_gone)
+
+    def combine(self, cases: Sequence[Case], parts: Sequence[tuple[Score, ...]]) -> list[Reward]:
+        """Return the rewards that these parts make: transforms, weights, gates, normalisation within groups.
+
+        Raises:
+            ConfigError: group normalisation without groups.
+        """
+        combined = self.total.combine(parts, self._groups(cases))
         labels, signature = tuple(self.components), self.signature
         return [
             Reward(value, dict(zip(labels, row, strict=True)), gates, signature)
             if value is None or isfinite(value)
             else Reward(None, dict(zip(labels, row, strict=True)), gates, signature, _NOT_FINITE)
-            for row, (value, gates) in zip(rows, combined, strict=True)
+            for row, (value, gates) in zip(parts, combined, strict=True)
         ]
 
     def as_trl(self, **options: Any) -> Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_rewards.errors import ConfigError, SetupError, shorten
-from cxr_rewards.feature import Feature, FeatureFailed, FeatureTable, Item, case_item, item_of
+from cxr_rewards.feature import Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, case_item, item_of
 from cxr_rewards.filling import cut, fill, reason
 from cxr_rewards.stopwatch import Stopwatch
 from cxr_rewards.types import Case, Failure, Score
@@ -65,7 +66,7 @@ def _read_by(feature: Feature, texts: set[Text]) -> set[Text]:
     return {"candidate", "reference"} if feature.over == "pair" else {"candidate", "reference", "priors"}
 
 
-def _problem(case: Case, max_chars: int) -> Failure | None:
+def problem_of(case: Case, max_chars: int) -> Failure | None:
     """Say why the texts of a case cannot be scored at all; None if they can."""
     texts = [("candidate", case.candidate), ("reference", case.reference)]
     # By type, for the truth of a foreign object (pandas.NA) may be an error.
@@ -113,15 +114,18 @@ class Engine:
         self._steps = _plan(self.components.values())
         self._order = [step.feature for step in self._steps]
 
-    def run(self, cases: Sequence[Case], cache: Cache | None = None) -> list[tuple[Score, ...]]:
+    def run(
+        self, cases: Sequence[Case], cache: Cache | None = None, is_gone: Callable[[Case], bool] | None = None
+    ) -> list[tuple[Score, ...]]:
         """Return, for each case in order, one `Score` a component in the order of `components`.
 
         A case's scores do not depend on the other cases. Anything that goes wrong for one case becomes a `Failure`
-        in its scores; only a `SetupError`, which no case can be blamed for, is raised.
+        in its scores; only a `SetupError`, which no case can be blamed for, is raised. Nothing is asked from elsewhere
+        for cases of which `is_gone` says, when their turn has come, that nobody waits for them any more: they fail.
         """
-        problems = [_problem(case, self.max_chars) for case in cases]
+        problems = [problem_of(case, self.max_chars) for case in cases]
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
-        table = self.features(good, cache)
+        table = self.features(good, cache, is_gone)
         columns = []
         for label, component in self.components.items():
             with self.watch.time(label):
@@ -132,14 +136,17 @@ class Engine:
         width = len(self.components)
         return [next(rows) if problem is None else (Score(None, failure=problem),) * width for problem in problems]
 
-    def features(self, cases: Sequence[Case], cache: Cache | None = None) -> FeatureTable:
+    def features(
+        self, cases: Sequence[Case], cache: Cache | None = None, is_gone: Callable[[Case], bool] | None = None
+    ) -> FeatureTable:
         """Return the features of the cases, as `score_case` will see them; texts must be texts.
 
         What a component does not ask for itself is there only where something had to be computed from it.
         """
         wanted = {step.feature.signature: _items(step, cases) for step in self._steps}
         lasting = {text for case in cases for text in (case.reference, *case.priors)}
-        return FeatureTable(fill(self._order, wanted, lasting, cache, self.watch)[0])
+        skip = None if is_gone is None else partial(_nobody_waits, is_gone, _waiting(self._order, cases))
+        return FeatureTable(fill(self._order, wanted, lasting, cache, self.watch, skip)[0])
 
     def warm(self, texts: Iterable[str], cache: Cache) -> dict[str, int]:
         """Fill a cache ahead with what references (and priors) will be asked for: every persistent feature over texts.
@@ -157,6 +164,26 @@ class Engine:
                 lasting[step.feature.signature] = step.feature.name
         computed = fill(self._order, wanted, items.keys(), cache, self.watch)[1]
         return {name: computed[signature] for signature, name in lasting.items()}
+
+
+def _waiting(order: Sequence[Feature], cases: Sequence[Case]) -> dict[str, dict[Item, list[Case]]]:
+    """Return, by signature of each feature that is asked from elsewhere, the cases that wait for each of its items."""
+    waiting: dict[str, dict[Item, list[Case]]] = {}
+    for feature in order:
+        if not isinstance(feature, StreamedFeature):
+            continue
+        by_item = waiting[feature.signature] = {}
+        for case in cases:
+            texts = {case.candidate, case.reference, *case.priors}
+            for item in texts if feature.over == "text" else (item_of(feature, case),):
+                by_item.setdefault(item, []).append(case)
+    return waiting
+
+
+def _nobody_waits(
+    is_gone: Callable[[Case], bool], waiting: Mapping[str, Mapping[Item, Sequence[Case]]], feature: Feature, item: Item
+) -> bool:
+    return all(map(is_gone, waiting[feature.signature].get(item, ())))
 
 
 def _items(step: _Step, cases: Sequence[Case]) -> dict[Item, None]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cxr_rewards.stopwatch import Stopwatch
 
 _LONGEST_REASON = 300
+Skip = Callable[[Feature, Item], bool]
 
 
 def cut(failure: Failure) -> Failure:
@@ -42,12 +43,13 @@ def reason(error: Exception) -> str:
     return f"{name}: {_shortened(text)}" if text else name
 
 
-def fill(
+def fill(  # noqa: PLR0917 - one caller
     order: Sequence[Feature],
     wanted: Mapping[str, dict[Item, None]],
     lasting: Container[str],
     cache: Cache | None,
     watch: Stopwatch,
+    skip: Skip | None = None,
 ) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
     """Return the values of the items wanted of each feature, and how many were computed, by signature.
 
@@ -60,6 +62,7 @@ def fill(
         lasting: the texts that outlive the call, see `Feature.keeps`.
         cache: where values are looked for and kept.
         watch: gets the seconds of each feature, and of `cache`.
+        skip: says, when the turn of an item of a streamed feature has come, that nobody waits for it any more.
     """
     columns: dict[str, dict[Item, Any]] = {}
     missing: dict[str, list[Item]] = {}
@@ -75,7 +78,7 @@ def fill(
             upstream = wanted[need.signature]
             for item in missing[feature.signature]:
                 upstream.update(dict.fromkeys(_sources(item, need)))
-    counts = _Filling(order, columns, missing, lasting, cache, watch).run()
+    counts = _Filling(order, columns, missing, lasting, cache, watch, skip).run()
     return columns, counts
 
 
@@ -90,8 +93,9 @@ class _Filling:
         lasting: Container[str],
         cache: Cache | None,
         watch: Stopwatch,
+        skip: Skip | None,
     ) -> None:
-        self.watch = watch
+        self.watch, self.skip = watch, skip
         self.columns, self.missing, self.lasting, self.cache = columns, missing, lasting, cache
         self.table = FeatureTable(columns)
         self.left = {feature.signature: feature for feature in order}  # not finished
@@ -188,12 +192,12 @@ class _Filling:
     def fresh(self, feature: Feature, todo: list[Any]) -> Iterator[Any]:
         """Yield what no other process has answered meanwhile, in an order of one's own, so that few ask the same."""
         cache, values = self.cache, self.columns[feature.signature]
-        if not getattr(cache, "shared", False):
-            yield from todo
-            return
-        assert cache is not None
-        for item in random.sample(todo, len(todo)):
-            known = cache.get_many(feature, [item])
+        shared = cache is not None and getattr(cache, "shared", False)
+        for item in random.sample(todo, len(todo)) if shared else todo:
+            if self.skip is not None and self.skip(feature, item):
+                values[item] = Failure(feature.name, "nobody waited for it any more")
+                continue
+            known = cache.get_many(feature, [item]) if cache is not None and shared else None
             if known:
                 values.update(known)
                 self.counts[feature.signature] -= 1

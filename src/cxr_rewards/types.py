@@ -28,7 +28,7 @@ class Case:
     candidate: str
     reference: str
     priors: tuple[str, ...] = ()
-    context: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, Any] = field(default_factory=dict)
     case_id: str = ""
     group: str = ""
 

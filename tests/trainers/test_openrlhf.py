@@ -10,6 +10,8 @@ import pytest
 
 agent = pytest.importorskip("openrlhf.utils.agent")
 
+from tests.serving import serving  # noqa: E402
+
 from cxr_rewards import CompositeReward  # noqa: E402
 from cxr_rewards.recipes import tiny  # noqa: E402
 
@@ -69,3 +71,12 @@ def test_openrlhf_takes_the_function(settings, tmp_path):
     assert all(0 <= one["scores"].item() <= 1 for one in found)
     assert found[0]["extra_logs"]["findings_soft_f1"].item() == 1.0
     assert found[0]["extra_logs"]["unscored"].item() == 0.0
+
+
+def test_openrlhf_asks_the_server(tmp_path):
+    """By HTTP, as `--reward.remote_url http://host:8000/get_reward` has it."""
+    with serving("--unscored", "-5", "--marker", "<|im_start|> assistant") as (url, _):
+        found = rollouts(f"{url}/get_reward")
+    assert [one["reward"] for one in found] == [[value] for value in expected()]
+    assert all(0 <= one["scores"][0] <= 1 for one in found)
+    assert found[0]["extra_logs"]["findings_soft_f1"] == [1.0]

@@ -18,7 +18,7 @@ from cxr_rewards.adapters.completion import completion_of
 from cxr_rewards.adapters.rollouts import options_from_environment
 from cxr_rewards.adapters.samples import Samples, samples_of
 from cxr_rewards.errors import InputError, shorten
-from cxr_rewards.types import Case
+from cxr_rewards.types import Case, Reward
 
 
 def reward_func(
@@ -41,7 +41,8 @@ def reward_func(
     options = options_from_environment()
     marker = options.pop("marker", "")
     samples = samples_of(options)
-    found = reply(samples, cases_of(samples, queries, prompts, labels, marker))
+    cases = cases_of(samples, queries, prompts, labels, marker)
+    found = reply(samples, [future.result() for future in [samples.submit(case) for case in cases]])
     logs = {name: torch.tensor(values) for name, values in found["extra_logs"].items()}
     return {"rewards": torch.tensor(found["rewards"]), "scores": torch.tensor(found["scores"]), "extra_logs": logs}
 
@@ -63,9 +64,8 @@ def cases_of(
     return cases
 
 
-def reply(samples: Samples, cases: Sequence[Case]) -> dict[str, Any]:
-    """Return the same as lists, which is also what an HTTP server replies."""
-    rewards = [future.result() for future in [samples.submit(case) for case in cases]]
+def reply(samples: Samples, rewards: Sequence[Reward]) -> dict[str, Any]:
+    """Return what OpenRLHF gets for these rewards as lists, which is also what an HTTP server replies."""
     values = [samples.value(reward) for reward in rewards]
     low, high = samples.rollouts.reward.bounds
     if isfinite(high - low):

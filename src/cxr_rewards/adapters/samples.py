@@ -13,6 +13,7 @@ from typing import Any
 
 from cxr_rewards.adapters.coalesce import Coalescer
 from cxr_rewards.adapters.rollouts import Rollouts, named_reward, priors_of
+from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.types import Case, Reward
 
@@ -25,6 +26,7 @@ class Samples:
 
     Args:
         config: a preset or the path of a reward's TOML; empty: what `CXR_REWARDS_CONFIG` names.
+        reward: a reward in its place.
         judge, cache: in place of the reward's own, as in `CompositeReward.from_preset`.
         unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
             every reward that a report can get.
@@ -44,6 +46,7 @@ class Samples:
         self,
         *,
         config: str = "",
+        reward: CompositeReward | None = None,
         judge: Mapping[str, Any] | None = None,
         cache: str = "",
         unscored: float | None = None,
@@ -55,7 +58,8 @@ class Samples:
         wait_s: float = 0.02,
     ) -> None:
         given = {"judge": judge, "cache": cache}
-        reward = named_reward(config, **{key: value for key, value in given.items() if value})
+        if reward is None:
+            reward = named_reward(config, **{key: value for key, value in given.items() if value})
         if isinstance(unscored, bool) or not isinstance(unscored, int | float):
             low = reward.bounds[0]
             raise ConfigError(

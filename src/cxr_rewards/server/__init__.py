@@ -1,0 +1,1 @@
+"""The reward as a service: `cxr-rewards serve`."""

@@ -1,0 +1,194 @@
+"""The HTTP application around one reward."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse
+
+from cxr_rewards import __version__
+from cxr_rewards.adapters.openrlhf import cases_of, reply
+from cxr_rewards.adapters.samples import Samples
+from cxr_rewards.composite import CompositeReward
+from cxr_rewards.elsewhere import describe, score_table
+from cxr_rewards.errors import CxrRewardsError, InputError
+from cxr_rewards.server.batches import Batches, QueueFullError
+from cxr_rewards.server.guard import Guard
+from cxr_rewards.server.messages import ERRORS, ErrorOut, OpenRlhfIn, OpenRlhfOut, ScoreIn, ScoreOut
+from cxr_rewards.server.metrics import Metrics
+from cxr_rewards.server.settings import ServeSettings
+from cxr_rewards.types import Case, Score
+
+T = TypeVar("T")
+_WARM = "The heart size is normal. The lungs are clear."
+
+
+_Answer = Response | dict[str, str]
+
+
+class _Service:
+    """The endpoints around one reward; each returns what is said, or an error."""
+
+    def __init__(self, reward: CompositeReward, settings: ServeSettings, metrics: Metrics) -> None:
+        self.reward, self.settings, self.metrics = reward, settings, metrics
+        self.told = describe(reward)
+        self.samples = None if settings.unscored is None else Samples(reward=reward, unscored=settings.unscored)
+        self.batches: Batches
+        self.warming: asyncio.Task[dict[str, int]]
+
+    @asynccontextmanager
+    async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        settings = self.settings
+        self.batches = Batches(
+            self.reward, self.metrics, batch_cases=settings.batch_cases, batch_tokens=settings.batch_tokens,
+            queue_cases=settings.queue_cases, threads=settings.threads_for(self.reward),
+        )  # fmt: skip
+        self.warming = asyncio.create_task(asyncio.to_thread(self.reward.warm, [_WARM]))
+        yield
+        self.warming.cancel()
+        await self.batches.close()
+
+    async def score(self, body: ScoreIn, request: Request) -> Any:
+        """Score cases: a reward with its parts for each, in order."""
+        cases = [
+            Case(
+                candidate=one.candidate, reference=one.reference, priors=tuple(one.priors), context=one.context,
+                group=one.group,
+            )
+            for one in body.cases
+        ]  # fmt: skip
+        if not body.parts_only and self.reward.total.normalize == "group" and not all(case.group for case in cases):
+            return _error(422, "the reward is normalised within groups: give a group for each case")
+        parts = await self._scored(request, cases, body.timeout_s)
+        if isinstance(parts, Response):
+            return parts
+        labels = tuple(self.reward.components)
+        tables: list[dict[str, Any]] = [
+            {"parts": {key: score_table(one, details=body.details) for key, one in zip(labels, row, strict=True)}}
+            for row in parts
+        ]
+        if not body.parts_only:
+            for table, reward in zip(tables, self.reward.combine(cases, parts), strict=True):
+                reasons = reward.reasons if reward.value is None else ""
+                table |= {"value": reward.value, "gates": list(reward.gates), "reasons": reasons}
+        return _json({"rewards": tables, "signature": self.reward.signature})
+
+    async def get_reward(self, body: OpenRlhfIn, request: Request) -> Any:
+        """Score rollouts as OpenRLHF asks for it; see `cxr_rewards.adapters.openrlhf`."""
+        if self.samples is None:
+            return _error(501, "say at the start what an unscored rollout gets: cxr-rewards serve --unscored -1.0")
+        try:
+            cases = cases_of(self.samples, body.query, body.prompts, body.labels, self.settings.marker)
+        except InputError as error:
+            return _error(422, str(error))
+        parts = await self._scored(request, cases, None)
+        if isinstance(parts, Response):
+            return parts
+        return _json(reply(self.samples, self.reward.combine(cases, parts)))
+
+    async def _scored(
+        self, request: Request, cases: Sequence[Case], timeout_s: float | None
+    ) -> list[tuple[Score, ...]] | Response:
+        settings = self.settings
+        if len(cases) > settings.most_cases:
+            return _error(413, f"a request may have {settings.most_cases:,} cases, not {len(cases):,}")
+        limit = min(timeout_s or settings.timeout_s, settings.timeout_s)
+        try:
+            return await _while_connected(request, self.batches.parts(cases, limit))
+        except QueueFullError as full:
+            return _error(429, str(full), {"Retry-After": str(round(full.retry_after_s))})
+        except TimeoutError:
+            return _error(504, f"not scored within {limit:g} s")
+        except CxrRewardsError as error:
+            return _error(500, str(error))
+
+    async def describe(self) -> Response:
+        """Return what the reward is made of."""
+        return _json(self.told)
+
+    async def is_healthy(self) -> _Answer:
+        """Return 200 while the process serves."""
+        return {"status": "ok"}
+
+    async def is_ready(self) -> _Answer:
+        """Return 200 when models are loaded, else 503."""
+        if not self.warming.done() or not self.batches.is_alive:
+            return _error(503, "models are being loaded")
+        error = self.warming.exception()
+        return {"status": "ready"} if error is None else _error(503, f"the reward cannot work: {error}")
+
+    async def tell_metrics(self) -> Response:
+        """Return metrics for Prometheus."""
+        return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def create_app(reward: CompositeReward, settings: ServeSettings | None = None) -> Any:
+    """Return the ASGI application that serves a reward.
+
+    Args:
+        reward: what scores.
+        settings: limits, token, what OpenRLHF gets for the unscored.
+
+    Raises:
+        ConfigError: `unscored` could be earned by a report.
+    """
+    settings = settings or ServeSettings()
+    metrics = Metrics()
+    service = _Service(reward, settings, metrics)
+    app = FastAPI(
+        title="cxr_rewards", version=__version__, lifespan=service.lifespan, redoc_url=None,
+        description=f"Scores reports with the reward {reward.name}.",
+    )  # fmt: skip
+
+    @app.exception_handler(RequestValidationError)
+    async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
+        # Without the input, which may be a report, or no JSON.
+        first = error.errors()[0]
+        return _error(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+
+    refused: dict[int | str, dict[str, Any]] = {401: ERRORS[401]}
+    absent: dict[int | str, dict[str, Any]] = {503: {"model": ErrorOut}}
+    app.post("/v1/score", response_model=ScoreOut, responses=ERRORS)(service.score)
+    app.get("/v1/reward", responses=refused)(service.describe)
+    app.post("/get_reward", response_model=OpenRlhfOut, responses={**ERRORS, 501: {"model": ErrorOut}})(
+        service.get_reward
+    )
+    app.get("/healthz", response_model=None)(service.is_healthy)
+    app.get("/readyz", response_model=None, responses=absent)(service.is_ready)
+    app.get("/metrics", response_class=PlainTextResponse, responses=refused)(service.tell_metrics)
+    return Guard(
+        app, token=settings.token, most_bytes=settings.most_bytes, all_bytes=settings.all_bytes, metrics=metrics
+    )
+
+
+async def _while_connected(request: Request, work: Awaitable[T]) -> T:
+    """Await, unless the client goes away, which cancels."""
+    asked, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
+    try:
+        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not asked.done():
+            asked.cancel()
+            raise TimeoutError("the client went away")
+        return asked.result()
+    finally:
+        asked.cancel()
+        gone.cancel()
+
+
+async def _disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json(table: Any) -> Response:
+    return Response(json.dumps(table, allow_nan=False, separators=(",", ":")), media_type="application/json")
+
+
+def _error(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status_code=status, headers=headers)

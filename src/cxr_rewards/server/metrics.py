@@ -1,0 +1,81 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections import Counter as Tally
+from collections.abc import Sequence
+from typing import Any
+
+from cxr_rewards.composite import CompositeReward
+from cxr_rewards.types import Score
+
+_SIZES = (1, 4, 16, 64, 256, 512, 1024, 4096)
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+class Metrics:
+    """The server's metrics; with several workers, of all of them (`PROMETHEUS_MULTIPROC_DIR`)."""
+
+    def __init__(self) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+        self.registry = registry = CollectorRegistry()
+        self.latency = Histogram(
+            "cxr_rewards_request_seconds", "Time of a request.", ("path", "status"), registry=registry, buckets=_SECONDS
+        )
+        self.queue = Gauge(
+            "cxr_rewards_queue_cases", "Cases that wait.", registry=registry, multiprocess_mode="livesum"
+        )
+        self.batch = Histogram("cxr_rewards_batch_cases", "Cases of a batch.", registry=registry, buckets=_SIZES)
+        self.scoring = Histogram("cxr_rewards_batch_seconds", "Time of a batch.", registry=registry, buckets=_SECONDS)
+        self.cases = Counter("cxr_rewards_cases", "Cases scored.", registry=registry)
+        self.failed = Counter(
+            "cxr_rewards_failed", "Cases a component of which failed that has a weight, by where.", ("where",),
+            registry=registry,
+        )  # fmt: skip
+        self.cache = Counter("cxr_rewards_cache", "Values looked for in the cache.", ("found",), registry=registry)
+        self.judge_calls = Counter("cxr_rewards_judge_calls", "Questions to judges.", registry=registry)
+        self.judge_usd = Counter("cxr_rewards_judge_usd", "What judges cost, in US dollars.", registry=registry)
+        self._lock = threading.Lock()
+        self._before: dict[str, float] = {}
+
+    def observe(self, reward: CompositeReward, parts: Sequence[Sequence[Score]], seconds: float) -> None:
+        """Count a batch."""
+        self.batch.observe(len(parts))
+        self.scoring.observe(seconds)
+        self.cases.inc(len(parts))
+        matters = [bool(term.weight) for term in reward.total.terms.values()]
+        for where, count in Tally(where for row in parts if (where := _where(row, matters))).items():
+            self.failed.labels(where).inc(count)
+        totals: dict[str, float] = {name: float(getattr(reward.cache, name, 0)) for name in ("hits", "misses")}
+        client = sys.modules.get("cxr_rewards.judges.client")
+        tallies = client.tallies().values() if client is not None else ()
+        totals |= {"calls": sum(tally.calls for tally in tallies), "usd": sum(tally.usd for tally in tallies)}
+        with self._lock:
+            since = {name: max(0.0, total - self._before.get(name, 0.0)) for name, total in totals.items()}
+            self._before = totals
+        self.cache.labels("yes").inc(since["hits"])
+        self.cache.labels("no").inc(since["misses"])
+        self.judge_calls.inc(since["calls"])
+        self.judge_usd.inc(since["usd"])
+
+    def text(self) -> bytes:
+        """Return the metrics in Prometheus' format."""
+        from prometheus_client import CollectorRegistry, generate_latest, multiprocess
+
+        registry: Any = self.registry
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+
+
+def _where(row: Sequence[Score], matters: Sequence[bool]) -> str:
+    """Return which component or text failed first: a name out of few, never a text of a report."""
+    for score, counts in zip(row, matters, strict=True):
+        if counts and score.failure is not None:
+            return score.failure.where.partition("[")[0]
+    return ""

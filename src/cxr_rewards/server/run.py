@@ -1,0 +1,115 @@
+"""Runs the server: one process, or several that share a port, a cache and a token."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import json
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cxr_rewards.adapters.rollouts import named_reward
+from cxr_rewards.errors import ConfigError, MissingDependencyError
+from cxr_rewards.server.settings import ServeSettings
+
+_VARIABLE = "CXR_REWARDS_SERVE"
+"""Carries the settings to the workers; the token goes by its own variable, as it came."""
+_held: list[int] = []
+
+
+def is_loopback(host: str) -> bool:
+    """Say whether only this machine reaches a host."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def serve(
+    config: str,
+    settings: ServeSettings,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    workers: int = 1,
+    devices: Sequence[str] = (),
+    drain_s: float = 30.0,
+    **overrides: Any,
+) -> None:
+    """Serve a reward until SIGTERM or SIGINT; requests under way are finished, for `drain_s` at the most.
+
+    Args:
+        config: a preset or a reward's TOML.
+        settings: limits, token.
+        host, port: where to listen; beyond loopback a token is needed.
+        workers: processes; one that dies is replaced.
+        devices: of the workers' models, one each; as many as workers, or none.
+        drain_s: how long requests under way may take after SIGTERM.
+        **overrides: of the reward: judge, cache, device, dtype.
+
+    Raises:
+        ConfigError: no token beyond loopback, or devices that do not match the workers.
+        MissingDependencyError: the extra `serve` is not installed.
+    """
+    try:
+        import fastapi  # noqa: F401
+        import prometheus_client  # noqa: F401
+        import uvicorn
+    except ImportError as error:
+        raise MissingDependencyError(f'serve: needs pip install "cxr_rewards[serve]" ({error})') from error
+    if not settings.token and not is_loopback(host):
+        raise ConfigError(
+            f"serve: {host} can be reached from other machines: give a token, in CXR_REWARDS_TOKEN or --token-file"
+        )
+    if workers < 1:
+        raise ConfigError(f"serve: workers must be above 0, got {workers}")
+    if devices and len(devices) != workers:
+        raise ConfigError(f"serve: {len(devices)} devices for {workers} workers: give each worker one")
+    named_reward(config, **overrides)  # fails here, once, and not in every worker
+    with tempfile.TemporaryDirectory(prefix="cxr-rewards-serve-") as folder:
+        told = {
+            "config": config,
+            "settings": {**dataclasses.asdict(settings), "token": ""},
+            "overrides": overrides,
+            "devices": list(devices),
+            "folder": folder,
+        }
+        os.environ[_VARIABLE] = json.dumps(told)
+        os.environ["CXR_REWARDS_TOKEN"] = settings.token
+        if workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(
+            "cxr_rewards.server.run:worker", factory=True, host=host, port=port, workers=workers,
+            timeout_graceful_shutdown=max(1, round(drain_s)), server_header=False, log_level="warning",
+        )  # fmt: skip
+
+
+def worker() -> Any:
+    """Return the application of a worker, from what `serve` left in the environment."""
+    from cxr_rewards.server.app import create_app
+
+    told = json.loads(os.environ[_VARIABLE])
+    overrides = told["overrides"]
+    if told["devices"]:
+        overrides["device"] = _claim(told["devices"], Path(told["folder"]))
+    settings = ServeSettings(**{**told["settings"], "token": os.environ["CXR_REWARDS_TOKEN"]})
+    return create_app(named_reward(told["config"], **overrides), settings)
+
+
+def _claim(devices: Sequence[str], folder: Path) -> str:
+    """Return a device that no other worker has: its file is locked for as long as this process lives."""
+    import fcntl
+
+    for number, device in enumerate(devices):
+        file = os.open(folder / f"device-{number}", os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(file)
+            continue
+        _held.append(file)
+        return device
+    raise ConfigError(f"serve: all of {', '.join(devices)} are taken")
