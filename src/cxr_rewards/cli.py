@@ -39,6 +39,13 @@ cache_app = typer.Typer(help="Look after an SQLite cache file.", no_args_is_help
 app.add_typer(cache_app, name="cache")
 
 
+class EngineName(StrEnum):
+    """Where cases are scored."""
+
+    local = "local"
+    ray = "ray"
+
+
 class OnBadRow(StrEnum):
     """What a row that cannot be read does."""
 
@@ -115,8 +122,12 @@ def _root(
 
 @app.command()
 def score(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .jsonl or .parquet.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where to write: .csv, .jsonl or .parquet.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Reports: .csv, .jsonl or .parquet; or a folder of them.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where to write: .csv, .jsonl or .parquet; of a folder, a folder.")
+    ],
     preset: PresetOption = "rules",
     config: ConfigOption = None,
     candidate_col: CandidateColumn = None,
@@ -137,6 +148,11 @@ def score(
     dtype: DtypeOption = "",
     judge_url: JudgeUrlOption = "",
     judge_model: JudgeModelOption = "",
+    engine: Annotated[EngineName, typer.Option(help="Score in this process, or in actors of a Ray cluster.")] = (
+        EngineName.local
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Actors, with --engine ray.")] = 2,
+    gpus_per_worker: Annotated[float, typer.Option(min=0, help="GPUs of an actor; 0.25: four share one.")] = 0.0,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away the progress of an interrupted run.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -145,33 +161,59 @@ def score(
     An interrupted run goes on where it was when the same command is given again. The output appears when it is
     complete. Exit code 1: nothing was scored.
     """
-    from cxr_rewards.io import choose_columns, open_table
-    from cxr_rewards.score_file import score_file
-
     if no_ids and id_col:
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
     judge = {"base_url": judge_url, "model": judge_model}
-    reward = _reward(preset, config, cache, device=device, dtype=dtype, judge=judge)
-    table = open_table(source)
-    columns = choose_columns(
-        table.columns,
-        candidate=candidate_col,
-        reference=reference_col,
-        priors=prior_col or (),
-        case_id="" if no_ids else id_col,
-        context=context_col or (),
-        where=str(source),
-    )
-    _note(f"{source}: {columns}")
+    settings = {"device": device, "dtype": dtype}
+    if engine is EngineName.ray:
+        reward = _ray_reward(preset, config, cache, workers, gpus_per_worker, judge=judge, **settings)
+    else:
+        reward = _reward(preset, config, cache, judge=judge, **settings)
     _note(f"reward: {reward.name} {_digest(reward)}")
     if not getattr(reward.cache, "shared", False) and _judges_of(reward):
         _note("judges' replies are kept in memory only; --cache FILE keeps them for this run's continuation and others")
+    named = {
+        "candidate": candidate_col, "reference": reference_col, "priors": prior_col or (),
+        "case_id": "" if no_ids else id_col, "context": context_col or (),
+    }  # fmt: skip
+    options: dict[str, Any] = {"on_error": on_error.value, "by": by, "prefix": prefix, "restart": restart}
+    if engine is EngineName.ray:
+        options["chunk"] = 4096 * workers  # so that all have something to do most of the time
+    for one, target in _files(source, out):
+        _score_table(one, target, reward, named, options, as_json=as_json)
+
+
+def _files(source: Path, out: Path) -> list[tuple[Path, Path]]:
+    """Return a file, or each of a folder, with where its scores go."""
+    if not source.is_dir():
+        return [(source, out)]
+    files = sorted(file for file in source.iterdir() if file.suffix in (".csv", ".jsonl", ".parquet"))
+    if not files:
+        raise InputError(f"{source}: holds no .csv, .jsonl or .parquet file")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"{out}: {source} is a folder, so this must be one")
+    out.mkdir(parents=True, exist_ok=True)
+    return [(file, out / file.name) for file in files]
+
+
+def _score_table(
+    source: Path,
+    out: Path,
+    reward: CompositeReward,
+    named: Mapping[str, Any],
+    options: Mapping[str, Any],
+    *,
+    as_json: bool,
+) -> None:
+    from cxr_rewards.io import choose_columns, open_table
+    from cxr_rewards.score_file import score_file
+
+    table = open_table(source)
+    columns = choose_columns(table.columns, where=str(source), **named)
+    _note(f"{source}: {columns}")
     try:
         with _progress() as progress:
-            scored = score_file(
-                table, columns, reward, out, on_error=on_error.value, by=by, prefix=prefix, restart=restart,
-                progress=progress,
-            )  # fmt: skip
+            scored = score_file(table, columns, reward, out, progress=progress, **options)
     except KeyboardInterrupt:
         _fail("interrupted; give the same command again to go on where it was", 130)
     except OSError as error:  # a full disk, mostly
@@ -185,6 +227,27 @@ def score(
         _print_summary(scored, reward)
     if scored.summary.overall()["reward"].n == 0:
         _fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
+
+
+def _ray_reward(
+    preset: str,
+    config: Path | None,
+    cache: Path | None,
+    workers: int,
+    gpus: float,
+    judge: Mapping[str, str],
+    **changes: str,
+) -> CompositeReward:
+    """Return the reward in Ray actors; paths are made absolute, for actors begin elsewhere."""
+    from cxr_rewards.ray_pool import RayReward
+
+    if config is not None and preset != "rules":
+        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    given: dict[str, Any] = {**changes, "judge": {key: value for key, value in judge.items() if value}}
+    given["cache"] = str(cache.absolute()) if cache else ""
+    reward = str(config.absolute()) if config else preset
+    asked = {key: value for key, value in given.items() if value}
+    return RayReward(reward, actors=workers, num_gpus=gpus, concurrency=8 if "judge" in asked else 1, **asked)
 
 
 def _judges_of(reward: CompositeReward) -> list[tuple[str, str]]:

@@ -9,9 +9,10 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any
+from typing import Any, ClassVar
 
 from cxr_rewards.aggregate import WeightedSum
+from cxr_rewards.component import Component
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.engine import MAX_CHARS, problem_of
 from cxr_rewards.errors import ConfigError
@@ -29,6 +30,8 @@ class Described:
     higher_is_better: bool
     reads: tuple[str, ...]
     signature: str
+    corpus: ClassVar[Any] = Component.corpus
+    corpus_details: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Described:

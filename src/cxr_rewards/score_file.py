@@ -59,6 +59,7 @@ def score_file(
     by: str = "",
     prefix: str = "",
     restart: bool = False,
+    chunk: int = CHUNK,
     progress: Callable[[int, int], object] | None = None,
 ) -> Scored:
     """Score each row of a table and write the table again with a column for each component, `reward` and `reason`.
@@ -77,6 +78,7 @@ def score_file(
         by: a column of subgroups for the summary; ages are put into bands.
         prefix: put before the names of the new columns.
         restart: throw away the progress of an earlier run.
+        chunk: rows of a `score_batch`, after which progress is kept; more where many workers share them.
         progress: called with the rows finished and the rows in all.
 
     Raises:
@@ -102,8 +104,8 @@ def score_file(
         report = progress or (lambda *_: None)
         report(resumed, total)
         rows = islice(read_cases(table, columns, max_chars=reward.max_chars), resumed, None)
-        while chunk := list(islice(rows, CHUNK)):
-            journal.append(_results(chunk, reward))
+        while some := list(islice(rows, chunk)):
+            journal.append(_results(some, reward))
             report(journal.done, total)
         seconds = time.perf_counter() - start
         summary = _summarise(journal, table, labels, by)

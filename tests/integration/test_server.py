@@ -94,7 +94,7 @@ def test_remote_rewards_go_where_rewards_go(url, monkeypatch):
     monkeypatch.setenv("CXR_REWARDS_CONFIG", url)
     score = named_reward().as_trl(reference="report", diagnostics=None)
     assert score(completions=["Left effusion.", " "], report=["Left effusion.", "x"])[0] == 1.0
-    with pytest.raises(ConfigError, match="set up where it runs"):
+    with pytest.raises(ConfigError, match="is set up where it runs"):
         named_reward(url, cache="x")
 
 

@@ -16,6 +16,7 @@ from cxr_rewards.adapters.completion import Extract, text_of
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.ray_pool import RayReward
 from cxr_rewards.remote import RemoteReward
 from cxr_rewards.types import Case, Reward
 
@@ -224,15 +225,17 @@ def named_reward(name: str = "", **overrides: Any) -> CompositeReward:
     """Return the reward of a preset or a reward's TOML file.
 
     Args:
-        name: a preset, a path that ends in `.toml`, or the URL of a `cxr-rewards serve` (several between commas);
-            empty: what `CXR_REWARDS_CONFIG` names, or else `rules`.
+        name: a preset, a path that ends in `.toml`, or the URL of a `cxr-rewards serve` (several between commas),
+            or `ray:` and the name of a `RayReward`'s pool; empty: what `CXR_REWARDS_CONFIG` names, or else `rules`.
         **overrides: as in `CompositeReward.from_preset`.
     """
     name = name or os.environ.get(CONFIG_VARIABLE, "") or "rules"
+    if overrides and name.startswith(("http://", "https://", "ray:")):
+        raise ConfigError(f"{name}: the reward is set up where it runs; leave out {', '.join(overrides)}")
     if name.startswith(("http://", "https://")):
-        if overrides:
-            raise ConfigError(f"{name}: a server's reward is set up where it runs; leave out {', '.join(overrides)}")
         return RemoteReward(name)
+    if name.startswith("ray:"):
+        return RayReward.attach(name.removeprefix("ray:"))
     build = CompositeReward.from_config if name.endswith(".toml") else CompositeReward.from_preset
     return build(name, **overrides)
 

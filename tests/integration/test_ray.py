@@ -1,0 +1,159 @@
+"""The reward in Ray actors: the same numbers, actors that die, trainers and files on top."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from tests.integration.test_server import plain
+from tests.serving import cases
+
+from cxr_rewards import Case, CompositeReward
+from cxr_rewards.adapters.rollouts import named_reward
+from cxr_rewards.errors import ConfigError, SetupError
+
+ray = pytest.importorskip("ray")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore"),  # Ray's own
+]
+
+
+@pytest.fixture(scope="module")
+def pool():
+    from cxr_rewards.ray_pool import RayReward
+
+    ray.init(num_cpus=4, namespace="cxr_rewards", log_to_driver=False, include_dashboard=False)
+    reward = RayReward("rules", actors=2, batch=40)
+    yield reward
+    reward.close()
+    ray.shutdown()
+
+
+def pid_of(pool, number):
+    return ray.get(pool._actors[number].__ray_call__.remote(lambda _: os.getpid()))
+
+
+def test_actors_score_as_a_local_reward(pool):
+    local = CompositeReward()
+    assert (pool.name, pool.signature, pool.bounds) == (local.name, local.signature, local.bounds)
+    assert plain(pool.score_batch(cases())) == plain(local.score_batch(cases()))
+    assert pool.score_batch([]) == []
+
+
+def test_a_killed_actor_costs_no_case(pool):
+    expected = plain(CompositeReward().score_batch(cases(2000)))
+    found = []
+    thread = threading.Thread(target=lambda: found.extend(plain(pool.score_batch(cases(2000))) for _ in range(2)))
+    thread.start()
+    time.sleep(0.2)
+    os.kill(pid_of(pool, 0), signal.SIGKILL)
+    thread.join(120)
+    assert [one == expected for one in found] == [True, True]
+    assert pid_of(pool, 0)  # begun anew
+
+
+def test_a_pool_is_found_by_its_name(pool):
+    again = pickle.loads(pickle.dumps(pool))
+    assert again.score("Left effusion.", "Left effusion.").value == 1.0
+    named = named_reward(f"ray:{pool.pool}")
+    assert named.score("Left effusion.", "Left effusion.").value == 1.0
+    with pytest.raises(SetupError, match="no pool 'absent'"):
+        named_reward("ray:absent")
+    with pytest.raises(ConfigError, match="is set up where it runs"):
+        named_reward("ray:absent", cache="x")
+
+
+def test_what_cannot_work_is_told(pool, monkeypatch):
+    from cxr_rewards.ray_pool import RayReward
+
+    with pytest.raises(SetupError, match="the actors cannot be made.*unknown preset"):
+        RayReward("rulez", actors=1)
+    with pytest.raises(SetupError, match=r"no actor within 1 s.*Free: 2 CPUs"):
+        RayReward("rules", actors=1, num_cpus=64, start_s=1)
+    with pytest.raises(ConfigError, match="actors must be 1 or more"):
+        RayReward(actors=0)
+
+
+def test_a_batch_that_kills_every_actor_is_unscored(pool):
+    from cxr_rewards.component import Component
+    from cxr_rewards.ray_pool import RayReward
+    from cxr_rewards.types import Score
+
+    class Deadly(Component):
+        name = "deadly"
+        summary = "ends the process for one report"
+        reads = ("candidate",)
+
+        def score_case(self, case, features):
+            if case.candidate == "boom":
+                os._exit(1)
+            return Score(1.0)
+
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(__import__(__name__, fromlist=["x"]))
+    deadly = RayReward(CompositeReward([Deadly()]), actors=1, batch=1, retries=1)
+    try:
+        one, two = deadly.score_batch([Case(candidate=text, reference="x") for text in ("fine", "boom")])
+        assert one.value == 1.0
+        assert two.value is None
+        assert two.reasons.startswith("ray: 2 actors died")
+    finally:
+        deadly.close()
+
+
+def test_whole_files_keep_their_statistics(pool, tmp_path):
+    """Files give the same rows and the same summary through the pool."""
+    from cxr_rewards.io import choose_columns, open_table
+    from cxr_rewards.score_file import score_file
+
+    rows = [case for case in cases(60) if str(case.candidate).isprintable() and len(str(case.candidate)) < 100][:60]
+    source = tmp_path / "in.jsonl"
+    source.write_text("\n".join(json.dumps({"candidate": c.candidate, "reference": c.reference}) for c in rows))
+    texts = []
+    for name, reward in (("local", CompositeReward()), ("ray", pool)):
+        table = open_table(source)
+        score_file(table, choose_columns(table.columns, where="x"), reward, tmp_path / f"{name}.csv")
+        texts.append((tmp_path / f"{name}.csv").read_text())
+    assert texts[0] == texts[1]
+
+
+def run(*arguments):
+    command = [sys.executable, "-m", "cxr_rewards", "score", *map(str, arguments), "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
+    """`--engine ray` writes what the local engine writes, also when it is killed on its way."""
+    texts = [(c.candidate, c.reference) for c in cases(250) if str(c.candidate).isascii() and c.reference][:200]
+    (tmp_path / "in").mkdir()
+    rows = [{"candidate": f"{a} Film {i}.", "reference": f"{b} Film {i}."} for i in range(50) for a, b in texts]
+    (tmp_path / "in" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "in" / "b.csv").write_text("candidate,reference\nLeft effusion.,Left effusion.\n")
+    local = run(tmp_path / "in", "-o", tmp_path / "local")
+    assert local.wait(120) == 0, local.communicate()[1]
+    local.communicate()
+
+    out, distributed = tmp_path / "ray", ("--engine", "ray", "--workers", "2")
+    first = run(tmp_path / "in", "-o", out, *distributed)
+    end = time.monotonic() + 90
+    while time.monotonic() < end and not any(file.stat().st_size > 100_000 for file in out.glob(".*a.jsonl*")):
+        assert first.poll() is None, first.communicate()[1]
+        time.sleep(0.02)
+    first.kill()
+    first.communicate()
+    assert not (out / "a.jsonl").exists()
+    again = run(tmp_path / "in", "-o", out, *distributed)
+    told, errors = again.communicate(timeout=180)
+    assert again.returncode == 0, errors
+    assert json.loads(told[: told.index("\n}") + 2])["resumed_rows"] == 8192
+    for name in ("a.jsonl", "b.csv"):
+        assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
