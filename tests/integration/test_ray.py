@@ -13,7 +13,7 @@ import time
 
 import pytest
 from tests.integration.test_server import plain
-from tests.serving import cases
+from tests.serving import cases, served
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.adapters.rollouts import named_reward
@@ -157,3 +157,24 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     assert json.loads(told[: told.index("\n}") + 2])["resumed_rows"] == 8192
     for name in ("a.jsonl", "b.csv"):
         assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
+
+
+def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path):
+    """The tiny recipe, with the reward here, at a server, and in Ray actors: every logged number is the same."""
+    pytest.importorskip("trl")
+    from cxr_rewards.recipes import grpo_trl
+
+    logged = {}
+    with served(CompositeReward()) as url:
+        for name, reward in (("here", "rules"), ("server", url), ("ray", f"ray:{pool.pool}")):
+            out = tmp_path / name
+            result = grpo_trl.main(["--tiny", "--max-steps", "4", "--reward", reward, "-o", str(out)])
+            lines = [json.loads(line) for line in (out / "diagnostics.jsonl").read_text().splitlines()]
+            measured = ("seconds", "share_of_step", "cache/")
+            logged[name] = [
+                result,
+                [{key: value for key, value in line.items() if not key.startswith(measured)} for line in lines],
+            ]
+    assert len(logged["here"][1]) == 4
+    assert logged["server"] == logged["here"]
+    assert logged["ray"] == logged["here"]

@@ -56,6 +56,7 @@ def serve(
     """
     try:
         import fastapi  # noqa: F401
+        import orjson  # noqa: F401
         import prometheus_client  # noqa: F401
         import uvicorn
     except ImportError as error:
@@ -96,7 +97,7 @@ def worker() -> Any:
     if told["devices"]:
         overrides["device"] = _claim(told["devices"], Path(told["folder"]))
     settings = ServeSettings(**{**told["settings"], "token": os.environ["CXR_REWARDS_TOKEN"]})
-    return create_app(named_reward(told["config"], **overrides), settings)
+    return create_app(named_reward(told["config"], **overrides), settings, own_process=True)
 
 
 def _claim(devices: Sequence[str], folder: Path) -> str:
