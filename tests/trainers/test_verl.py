@@ -72,14 +72,14 @@ def batch(tokenizer, references=None):
     )  # fmt: skip
 
 
-def config(folder, name="naive"):
+def config(folder, name="naive", reward="rules"):
     from omegaconf import OmegaConf
 
     return OmegaConf.create({
         "reward": {
             "num_workers": 2,
             "custom_reward_function": {
-                "path": "pkg://cxr_rewards.adapters.verl", "name": "compute_score", "reward_kwargs": OPTIONS,
+                "path": "pkg://cxr_rewards.adapters.verl", "name": "compute_score", "reward_kwargs": {**OPTIONS, "config": reward},
             },
             "reward_manager": {"source": "register", "name": name, "module": {"path": None, "name": None}},
             "reward_model": {"enable": False},
@@ -134,15 +134,21 @@ def test_what_is_unscored_gets_its_number_and_the_same_keys(tokenizer):
     assert set(good["reward_extra_info"]) == set(lost["reward_extra_info"])
 
 
-def test_verls_reward_loop_scores_a_batch_in_its_own_workers(tokenizer):
+@pytest.mark.parametrize("reward", ["rules", "ray:pool"])
+def test_verls_reward_loop_scores_a_batch_in_its_own_workers(tokenizer, reward):
+    """Each worker with a reward of its own, or all with one pool of actors in verl's cluster."""
     import ray
     from verl.experimental.reward_loop import RewardLoopManager
 
+    from cxr_rewards.ray_pool import RayReward
+
     made, folder = tokenizer
     paths = os.pathsep.join(p for p in (os.getcwd(), os.environ.get("PYTHONPATH", "")) if p)
-    ray.init(num_cpus=2, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}}, log_to_driver=False)
+    ray.init(num_cpus=4, include_dashboard=False, runtime_env={"env_vars": {"PYTHONPATH": paths}}, log_to_driver=False)
     try:
-        result = RewardLoopManager(config(folder)).compute_rm_score(batch(made))
+        pool = RayReward("rules", actors=1, name="pool") if reward == "ray:pool" else None
+        result = RewardLoopManager(config(folder, reward=reward)).compute_rm_score(batch(made))
+        del pool
     finally:
         ray.shutdown()
     assert result.batch["rm_scores"].sum(dim=1).tolist() == pytest.approx(expected())
