@@ -5,6 +5,7 @@ JSON throughout: Python writes a float so that reading it gives the same one, so
 
 from __future__ import annotations
 
+import gc
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -110,6 +111,21 @@ class ElsewhereReward(CompositeReward):
     def warm(self, texts: Any) -> dict[str, int]:  # noqa: ARG002
         """Refuse: the cache is elsewhere."""
         raise ConfigError(f"{self.name}: its cache is elsewhere: run `cxr-rewards warm` there")
+
+
+def settle(reward: CompositeReward, *, own_process: bool) -> None:
+    """Load a reward's models and word lists before the first case comes.
+
+    Args:
+        reward: what will score.
+        own_process: whether the process does nothing else. Then the garbage collector is told to pass by what is
+            loaded, which took a quarter of the time of rules.
+    """
+    reward.warm(["The heart size is normal. The lungs are clear."])
+    if own_process:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(50_000, 20, 20)
 
 
 def case_table(case: Case) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxr_rewards.composite import CompositeReward
-from cxr_rewards.elsewhere import ElsewhereReward, describe
+from cxr_rewards.elsewhere import ElsewhereReward, describe, settle
 from cxr_rewards.errors import ConfigError, MissingDependencyError, SetupError
 from cxr_rewards.types import Case, Failure, Score
 
@@ -26,6 +26,7 @@ class _Scorer:
             build = CompositeReward.from_config if reward.endswith(".toml") else CompositeReward.from_preset
             reward = build(reward, **overrides)
         self.reward = reward
+        settle(reward, own_process=True)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Any]]:
         return describe(self.reward), self.reward.components

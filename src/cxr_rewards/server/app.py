@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
@@ -18,7 +17,7 @@ from cxr_rewards import __version__
 from cxr_rewards.adapters.openrlhf import cases_of, reply
 from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.composite import CompositeReward
-from cxr_rewards.elsewhere import describe, score_table
+from cxr_rewards.elsewhere import describe, score_table, settle
 from cxr_rewards.errors import CxrRewardsError, InputError
 from cxr_rewards.server.batches import Batches, QueueFullError
 from cxr_rewards.server.guard import Guard
@@ -28,7 +27,6 @@ from cxr_rewards.server.settings import ServeSettings
 from cxr_rewards.types import Case, Score
 
 T = TypeVar("T")
-_WARM = "The heart size is normal. The lungs are clear."
 
 
 _Answer = Response | dict[str, str]
@@ -53,18 +51,10 @@ class _Service:
             self.reward, self.metrics, batch_cases=settings.batch_cases, batch_tokens=settings.batch_tokens,
             queue_cases=settings.queue_cases, threads=settings.threads_for(self.reward),
         )  # fmt: skip
-        self.warming = asyncio.create_task(asyncio.to_thread(self._warm))
+        self.warming = asyncio.create_task(asyncio.to_thread(settle, self.reward, own_process=self.own_process))
         yield
         self.warming.cancel()
         await self.batches.close()
-
-    def _warm(self) -> None:
-        """Load models and word lists, and let the garbage collector pass them by, which took a quarter of the time."""
-        self.reward.warm([_WARM])
-        if self.own_process:
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(50_000, 20, 20)
 
     async def score(self, body: ScoreIn, request: Request) -> Any:
         """Score cases: a reward with its parts for each, in order."""
