@@ -5,6 +5,8 @@ data is a CSV with columns `findings` and `impression`; without it the sample re
 request holds `--cases` rollouts of one reference, as a trainer sends a group; every candidate is a new text. `local`
 is one process that scores the same cases in batches of 512; `server` is `cxr-rewards serve` with one worker, also one
 process that scores, while the clients load another core. Rates are cases a second, in turns: local, server, local.
+`--component length` scores with that component alone, which costs next to nothing: what is left is the way there and
+back.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections import Counter
@@ -41,9 +44,9 @@ def groups(data: Path | None, size: int):
             ]
 
 
-def local_rate(data: Path | None, size: int, seconds: float) -> float:
+def local_rate(reward: CompositeReward, data: Path | None, size: int, seconds: float) -> float:
     """Return cases a second of one process."""
-    reward, source, done = CompositeReward(), groups(data, size), 0
+    source, done = groups(data, size), 0
     begin = time.perf_counter()
     while time.perf_counter() - begin < seconds:
         batch = [Case(**case) for _ in range(max(1, 512 // size)) for case in next(source)]
@@ -111,9 +114,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--cases", type=int, default=16, help="of a request")
+    parser.add_argument("--component", help="in place of the preset `rules`")
     options = parser.parse_args()
     command = [sys.executable, "-m", "cxr_rewards", "serve", "--port", str(PORT)]
-    before = local_rate(options.data, options.cases, 10.0)
+    reward = CompositeReward([options.component] if options.component else None)
+    if options.component:
+        config = Path(tempfile.mkdtemp()) / "one.toml"
+        config.write_text(f'name = "one"\n[components.{options.component}]\nweight = 1.0\n', encoding="utf-8")
+        command += ["--config", str(config)]
+    before = local_rate(reward, options.data, options.cases, 10.0)
     server = subprocess.Popen(command, env=dict(os.environ))
     try:
         wait(server)
@@ -121,7 +130,7 @@ def main() -> None:
     finally:
         server.terminate()
         server.wait(60)
-    after = local_rate(options.data, options.cases, 10.0)
+    after = local_rate(reward, options.data, options.cases, 10.0)
     local = (before + after) / 2
     result = {"local_cases_per_s": round(local), "server": served, "ratio": round(served["cases_per_s"] / local, 2)}
     report(result, options.json)
