@@ -262,7 +262,9 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(tmp_path):
         assert [plain(rewards) == expected for rewards in found] == [True] * 3
         time.sleep(2)
         wait_until_ready(url, process)
-        assert "cxr_rewards_cases_total" in httpx.get(f"{url}/metrics").text
+        told = httpx.get(f"{url}/metrics").text
+        assert "cxr_rewards_cases_total" in told
+        assert "\ncxr_rewards_queue_cases 0.0\n" in told  # what waited at the dead one does not
 
 
 @pytest.mark.slow
@@ -398,3 +400,14 @@ def test_whatever_the_description_allows_is_answered(url, path, besides):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert "No issues found" in done.stdout
     assert httpx.get(f"{url}/readyz").status_code == 200
+
+
+def test_dead_workers_are_forgotten(tmp_path):
+    from cxr_rewards.server import run
+
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    for pid in (done.pid, os.getpid()):
+        (tmp_path / f"gauge_livesum_{pid}.db").write_bytes(b"")
+    run._forget_the_dead(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [f"gauge_livesum_{os.getpid()}.db"]

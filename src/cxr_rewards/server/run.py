@@ -93,11 +93,30 @@ def worker() -> Any:
     from cxr_rewards.server.app import create_app
 
     told = json.loads(os.environ[_VARIABLE])
+    _forget_the_dead(Path(told["folder"]))
     overrides = told["overrides"]
     if told["devices"]:
         overrides["device"] = _claim(told["devices"], Path(told["folder"]))
     settings = ServeSettings(**{**told["settings"], "token": os.environ["CXR_REWARDS_TOKEN"]})
     return create_app(named_reward(told["config"], **overrides), settings, own_process=True)
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """Take workers that were killed out of the metrics of what is now, such as the queue."""
+    from prometheus_client import multiprocess
+
+    for file in folder.glob("gauge_live*_*.db"):
+        pid = int(file.stem.rpartition("_")[2])
+        if not _is_alive(pid):
+            multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _claim(devices: Sequence[str], folder: Path) -> str:
