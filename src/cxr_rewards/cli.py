@@ -622,6 +622,7 @@ def serve(
         overrides["device"], devices = device, []
     if config is not None and preset != "rules":
         raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    _note(f"serving {config or preset} at http://{host}:{port} with {workers} worker(s); ends with SIGTERM or Ctrl-C")
     run(
         str(config or preset), settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
         **{key: value for key, value in overrides.items() if value},

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from tests.serving import cases, served, serving, wait_until_ready
+from tests.serving import cases, free_port, served, serving, wait_until_ready
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.adapters.rollouts import named_reward
@@ -347,6 +347,25 @@ def test_wrong_addresses_are_told(urls, error, message):
         RemoteReward(urls)
     with pytest.raises(ConfigError, match="batch must be above 0"):
         RemoteReward("http://x", batch=0)
+
+
+def test_a_server_that_changes_is_an_error(url):
+    remote = RemoteReward(url)
+    remote.signature = "as it was before it was set up anew"
+    with pytest.raises(SetupError, match="serves another reward than when the run began"):
+        remote.score("Left effusion.", "Left effusion.")
+
+
+def test_the_command_line_says_what_is_wrong():
+    for arguments, message in (
+        (("--host", "0.0.0.0"), "give a token, in CXR_REWARDS_TOKEN or --token-file"),
+        (("--preset", "rulez"), "unknown preset 'rulez'"),
+        (("--unscored", "0.5", "--workers", "2"), "must lie below every reward"),
+    ):
+        command = [sys.executable, "-m", "cxr_rewards", "serve", "--port", str(free_port()), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode != 0
+        assert message in " ".join(done.stderr.split())
 
 
 def test_another_service_is_no_reward(monkeypatch):

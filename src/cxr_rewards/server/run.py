@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cxr_rewards.adapters.rollouts import named_reward
+from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.errors import ConfigError, MissingDependencyError
 from cxr_rewards.server.settings import ServeSettings
 
@@ -69,7 +70,9 @@ def serve(
         raise ConfigError(f"serve: workers must be above 0, got {workers}")
     if devices and len(devices) != workers:
         raise ConfigError(f"serve: {len(devices)} devices for {workers} workers: give each worker one")
-    named_reward(config, **overrides)  # fails here, once, and not in every worker
+    reward = named_reward(config, **overrides)  # fails here, once, and not in every worker
+    if settings.unscored is not None:
+        Samples(reward=reward, unscored=settings.unscored)
     with tempfile.TemporaryDirectory(prefix="cxr-rewards-serve-") as folder:
         told = {
             "config": config,
