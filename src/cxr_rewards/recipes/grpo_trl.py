@@ -53,7 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument(
         "-o", "--out", type=Path, required=True, help="folder for the policy, reports, scores and diagnostics"
     )
-    parser.add_argument("--reward", default="", help="a preset or a reward's TOML in place of the config's")
+    parser.add_argument(
+        "--reward", default="", help="a preset, a reward's TOML or a server's URL in place of the config's [reward]"
+    )
     parser.add_argument("--tiny", action="store_true", help="rehearse on a CPU, without data or weights")
     parser.add_argument("--max-steps", type=int, default=0, help="stop after this many steps")
     parser.add_argument("--seed", type=int, default=0)
@@ -65,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
 
     settings = {**(TINY if given.tiny else load_settings(given.config))}
     if given.reward:
-        settings["reward"] = {**settings["reward"], "config": given.reward}
+        settings["reward"] = {"config": given.reward, "asynchronous": settings["reward"].get("asynchronous", False)}
     given.out.mkdir(parents=True, exist_ok=True)
     model, processor, train, held_out = load_tiny(given.seed) if given.tiny else _load(settings)
     pixels = settings["data"].get("image_pixels", 0)
