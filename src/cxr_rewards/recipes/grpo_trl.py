@@ -53,9 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument(
         "-o", "--out", type=Path, required=True, help="folder for the policy, reports, scores and diagnostics"
     )
-    parser.add_argument(
-        "--reward", default="", help="a preset, a reward's TOML or a server's URL in place of the config's [reward]"
-    )
+    parser.add_argument("--reward", default="", help="preset, reward's TOML or server's URL, for the config's [reward]")
     parser.add_argument("--tiny", action="store_true", help="rehearse on a CPU, without data or weights")
     parser.add_argument("--max-steps", type=int, default=0, help="stop after this many steps")
     parser.add_argument("--seed", type=int, default=0)
