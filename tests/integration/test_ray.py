@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pytest
 from tests.integration.test_server import plain
@@ -159,11 +160,12 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
         assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
 
 
-def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path):
+def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path, monkeypatch):
     """The tiny recipe, with the reward here, at a server, and in Ray actors: every logged number is the same."""
     pytest.importorskip("trl")
-    from cxr_rewards.recipes import grpo_trl
+    from cxr_rewards.recipes import grpo_trl, tiny
 
+    monkeypatch.setattr(tiny, "warm_start", partial(tiny.warm_start, steps=80))
     logged = {}
     with served(CompositeReward()) as url:
         for name, reward in (("here", "rules"), ("server", url), ("ray", f"ray:{pool.pool}")):

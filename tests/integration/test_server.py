@@ -49,7 +49,7 @@ class Slow(Component):
     reads = ("candidate",)
 
     def score_case(self, case, features):
-        time.sleep(0.3)
+        time.sleep(0.15)
         return Score(1.0)
 
 
