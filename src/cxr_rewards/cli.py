@@ -241,11 +241,9 @@ def _ray_reward(
     """Return the reward in Ray actors; paths are made absolute, for actors begin elsewhere."""
     from cxr_rewards.ray_pool import RayReward
 
-    if config is not None and preset != "rules":
-        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
     given: dict[str, Any] = {**changes, "judge": {key: value for key, value in judge.items() if value}}
     given["cache"] = str(cache.absolute()) if cache else ""
-    reward = str(config.absolute()) if config else preset
+    reward = _one_of(preset, config.absolute() if config else None)
     asked = {key: value for key, value in given.items() if value}
     return RayReward(reward, actors=workers, num_gpus=gpus, concurrency=8 if "judge" in asked else 1, **asked)
 
@@ -269,14 +267,20 @@ def _reward(
 ) -> CompositeReward:
     from cxr_rewards import CompositeReward
 
-    if config is not None and preset != "rules":
-        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    named = _one_of(preset, config)
     given: dict[str, Any] = {key: value for key, value in changes.items() if value}
     if judge and any(judge.values()):
         given["judge"] = {key: value for key, value in judge.items() if value}
     if config is not None:
-        return CompositeReward.from_config(config, cache=cache, **given)
-    return CompositeReward.from_preset(preset, cache=cache, **given)
+        return CompositeReward.from_config(named, cache=cache, **given)
+    return CompositeReward.from_preset(named, cache=cache, **given)
+
+
+def _one_of(preset: str, config: Path | None) -> str:
+    """Return the preset, or the path of the TOML that was given in its place."""
+    if config is not None and preset != "rules":
+        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    return preset if config is None else str(config)
 
 
 def _digest(reward: CompositeReward) -> str:
@@ -620,11 +624,10 @@ def serve(
     devices = [one.strip() for one in device.split(",") if one.strip()]
     if workers == 1:
         overrides["device"], devices = device, []
-    if config is not None and preset != "rules":
-        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
-    _note(f"serving {config or preset} at http://{host}:{port} with {workers} worker(s); ends with SIGTERM or Ctrl-C")
+    named = _one_of(preset, config)
+    _note(f"serving {named} at http://{host}:{port} with {workers} worker(s); ends with SIGTERM or Ctrl-C")
     run(
-        str(config or preset), settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
+        named, settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
         **{key: value for key, value in overrides.items() if value},
     )  # fmt: skip
 

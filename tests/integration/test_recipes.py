@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -159,6 +160,7 @@ def test_a_model_is_evaluated_by_itself(tmp_path, monkeypatch, capsys):
 
 def test_verl_is_told_the_recipe(tmp_path, monkeypatch):
     pq = pytest.importorskip("pyarrow.parquet")
+    monkeypatch.chdir(tmp_path)
     row = {"image": "a.png", "reference": "Clear lungs.", "study_id": "a", "indication": "Cough"}
     toml = settings_of(
         tmp_path, [row, {**row, "study_id": "b", "prior_report": "Effusion."}], model="lora_rank = 8",
@@ -178,6 +180,7 @@ def test_verl_is_told_the_recipe(tmp_path, monkeypatch):
     assert json.loads(told[f"{kwargs}.cache"]) == os.path.abspath("c.sqlite")
     assert float(told[f"{kwargs}.unscored"]) < CompositeReward().bounds[0]
     assert told["trainer.nnodes"] == "1"
+    assert not Path("c.sqlite").exists()
     first, second = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
     assert first["prompt"][0]["content"].startswith("<image>Indication: Cough\n")
     assert first["images"] == [{"image": str(tmp_path / "a.png")}]

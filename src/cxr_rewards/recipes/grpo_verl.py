@@ -69,7 +69,8 @@ def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8) -> list[str
     rollouts = grpo["per_device_train_batch_size"] * grpo["gradient_accumulation_steps"] * gpus
     if rollouts % group:
         raise ConfigError(f"grpo_verl: {rollouts} rollouts an update, with {gpus} GPUs, are no multiple of {group}")
-    beta, low = grpo.get("beta", 0.0), reward_of(told).bounds[0]
+    beta = grpo.get("beta", 0.0)
+    low = reward_of({key: value for key, value in told.items() if key != "cache"}).bounds[0]  # opens none for that
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     kwargs = "reward.custom_reward_function.reward_kwargs"
     values = {
