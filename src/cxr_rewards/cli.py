@@ -177,14 +177,18 @@ def score(
         "case_id": "" if no_ids else id_col, "context": context_col or (),
     }  # fmt: skip
     options: dict[str, Any] = {"on_error": on_error.value, "by": by, "prefix": prefix, "restart": restart}
+    run = json.dumps({"reward": reward.signature, "columns": named, **options, "restart": False}, default=str)
     if engine is EngineName.ray:
         options["chunk"] = 4096 * workers  # so that all have something to do most of the time
-    for one, target in _files(source, out):
+    for one, target in _files(source, out, run, restart=restart):
         _score_table(one, target, reward, named, options, as_json=as_json)
 
 
-def _files(source: Path, out: Path) -> list[tuple[Path, Path]]:
-    """Return a file, or each of a folder, with where its scores go."""
+def _files(source: Path, out: Path, run: str, *, restart: bool) -> list[tuple[Path, Path]]:
+    """Return a file, or each of a folder that is not finished, with where its scores go.
+
+    A folder of scores holds in `.run.json` what they were made with, so that those of two rewards are not mixed.
+    """
     if not source.is_dir():
         return [(source, out)]
     files = sorted(file for file in source.iterdir() if file.suffix in (".csv", ".jsonl", ".parquet"))
@@ -193,7 +197,18 @@ def _files(source: Path, out: Path) -> list[tuple[Path, Path]]:
     if out.exists() and not out.is_dir():
         raise InputError(f"{out}: {source} is a folder, so this must be one")
     out.mkdir(parents=True, exist_ok=True)
-    return [(file, out / file.name) for file in files]
+    told = out / ".run.json"
+    if not restart and told.exists() and told.read_text(encoding="utf-8") != run:
+        raise InputError(f"{out}: holds scores of another reward, or with other settings: another folder, or --restart")
+    told.write_text(run, encoding="utf-8")
+    left = []
+    for file in files:
+        target = out / file.name
+        if not restart and target.exists() and target.stat().st_mtime >= file.stat().st_mtime:
+            _note(f"{file}: has its scores; --restart scores it again")
+        else:
+            left.append((file, target))
+    return left
 
 
 def _score_table(

@@ -631,3 +631,30 @@ def test_scoring_with_a_cache_file_gives_the_same_output(tmp_path):
         assert done.returncode == 0, done.stderr
     run("score", SAMPLE, "-o", tmp_path / "c.csv")
     assert len({(tmp_path / f"{name}.csv").read_bytes() for name in "abc"}) == 1
+
+
+def test_a_folder_is_scored_file_by_file_and_goes_on_where_it_was(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write(source / "a.csv", reports(3))
+    write(source / "b.csv", reports(4))
+    (source / "notes.txt").write_text("no reports")
+    assert run("score", source, "-o", out).returncode == 0
+    assert [len(read(out / name)) for name in ("a.csv", "b.csv")] == [3, 4]
+    (out / "b.csv").unlink()
+    before = (out / "a.csv").stat().st_mtime_ns
+    again = run("score", source, "-o", out)
+    assert again.returncode == 0
+    assert "a.csv: has its scores; --restart scores it again" in " ".join(again.stderr.split())
+    assert len(read(out / "b.csv")) == 4
+    assert (out / "a.csv").stat().st_mtime_ns == before
+    other = run(
+        "score", source, "-o", out, "--preset", "judge_only", "--judge-url", "http://x/v1", "--judge-model", "m"
+    )
+    assert other.returncode != 0
+    assert "holds scores of another reward" in " ".join(other.stderr.split())
+    assert run("score", source, "-o", out, "--restart").returncode == 0
+    assert (out / "a.csv").stat().st_mtime_ns != before
+    (tmp_path / "empty").mkdir()
+    assert "holds no .csv" in run("score", tmp_path / "empty", "-o", out).stderr
+    assert "so this must be one" in " ".join(run("score", source, "-o", source / "a.csv").stderr.split())
