@@ -291,7 +291,7 @@ def test_sentence_set_ignores_order_and_names_the_worst(minilm):
     assert score.score(EFFUSION, "...").failure.error == "no sentence in the reference"
 
 
-@pytest.mark.parametrize("preset", ["unirg", "unirg_radcliq", "radcliq", "rexrank", "radeval_bertscore"])
+@pytest.mark.parametrize("preset", ["unirg", "unirg_xl", "unirg_radcliq", "radcliq", "rexrank", "radeval_bertscore"])
 def test_presets_score_and_each_model_is_held_once(models, preset):
     POOL.release()
     settings = {"radeval_bertscore": {"layer": 3, "baseline": 0.0}} if preset == "radeval_bertscore" else {}
@@ -309,8 +309,20 @@ def test_presets_score_and_each_model_is_held_once(models, preset):
 
 def test_the_rexrank_preset_has_its_columns_in_order(models):
     assert list(CompositeReward.from_preset("rexrank").components) == [
-        "bleu_score", "bertscore", "semb_score", "radgraph_combined", "RadCliQ-v0", "RadCliQ-v1", "RaTEScore",
+        "bleu_score", "bertscore", "semb_score", "radgraph_combined", "RadCliQ-v1", "RaTEScore",
     ]  # fmt: skip
+
+
+def test_unirg_xl_takes_the_third_value_that_the_radgraph_package_returns(models):
+    reward = CompositeReward.from_preset("unirg_xl")
+    assert {k: t.weight for k, t in reward.total.terms.items()} == {
+        "bleu": 0.0, "bertscore": 0.370, "semb_score": 0.253, "radgraph_f1": 0.377,
+    }  # fmt: skip
+    for scored in reward.score_batch(PAIRS):
+        part = scored.parts["radgraph_f1"]
+        assert part.value == part.details["complete"]
+    component = reward.components["radgraph_f1"]
+    assert (component.model, component.case_sensitive) == ("radgraph-xl", True)
 
 
 def test_unirg_weighs_as_the_paper_and_its_sibling_as_radcliq():
