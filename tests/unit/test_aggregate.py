@@ -236,3 +236,13 @@ def test_bad_gates_and_weights_are_refused():
         total({"bleu": 1.0}, gates=(Gate(component="blue", below=0.1),))
     with pytest.raises(ConfigError, match="a: weight must be finite, got inf"):
         total({"a": math.inf})
+
+
+def test_a_closed_gate_puts_a_case_level_with_the_lowest_of_its_group_that_passed():
+    gated = total({"a": 1.0, "gate": 0.0}, gates=(Gate(component="gate", below=1.0),), normalize="group")
+    rows = [row(0.9, 1.0), row(0.5, 1.0), row(0.8, 0.0), row(0.1, 0.0)]
+    values = [value for value, _ in gated.combine(rows, ["g"] * 4)]
+    assert values[2] == values[1] < values[0]
+    assert values[3] < values[1]  # it was lower by itself
+    (one, _), (two, _) = gated.combine([row(0.9, 0.0), row(0.1, 0.0)], ["g"] * 2)
+    assert one == two  # where none passed, all are level

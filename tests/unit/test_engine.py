@@ -181,22 +181,39 @@ def test_a_component_that_returns_nonsense_or_raises_fails_for_that_case_only(ca
     assert good[0].value == 1.0
 
 
-def test_wrong_number_of_values_becomes_a_failure_of_each_item():
-    class Short(Length):
-        name = "short"
+@pytest.mark.parametrize("number", [0, 3])
+def test_wrong_number_of_values_becomes_a_failure_of_each_item(number):
+    class Wrong(Length):
+        name = "wrong"
 
         def compute(self, items, upstream):
-            return []
+            return [1.0] * number
 
     class Uses(Longest):
         name = "uses"
 
         @property
         def needs(self):
-            return (Short(),)
+            return (Wrong(),)
 
     (row,) = Engine({"uses": Uses()}).run(cases(("abc", "r")))
-    assert str(row[0].failure) == "short: ValueError: returned 0 values for 1 items"
+    assert str(row[0].failure) == f"wrong: ValueError: returned {number} values for 1 items"  # each asked again alone
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan])
+def test_a_value_that_is_not_finite_is_a_failure_also_without_bounds(value):
+    class Unbounded(Plain):
+        name = "unbounded"
+        bounds = (-math.inf, math.inf)
+
+        def score_case(self, case, features):
+            return Score(value)
+
+    ((score,),) = Engine({"unbounded": Unbounded()}).run(cases(("a", "r")))
+    assert score.value is None
+    assert (
+        str(score.failure) == f"unbounded: ValueError: score_case returned {value!r}, which is not within (-inf, inf)"
+    )
 
 
 @pytest.mark.parametrize(
