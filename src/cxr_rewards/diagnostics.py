@@ -12,13 +12,14 @@ import warnings
 from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
-from math import fsum, sqrt
+from math import fsum, isfinite, sqrt
 from pathlib import Path
 from statistics import fmean, pstdev
 from typing import Any
 
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.config import build_component
+from cxr_rewards.engine import problem_of
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.findings import merge, read
 from cxr_rewards.types import Case, Reward
@@ -28,6 +29,8 @@ _WINDOW = 10
 _FEWEST = 5
 _SAMPLE = 64
 """Candidates of a step that are read for findings: enough for a share, and cheap."""
+_HUGE = 1e60
+"""From here on values are scaled before they are squared and summed, which would overflow."""
 
 
 class CollapseWarning(UserWarning):
@@ -113,12 +116,13 @@ class Diagnostics:
         """
         if not cases:
             return {}
+        readable = [case for case in cases if problem_of(case, reward.max_chars) is None]
         metrics = {**_spread("reward", [r.value for r in rewards])}
         for label in reward.components:
             metrics |= _spread(label, [r.parts[label].value for r in rewards])
         metrics |= _correlations(reward, rewards)
         metrics |= _groups(cases, rewards)
-        metrics |= _texts(cases)
+        metrics |= _texts(readable) if readable else {}
         metrics |= self._costs(reward)
         if seconds is not None:
             began = time.perf_counter() - seconds
@@ -134,15 +138,22 @@ class Diagnostics:
             if len(self._first) < _WINDOW:
                 self._first.append(metrics)
             if self.path is not None:
-                line = {"step": number, **metrics, "unscored": _counted(rewards)}
-                with self.path.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(line) + "\n")
+                self._write(self.path, {"step": number, **metrics, "unscored": _counted(rewards)})
             signs = self._signs(reward) if self.warn and len(self._recent) >= _FEWEST else []
         for key, text in signs:
             if key not in self._said:
                 self._said.add(key)
                 warnings.warn(f"step {number}: {text}", CollapseWarning, stacklevel=3)
         return metrics
+
+    def _write(self, path: Path, line: Mapping[str, Any]) -> None:
+        """Add a line to the file; a full disk ends the file, and not the training."""
+        try:
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            warnings.warn(f"{path}: diagnostics are no longer written: {error}", stacklevel=4)
+            self.path = None
 
     def _costs(self, reward: CompositeReward) -> dict[str, float]:
         """Return what judges and cache did since the last step."""
@@ -162,16 +173,8 @@ class Diagnostics:
 
     def _signs(self, reward: CompositeReward) -> Iterable[tuple[str, str]]:
         now, first = _means(self._recent), _means(self._first)
-        normal, expected = now["normal_rate"], now["reference_normal_rate"]
-        if normal > 0.5 and normal > expected + 0.3 and normal > first["normal_rate"] + 0.2:
-            yield "normal", f"{normal:.0%} of candidates tell nothing abnormal, {expected:.0%} of references"
-        ratio, before = now["length_ratio"], first["length_ratio"]
-        if before and not 0.4 < ratio / before < 2.5:
-            yield "length", f"candidates have {ratio:.2f} times the words of references, {before:.2f} at the start"
-        if now["copy_prior_rate"] > 0.5 and now["copy_prior_rate"] > first["copy_prior_rate"] + 0.2:
-            yield "copy", f"{now['copy_prior_rate']:.0%} of candidates are copies of a prior"
-        if now["repetition"] > 0.3 and now["repetition"] > first["repetition"] + 0.15:
-            yield "repetition", f"{now['repetition']:.0%} of the words of candidates say again what was said"
+        if "normal_rate" in now and "normal_rate" in first:
+            yield from _text_signs(now, first)
         if now["zero_variance_groups"] > 0.7:
             yield "variance", f"{now['zero_variance_groups']:.0%} of groups have equal rewards, and teach nothing"
         if now["reward/unscored"] > 0.2:
@@ -205,11 +208,27 @@ def _own_file(path: Path) -> Path:
 
 
 def _spread(label: str, values: Sequence[float | None]) -> dict[str, float]:
-    known = [value for value in values if value is not None]
+    known = [float(value) for value in values if value is not None and isfinite(value)]
     found = {f"{label}/unscored": 1 - len(known) / len(values)}
     if known:
-        found |= {f"{label}/mean": fmean(known), f"{label}/std": pstdev(known)}
+        found |= {f"{label}/mean": _mean(known), f"{label}/std": _std(known)}
     return found
+
+
+def _mean(values: Sequence[float]) -> float:
+    scale = _scale(values)
+    return fmean(value / scale for value in values) * scale
+
+
+def _std(values: Sequence[float]) -> float:
+    scale = _scale(values)
+    return pstdev(value / scale for value in values) * scale
+
+
+def _scale(values: Iterable[float]) -> float:
+    """Return what values are divided by so that their squares, and their sums, stay finite."""
+    largest = max(map(abs, values), default=0.0)
+    return largest if largest > _HUGE else 1.0
 
 
 def _correlations(reward: CompositeReward, rewards: Sequence[Reward]) -> dict[str, float]:
@@ -218,7 +237,7 @@ def _correlations(reward: CompositeReward, rewards: Sequence[Reward]) -> dict[st
     found = {}
     for one, two in combinations(labels, 2):
         pairs = [(r.parts[one].value, r.parts[two].value) for r in rewards]
-        known = [(a, b) for a, b in pairs if a is not None and b is not None]
+        known = [(a, b) for a, b in pairs if a is not None and b is not None and isfinite(a) and isfinite(b)]
         r = _pearson(known)
         if r is not None:
             found[f"correlation/{one}~{two}"] = r
@@ -228,6 +247,8 @@ def _correlations(reward: CompositeReward, rewards: Sequence[Reward]) -> dict[st
 def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
     if len(pairs) < 3:
         return None
+    wide, high = _scale(a for a, _ in pairs), _scale(b for _, b in pairs)
+    pairs = [(a / wide, b / high) for a, b in pairs]
     x, y = fmean(a for a, _ in pairs), fmean(b for _, b in pairs)
     xx, yy = fsum((a - x) ** 2 for a, _ in pairs), fsum((b - y) ** 2 for _, b in pairs)
     if xx < _SAME or yy < _SAME:
@@ -238,7 +259,7 @@ def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
 def _groups(cases: Sequence[Case], rewards: Sequence[Reward]) -> dict[str, float]:
     groups: dict[str, list[float]] = {}
     for case, reward in zip(cases, rewards, strict=True):
-        if reward.value is not None:
+        if reward.value is not None and isfinite(reward.value):
             groups.setdefault(str(case.group), []).append(reward.value)
     sized = [values for values in groups.values() if len(values) > 1]
     flat = sum(max(values) - min(values) < _SAME for values in sized)
@@ -275,11 +296,24 @@ def _means(steps: Iterable[Mapping[str, float]]) -> dict[str, float]:
     for step in steps:
         for key, value in step.items():
             columns.setdefault(key, []).append(value)
-    return {key: fmean(values) for key, values in columns.items()}
+    return {key: _mean(values) for key, values in columns.items()}
 
 
 def _counted(rewards: Sequence[Reward]) -> dict[str, int]:
     return dict(Counter(reward.reasons for reward in rewards if reward.value is None).most_common(5))
+
+
+def _text_signs(now: Mapping[str, float], first: Mapping[str, float]) -> Iterable[tuple[str, str]]:
+    normal, expected = now["normal_rate"], now["reference_normal_rate"]
+    if normal > 0.5 and normal > expected + 0.3 and normal > first["normal_rate"] + 0.2:
+        yield "normal", f"{normal:.0%} of candidates tell nothing abnormal, {expected:.0%} of references"
+    ratio, before = now["length_ratio"], first["length_ratio"]
+    if before and not 0.4 < ratio / before < 2.5:
+        yield "length", f"candidates have {ratio:.2f} times the words of references, {before:.2f} at the start"
+    if now["copy_prior_rate"] > 0.5 and now["copy_prior_rate"] > first["copy_prior_rate"] + 0.2:
+        yield "copy", f"{now['copy_prior_rate']:.0%} of candidates are copies of a prior"
+    if now["repetition"] > 0.3 and now["repetition"] > first["repetition"] + 0.15:
+        yield "repetition", f"{now['repetition']:.0%} of the words of candidates say again what was said"
 
 
 def _carrier(

@@ -68,7 +68,7 @@ def _read_by(feature: Feature, texts: set[Text]) -> set[Text]:
 
 def problem_of(case: Case, max_chars: int) -> Failure | None:
     """Say why the texts of a case cannot be scored at all; None if they can."""
-    texts = [("candidate", case.candidate), ("reference", case.reference)]
+    texts: list[tuple[str, object]] = [("candidate", case.candidate), ("reference", case.reference)]
     # By type, for the truth of a foreign object (pandas.NA) may be an error.
     if type(case.priors) is not tuple:
         return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
@@ -77,6 +77,8 @@ def problem_of(case: Case, max_chars: int) -> Failure | None:
     for i, prior in enumerate(case.priors):
         texts.append((f"priors[{i}]", prior))
     for where, text in texts:
+        if isinstance(text, Failure):  # an adapter could not read it, and says why
+            return text
         if not isinstance(text, str):
             return Failure(where, f"expected text, got {shorten(text)}")
         if len(text) > max_chars:

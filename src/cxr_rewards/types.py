@@ -45,8 +45,10 @@ def _as_tuple(priors: Any) -> Any:
         return ()
     if isinstance(priors, str):
         return (priors,)
-    # The engine reports what is left.
-    return tuple(priors) if isinstance(priors, Iterable) and not isinstance(priors, Mapping) else priors
+    try:
+        return tuple(priors) if isinstance(priors, Iterable) and not isinstance(priors, Mapping) else priors
+    except Exception:  # noqa: BLE001 - the engine reports what is left, and an array without dimensions raises
+        return priors
 
 
 class Failure(NamedTuple):

@@ -134,6 +134,32 @@ def test_what_is_unscored_gets_its_number_and_the_same_keys(tokenizer):
     assert set(good["reward_extra_info"]) == set(lost["reward_extra_info"])
 
 
+def test_a_component_without_a_value_does_not_move_verls_means(tokenizer, tmp_path):
+    """A sample scored without one of its components adds nothing to the component's mean, and one to its count."""
+    import numpy as np
+    from verl.trainer.ppo.metric_utils import process_validation_metrics
+    from verl.trainer.ppo.reward import load_reward_manager
+
+    made, folder = tokenizer
+    (tmp_path / "r.toml").write_text(
+        'on_failure = "renormalize"\n[components.bleu]\nweight = 0.5\n[components.format]\nweight = 0.5\n'
+    )
+    data = batch(made, [REFERENCE, " ", REFERENCE, REFERENCE])
+
+    async def run():
+        manager = load_reward_manager(config(folder, reward=str(tmp_path / "r.toml")), made)
+        return await asyncio.gather(*(manager.run_single(data[i : i + 1]) for i in range(4)))
+
+    infos = [result["reward_extra_info"] for result in asyncio.run(run())]
+    columns = {key: np.array([info[key] for info in infos]).tolist() for key in infos[0]}  # as verl's loop has them
+    known = [info["bleu"] for info in infos if not info["bleu/unscored"]]
+    assert len(known) == 3
+    for uids, per_prompt, n in ((list("abcd"), 1, 1), (["a"] * 4, 4, 3)):
+        found = process_validation_metrics(["cxr"] * 4, uids, columns)["cxr"]
+        assert found["bleu"][f"mean@{n}"] == pytest.approx(sum(known) / 3)
+        assert found["bleu/unscored"][f"mean@{per_prompt}"] == 0.25
+
+
 @pytest.mark.parametrize("reward", ["rules", "ray:pool"])
 def test_verls_reward_loop_scores_a_batch_in_its_own_workers(tokenizer, reward):
     """Each worker with a reward of its own, or all with one pool of actors in verl's cluster."""

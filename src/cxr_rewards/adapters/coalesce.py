@@ -8,16 +8,22 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Generic, TypeVar
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+from cxr_rewards.errors import SetupError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_Asked = tuple[Item, Future[Result]]
 
 
 class Coalescer(Generic[Item, Result]):
     """Calls `score` with what comes within `wait_s` of the first, at most `most` items at once.
 
-    While one batch is scored the next gathers. An error of a batch is raised to each of its callers.
+    While one batch is scored the next gathers. Items whose futures are cancelled before their turn are left out. If a
+    batch raises, its items are tried one by one, so that an error reaches those who caused it; a `SetupError`, which no
+    item can be blamed for, reaches each of them at once.
 
     Args:
         score: from a list of items to a list of results, in order.
@@ -36,20 +42,25 @@ class Coalescer(Generic[Item, Result]):
         self._score, self._wait_s, self._most = score, wait_s, most
         self._lock = threading.Lock()
         self._process = 0
-        self._queue: queue.SimpleQueue[tuple[Item, Future[Result]]] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._queue: queue.SimpleQueue[_Asked[Item, Result]] = queue.SimpleQueue()
 
     def submit(self, item: Item) -> Future[Result]:
         """Return the future result of an item; in a coroutine `await asyncio.wrap_future(...)`."""
         future: Future[Result] = Future()
         with self._lock:
-            if self._process != os.getpid():  # a forked child has no thread of its own yet
-                self._process = os.getpid()
+            if self._process != os.getpid():  # a forked child has no thread of its own yet, nor what others wait for
+                self._process, self._thread = os.getpid(), None
                 self._queue = queue.SimpleQueue()
-                threading.Thread(target=self._run, args=(self._queue,), name="cxr-rewards-batches", daemon=True).start()
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(
+                    target=self._run, args=(self._queue,), name="cxr-rewards-batches", daemon=True
+                )
+                self._thread.start()
         self._queue.put((item, future))
         return future
 
-    def _run(self, incoming: queue.SimpleQueue[tuple[Item, Future[Result]]]) -> None:
+    def _run(self, incoming: queue.SimpleQueue[_Asked[Item, Result]]) -> None:
         while True:
             batch = [incoming.get()]
             end = time.monotonic() + self._wait_s
@@ -58,11 +69,33 @@ class Coalescer(Generic[Item, Result]):
                     batch.append(incoming.get(timeout=left))
                 except queue.Empty:
                     break
-            try:
-                results = self._score([item for item, _ in batch])
-                for (_, future), result in zip(batch, results, strict=True):
-                    future.set_result(result)
-            except BaseException as error:  # noqa: BLE001 - handed to whoever waits
+            # From here on they cannot be cancelled, so that a result always finds its future waiting.
+            wanted = [(item, future) for item, future in batch if future.set_running_or_notify_cancel()]
+            if wanted:
+                self._settle(wanted)
+
+    def _settle(self, batch: Sequence[_Asked[Item, Result]]) -> None:
+        """Give each future its result or its error."""
+        try:
+            results = self._score([item for item, _ in batch])
+            if len(results) != len(batch):
+                raise ValueError(f"{len(results)} results for {len(batch)} items")
+        except Exception as error:  # noqa: BLE001 - handed to whoever waits
+            if len(batch) == 1 or isinstance(error, SetupError):
                 for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
+                    _tell(future.set_exception, error)
+            else:
+                for one in batch:
+                    self._settle([one])
+        except BaseException as error:  # noqa: BLE001 - it would end this thread, and the loop of whoever waits
+            for _, future in batch:
+                _tell(future.set_exception, RuntimeError(f"scoring was ended by {type(error).__name__}: {error}"))
+        else:
+            for (_, future), result in zip(batch, results, strict=True):
+                _tell(future.set_result, result)
+
+
+def _tell(settle: Callable[[Any], object], what: Any) -> None:
+    """Settle a future; whatever its callbacks raise is not the others' business."""
+    with suppress(BaseException):
+        settle(what)

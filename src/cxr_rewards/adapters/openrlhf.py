@@ -9,16 +9,16 @@ A label is the reference report, or an object, or one as JSON, with `reference`,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from math import isfinite
 from typing import Any
 
+from cxr_rewards.adapters.cells import fields_of, plain, text_cell
 from cxr_rewards.adapters.completion import completion_of
 from cxr_rewards.adapters.rollouts import options_from_environment
 from cxr_rewards.adapters.samples import Samples, samples_of
 from cxr_rewards.errors import InputError, shorten
-from cxr_rewards.types import Case, Reward
+from cxr_rewards.types import Case, Failure, Reward
 
 
 def reward_func(
@@ -29,6 +29,8 @@ def reward_func(
 ) -> dict[str, Any]:
     """Return OpenRLHF's `rewards`, `scores` and `extra_logs`, each of one number a query, as tensors.
 
+    OpenRLHF averages `extra_logs` and bears numbers alone: a component without a value adds 0 to the mean of its key
+    and 1 to that of `<component>/unscored`, so the mean of those that have one is `mean(x) / (1 - mean(x/unscored))`.
     `scores`, which its dynamic filtering reads, are the rewards brought to [0, 1] by the bounds of the reward.
 
     Args:
@@ -50,17 +52,31 @@ def reward_func(
 def cases_of(
     samples: Samples, queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], marker: str = ""
 ) -> list[Case]:
-    """Return a case for each query.
+    """Return a case for each query; one that cannot be read, or whose label holds no reference, will be unscored.
 
     Raises:
-        InputError: the lists differ in length, a label holds no reference, or the report cannot be found in a query.
+        InputError: the lists differ in length, or the report cannot be found in any query: the marker is to blame.
     """
     if not len(queries) == len(prompts) == len(labels):
         raise InputError(f"{len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels: lengths differ")
-    cases = []
+    cases, lost = [], []
     for query, prompt, label in zip(queries, prompts, labels, strict=True):
+        completion: Any
         told = _told(label)
-        cases.append(samples.case(completion_of(query, prompt, marker), told["reference"], told))
+        if told is None:
+            why = f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}"
+            completion, told = Failure("label", why), {"reference": ""}
+        elif not (isinstance(query, str) and isinstance(prompt, str)):
+            completion = Failure("query", f"a query and its prompt must be texts, got {shorten((query, prompt))}")
+        else:
+            try:
+                completion = completion_of(query, prompt, marker)
+            except InputError as error:
+                completion = Failure("query", str(error))
+                lost.append(error)
+        cases.append(samples.case(completion, told["reference"], told))
+    if lost and len(lost) == len(cases):
+        raise lost[0]
     return cases
 
 
@@ -72,19 +88,19 @@ def reply(samples: Samples, rewards: Sequence[Reward]) -> dict[str, Any]:
         scores = [min(1.0, max(0.0, (value - low) / (high - low))) for value in values]
     else:
         scores = values
-    parts = [samples.parts(reward) for reward in rewards]
+    parts = [samples.numbers(reward) for reward in rewards]
     logs = {name: [part[name] for part in parts] for name in (parts[0] if parts else ())}
     return {"rewards": values, "scores": scores, "extra_logs": logs}
 
 
-def _told(label: Any) -> Mapping[str, Any]:
-    if isinstance(label, str) and label.lstrip().startswith("{"):
+def _told(label: Any) -> Mapping[str, Any] | None:
+    """Return what a label says, by key; None if it says no reference."""
+    found = plain(label)
+    if isinstance(found, str):
         try:
-            label = json.loads(label)
-        except ValueError:
-            return {"reference": label}
-    if isinstance(label, str):
-        return {"reference": label}
-    if isinstance(label, Mapping) and isinstance(label.get("reference"), str):
-        return label
-    raise InputError(f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}")
+            found = fields_of(found) if found.lstrip().startswith("{") else {"reference": found}
+        except InputError:  # a report that happens to begin with a brace
+            found = {"reference": found}
+    if isinstance(found, Mapping) and isinstance(text_cell(found.get("reference")), str):
+        return found
+    return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -12,13 +13,14 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
+from cxr_rewards.adapters.cells import completion_of_cell, context_of, plain, priors_of, read, rows_of, text_cell
 from cxr_rewards.adapters.completion import Extract, text_of
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.ray_pool import RayReward
 from cxr_rewards.remote import RemoteReward
-from cxr_rewards.types import Case, Reward
+from cxr_rewards.types import Case, Failure, Reward
 
 CONFIG_VARIABLE = "CXR_REWARDS_CONFIG"
 OPTIONS_VARIABLE = "CXR_REWARDS_OPTIONS"
@@ -42,9 +44,11 @@ class Rollouts:
     Attributes:
         reward: what to score with.
         reference: the dataset's column of reference reports.
-        priors: its column of earlier reports: a text, a list, or a JSON list; None: there is none.
+        priors: its column of earlier reports: a text, a list, or a JSON list; None: there is none. An empty cell has
+            no priors; a list that holds anything but texts leaves its case unscored.
         context: its columns of context (age, sex, indication, ...), or a mapping of context key to column.
-        group: its column of study ids. Without it rollouts of equal prompt, reference and priors are one group.
+        group: its column of study ids. Without it, or where its cell is empty, rollouts of equal prompt, reference and
+            priors are one group.
         group_size: how many rollouts a group has, where that is sure; a call that holds a part of one is an error. A
             reward with `normalize = "group"` (GDPO) must be given it: of a part it would standardise wrongly.
         extract: how the report is taken out of a completion: an `Extract`, or its arguments by name.
@@ -98,28 +102,29 @@ class Rollouts:
     ) -> list[Case]:
         """Return a case for each completion.
 
+        Columns may be lists, arrays, Series, tensors or columns of `datasets`. A cell that cannot be read costs its own
+        case: that will be unscored, with the reason.
+
         Raises:
             ConfigError: a column that was named is not there.
-            InputError: columns differ in length, or a cell is none of what is expected.
+            InputError: columns differ in length.
         """
-        references = self._column(columns, self.reference, "reference", len(completions))
-        priors = self._column(columns, self.priors, "priors", len(completions)) if self.priors else None
+        rows = _rows("completions", completions)
+        length = len(rows)
+        asked = [""] * length if prompts is None else _rows("prompts", prompts, length)
+        references = self._column(columns, self.reference, "reference", length)
+        nothing = [None] * length
+        priors = self._column(columns, self.priors, "priors", length) if self.priors else nothing
+        groups = self._column(columns, self.group, "group", length) if self.group else nothing
         keys = self.context if isinstance(self.context, Mapping) else {name: name for name in self.context}
-        context = {key: self._column(columns, name, "context", len(completions)) for key, name in keys.items()}
-        groups = self._column(columns, self.group, "group", len(completions)) if self.group else None
-        cases: list[Case] = []
-        for i, completion in enumerate(completions):
-            told = priors_of(priors[i]) if priors is not None else ()
-            group = str(groups[i]) if groups is not None else None
-            if group is None:
-                prompt = "" if prompts is None else _prompt_text(prompts[i])
-                group = json.dumps([prompt, references[i], told], default=str)
-            cases.append(
-                Case(
-                    candidate=self.report_of(completion), reference=references[i], priors=told, group=group,
-                    context={key: str(cells[i]) for key, cells in context.items() if cells[i] is not None},
-                )
-            )  # fmt: skip
+        context = {key: self._column(columns, name, "context", length) for key, name in keys.items()}
+        cases = [
+            self.case(
+                completion, references[i], priors=priors[i], group=groups[i], prompt=asked[i],
+                context={key: cells[i] for key, cells in context.items()},
+            )
+            for i, completion in enumerate(rows)
+        ]  # fmt: skip
         if self.group_size:
             sizes = Counter(case.group for case in cases)
             for group, size in sizes.items():
@@ -130,18 +135,48 @@ class Rollouts:
                     )
         return cases
 
-    def report_of(self, completion: Any) -> str:
-        """Return the report of a completion."""
-        assert isinstance(self.extract, Extract)
-        return self.extract(completion)
+    def case(
+        self,
+        completion: Any,
+        reference: Any,
+        *,
+        priors: Any = None,
+        context: Mapping[str, Any] | None = None,
+        group: Any = None,
+        prompt: Any = "",
+    ) -> Case:
+        """Return the case of one rollout, out of the cells of its columns.
 
-    def _column(self, columns: Mapping[str, Sequence[Any]], name: str | None, what: str, length: int) -> Sequence[Any]:
-        if name is None or name not in columns:
-            raise ConfigError(unknown_name(f"rollouts: {what}", "column", name, columns))
-        cells = columns[name]
-        if len(cells) != length:
-            raise InputError(f"column {name!r} has {len(cells)} cells for {length} completions")
-        return cells
+        What cannot be read becomes a `Failure` in place of the candidate, which the engine makes the case's; one may
+        also be given as the completion.
+        """
+        report = completion if isinstance(completion, Failure) else read(self.report_of, completion)
+        told, known = read(priors_of, priors), read(context_of, context or {})
+        candidate: Any = next((one for one in (report, told, known) if isinstance(one, Failure)), report)
+        told = () if isinstance(told, Failure) else told
+        reference, study = text_cell(reference), plain(group)
+        return Case(
+            candidate=candidate,
+            reference=reference,
+            priors=told,
+            context={} if isinstance(known, Failure) else known,
+            group=_group_of(prompt, reference, told) if study is None else str(study),
+        )
+
+    def report_of(self, completion: Any) -> str:
+        """Return the report of a completion.
+
+        Raises:
+            InputError: it holds no text.
+        """
+        assert isinstance(self.extract, Extract)
+        return self.extract(completion_of_cell(completion))
+
+    def _column(self, columns: Mapping[str, Any], name: str, what: str, length: int) -> list[Any]:
+        if name not in columns:
+            known = [key for key, cells in columns.items() if rows_of(cells) is not None]
+            raise ConfigError(unknown_name(f"rollouts: {what}", "column", name, known))
+        return _rows(name, columns[name], length)
 
     def score(
         self,
@@ -167,7 +202,12 @@ class Rollouts:
         seconds = time.perf_counter() - start
         metrics: dict[str, float] = {}
         if isinstance(self.diagnostics, Diagnostics):
-            metrics = self.diagnostics.observe(self.reward, cases, rewards, seconds=seconds, step=step)
+            try:
+                metrics = self.diagnostics.observe(self.reward, cases, rewards, seconds=seconds, step=step)
+            except Warning:  # a caller's filter makes errors of them
+                raise
+            except Exception as error:  # noqa: BLE001 - it watches: a training must not end by it
+                warnings.warn(f"diagnostics: this step is left out: {type(error).__name__}: {error}", stacklevel=2)
         return Scored(cases, rewards, self._values(cases, rewards), metrics)
 
     def _values(self, cases: Sequence[Case], rewards: Sequence[Reward]) -> list[float | None]:
@@ -240,31 +280,22 @@ def named_reward(name: str = "", **overrides: Any) -> CompositeReward:
     return build(name, **overrides)
 
 
-def priors_of(cell: Any) -> tuple[str, ...]:
-    """Return the priors in a cell: a list, a JSON list, one text, or none.
+def _rows(name: str, cells: Any, length: int | None = None) -> list[Any]:
+    rows = rows_of(cells)
+    if rows is None:
+        raise InputError(f"column {name!r} must be a list with a cell for each completion, got {shorten(cells)}")
+    if length is not None and len(rows) != length:
+        raise InputError(f"column {name!r} has {len(rows)} cells for {length} completions")
+    return rows
 
-    Raises:
-        InputError: it holds something else.
 
-    Example:
-        >>> priors_of('["Clear.", "Effusion."]'), priors_of("Clear."), priors_of(None), priors_of(" ")
-        (('Clear.', 'Effusion.'), ('Clear.',), (), ())
-    """
-    if cell is None or (isinstance(cell, float) and cell != cell):  # noqa: PLR0124 - NaN, a table's empty cell
-        return ()
-    if isinstance(cell, str):
-        if cell.lstrip().startswith("["):
-            try:
-                cell = json.loads(cell)
-            except ValueError:
-                return (cell,)
-        else:
-            return (cell,) if cell.strip() else ()
-    if hasattr(cell, "tolist"):
-        cell = cell.tolist()  # numpy's, out of a Parquet file
-    if isinstance(cell, list | tuple) and all(isinstance(text, str) for text in cell):
-        return tuple(text for text in cell if text.strip())
-    raise InputError(f"priors must be a text or a list of texts, got {shorten(cell)}")
+def _group_of(prompt: Any, reference: Any, priors: Sequence[Any]) -> str:
+    """Return a name that rollouts of equal prompt, reference and priors share."""
+    try:
+        asked = _prompt_text(plain(prompt))
+    except InputError:
+        asked = shorten(prompt)
+    return json.dumps([asked, *(text if isinstance(text, str) else shorten(text) for text in (reference, *priors))])
 
 
 def _prompt_text(prompt: Any) -> str:

@@ -8,14 +8,16 @@ import os
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
+from cxr_rewards.adapters.cells import fields_of, read
 from cxr_rewards.adapters.coalesce import Coalescer
-from cxr_rewards.adapters.rollouts import Rollouts, named_reward, priors_of
+from cxr_rewards.adapters.rollouts import Rollouts, named_reward
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.types import Case, Reward
+from cxr_rewards.types import Case, Failure, Reward
 
 _made: dict[str, Samples] = {}
 _lock = threading.Lock()
@@ -30,6 +32,10 @@ class Samples:
         judge, cache: in place of the reward's own, as in `CompositeReward.from_preset`.
         unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
             every reward that a report can get.
+        missing: what is told of a component that has no value. None: verl gets None, which it leaves out of its means,
+            and verifiers from 0.4 on nothing; the others, which bear numbers alone, get 0 and the means need
+            `<component>/unscored`. Give a number if verl trains on components (GDPO, or filters groups by one), for
+            there None would become NaN.
         priors: key, in what comes with a sample, of the earlier reports.
         context: keys that are context (age, sex, indication, ...).
         group: key of the study; without it samples of equal reference and priors are a group. For the diagnostics.
@@ -50,6 +56,7 @@ class Samples:
         judge: Mapping[str, Any] | None = None,
         cache: str = "",
         unscored: float | None = None,
+        missing: float | None = None,
         priors: str = "priors",
         context: Sequence[str] = (),
         group: str = "",
@@ -66,7 +73,9 @@ class Samples:
                 f"{reward.name}: say what an unscored sample gets: unscored, a number below {low:g}, "
                 f"the lowest reward of a report; got {unscored!r}"
             )
-        self.unscored = float(unscored)
+        if missing is not None and (type(missing) not in (int, float) or not isfinite(missing)):
+            raise ConfigError(f"{reward.name}: missing must be a number or None, got {missing!r}")
+        self.unscored, self.missing = float(unscored), None if missing is None else float(missing)
         watch: Any = Path(diagnostics) / f"{os.getpid()}.jsonl" if diagnostics else None
         self.rollouts = Rollouts(reward=reward, unscored=self.unscored, extract=extract or {}, diagnostics=watch)
         self.priors, self.context, self.group = priors, tuple(context), group
@@ -74,34 +83,43 @@ class Samples:
             lambda cases: self.rollouts.score_cases(list(cases)).rewards, wait_s=wait_s
         )
 
-    def case(self, completion: Any, reference: str, told: Mapping[str, Any] | None) -> Case:
-        """Return the case of a sample."""
-        told = told or {}
-        priors = priors_of(told.get(self.priors))
-        context = {key: str(told[key]) for key in self.context if told.get(key) is not None}
-        group = told.get(self.group)
-        group = json.dumps([reference, priors], default=str) if group is None else str(group)
-        return Case(
-            candidate=self.rollouts.report_of(completion),
-            reference=reference,
-            priors=priors,
-            context=context,
-            group=group,
-        )
+    def case(self, completion: Any, reference: Any, told: Any) -> Case:
+        """Return the case of a sample.
+
+        Args:
+            completion: what the policy wrote, or a `Failure` in its place.
+            reference: the reference report.
+            told: what else came with it, by key: an object, one as JSON, or None.
+        """
+        fields = read(fields_of, told)
+        if isinstance(fields, Failure):
+            completion, fields = fields, {}
+        return self.rollouts.case(
+            completion, reference, priors=fields.get(self.priors), group=fields.get(self.group),
+            context={key: fields.get(key) for key in self.context},
+        )  # fmt: skip
 
     def value(self, reward: Reward) -> float:
         """Return what the trainer gets for a reward."""
         return self.unscored if reward.value is None else float(reward.value)
 
-    def parts(self, reward: Reward) -> dict[str, float]:
-        """Return each component's value, and `unscored` (0 or 1): the same keys for each sample.
+    def parts(self, reward: Reward) -> dict[str, float | None]:
+        """Return each component's value and whether it has none: the same keys for each sample.
 
-        A component without a value shows as the number for unscored samples.
+        Of each component its value, or `missing`, and `<component>/unscored`, 0 or 1; of the reward `unscored`.
         """
-        parts = {
-            label: self.unscored if part.value is None else float(part.value) for label, part in reward.parts.items()
-        }
+        parts: dict[str, float | None] = {}
+        for label, part in reward.parts.items():
+            parts[label] = self.missing if part.value is None else float(part.value)
+            parts[f"{label}/unscored"] = float(part.value is None)
         return {**parts, "unscored": float(reward.value is None)}
+
+    def numbers(self, reward: Reward) -> dict[str, float]:
+        """Return the same for trainers that average what they log and bear numbers alone: 0 in place of None.
+
+        The mean of a component over the samples that have a value is `mean(x) / (1 - mean(x/unscored))`.
+        """
+        return {label: 0.0 if value is None else value for label, value in self.parts(reward).items()}
 
     def submit(self, case: Case) -> Future[Reward]:
         """Return the future reward of a case, scored together with what others ask for meanwhile."""

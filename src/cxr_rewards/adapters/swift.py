@@ -32,13 +32,11 @@ class SwiftReward:
     def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
         """Return a value for each completion, in order."""
         if self._rollouts is None:
-            told = columns.get("prompt_id") or [None]
-            group = {} if None in told else {"group": "prompt_id"}
+            group = {"group": "prompt_id"} if columns.get("prompt_id") is not None else {}
             options: dict[str, Any] = {"unscored": "group_mean", **group, **self.options}
             self._rollouts = Rollouts(reward=self.reward or named_reward(), **options)
         step = getattr(columns.get("trainer_state"), "global_step", None)
-        cells = {name: values for name, values in columns.items() if isinstance(values, list | tuple)}
-        return self._rollouts.score(completions, cells, step=step).values
+        return self._rollouts.score(completions, columns, step=step).values
 
 
 class AsyncSwiftReward(SwiftReward):

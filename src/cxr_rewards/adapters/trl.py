@@ -49,8 +49,7 @@ class TrlReward:
     def _score(
         self, prompts: Sequence[Any] | None, completions: Sequence[Any], columns: Mapping[str, Any], state: Any
     ) -> Scored:
-        given = {key: cells for key, cells in columns.items() if isinstance(cells, list | tuple)}
-        return self.rollouts.score(completions, given, prompts, getattr(state, "global_step", None))
+        return self.rollouts.score(completions, columns, prompts, getattr(state, "global_step", None))
 
 
 class AsyncTrlReward(TrlReward):

@@ -25,7 +25,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from cxr_rewards.adapters.samples import samples_of
-from cxr_rewards.errors import InputError
 
 Score = Callable[..., Awaitable[float]]
 _PARTS = "cxr_rewards_parts"
@@ -35,8 +34,9 @@ def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
     """Return a rubric's functions and weights: the reward of weight 1, and each component of weight 0, to be logged.
 
     The answer is the reference report; priors and context are keys of `info`. A rubric makes 0 of an error, which a
-    report may be worse than: of a sample that cannot be read the reward is the number for unscored samples, with a
-    warning.
+    report may be worse than: an unscored sample gets the number for unscored samples, with a warning that says why.
+    Metrics must be numbers: a component without a value adds 0 to the mean of its metric and 1 to that of
+    `<component>/unscored`, so the mean of those that have one is `mean(x) / (1 - mean(x/unscored))`.
 
     Args:
         **options: arguments of `cxr_rewards.adapters.samples.Samples`; `unscored` must be given.
@@ -47,28 +47,28 @@ def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
     samples = samples_of(options)
 
     async def cxr_rewards(completion: Any, answer: Any, state: Any, info: Any = None) -> float:
-        state[_PARTS] = {}
-        try:
-            reward = await samples.score(samples.case(completion, answer, info if isinstance(info, Mapping) else {}))
-        except InputError as error:
-            warnings.warn(f"unscored: {error}", stacklevel=2)
-            return samples.unscored
-        state[_PARTS] = samples.parts(reward)
+        reward = await samples.score(samples.case(completion, answer, info))
+        state[_PARTS] = samples.numbers(reward)
+        if reward.value is None:
+            warnings.warn(f"unscored: {reward.reasons}", stacklevel=2)
         return samples.value(reward)
 
-    def of_part(label: str) -> Score:
+    def of_part(name: str) -> Score:
         async def part(state: Any) -> float:  # a rubric calls its functions in order, this one after the reward
-            return float(state[_PARTS].get(label, 1.0 if label == "unscored" else samples.unscored))
+            return float(state[_PARTS][name])
 
-        part.__name__ = label
+        part.__name__ = name
         return part
 
-    labels = [*samples.rollouts.reward.components, "unscored"]
-    return [cxr_rewards, *(of_part(label) for label in labels)], [1.0, *(0.0 for _ in labels)]
+    labels = samples.rollouts.reward.components
+    names = [*(name for label in labels for name in (label, f"{label}/unscored")), "unscored"]
+    return [cxr_rewards, *(of_part(name) for name in names)], [1.0, *(0.0 for _ in names)]
 
 
 async def score_trace(trace: Any, data: Any, **options: Any) -> float:
-    """Return the reward of a trace's last reply, and record each component among the trace's metrics.
+    """Return the reward of a trace's last reply, and record among the trace's metrics each component that has a value.
+
+    Each component's `<component>/unscored` and `unscored` are 0 or 1, and always recorded.
 
     Args:
         trace: verifiers' trace of a rollout.
@@ -76,8 +76,10 @@ async def score_trace(trace: Any, data: Any, **options: Any) -> float:
         **options: as above.
     """
     samples = samples_of(options)
-    told = data if isinstance(data, Mapping) else data.model_dump()
-    reward = await samples.score(samples.case(trace.last_reply, told.get("reference", ""), told))
-    for label, value in samples.parts(reward).items():
-        trace.record_metric(label, value)
+    told = data.model_dump() if hasattr(data, "model_dump") else data
+    reference = told.get("reference") if isinstance(told, Mapping) else None
+    reward = await samples.score(samples.case(trace.last_reply, reference, told))
+    for name, value in samples.parts(reward).items():
+        if value is not None:
+            trace.record_metric(name, value)
     return samples.value(reward)

@@ -21,10 +21,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cxr_rewards.adapters.samples import Samples, samples_of
+from cxr_rewards.errors import InputError
 from cxr_rewards.types import Reward
 
 
-def _told(samples: Samples, reward: Reward) -> dict[str, float]:
+def _told(samples: Samples, reward: Reward) -> dict[str, float | None]:
     return {"score": samples.value(reward), **samples.parts(reward)}
 
 
@@ -32,16 +33,19 @@ async def compute_score(
     data_source: str,  # noqa: ARG001 - verl's
     solution_str: str,
     ground_truth: str,
-    extra_info: Mapping[str, Any] | None = None,
+    extra_info: Mapping[str, Any] | str | None = None,
     **options: Any,
-) -> dict[str, float]:
-    """Return `score`, the components and `unscored` of one sample.
+) -> dict[str, float | None]:
+    """Return `score`, the components and `unscored` of one sample: the same keys always.
+
+    A component without a value is None, which verl leaves out of a validation's means, and its `<component>/unscored`
+    is 1, whose mean is the share that has none. A sample that cannot be read is unscored, and no error.
 
     Args:
         data_source: the data set's name; not used.
         solution_str: the rollout.
         ground_truth: the reference report.
-        extra_info: the row's further fields: priors, context.
+        extra_info: the row's further fields, priors and context: an object, one as JSON, or None.
         **options: `reward_kwargs`, arguments of `Samples`.
     """
     samples = samples_of(_ours(options))
@@ -52,12 +56,21 @@ def compute_scores(
     data_sources: Sequence[str],  # noqa: ARG001 - verl's
     solution_strs: Sequence[str],
     ground_truths: Sequence[str],
-    extra_infos: Sequence[Mapping[str, Any] | None] | None = None,
+    extra_infos: Sequence[Mapping[str, Any] | str | None] | None = None,
     **options: Any,
-) -> list[dict[str, float]]:
-    """Return the same for a batch, for reward managers that pass whole batches (verl before 0.7.1, and forks)."""
+) -> list[dict[str, float | None]]:
+    """Return the same for a batch, for reward managers that pass whole batches (verl before 0.7.1, and forks).
+
+    Raises:
+        InputError: the lists differ in length.
+    """
     samples = samples_of(_ours(options))
-    told = extra_infos or [None] * len(solution_strs)
+    told = [None] * len(solution_strs) if extra_infos is None else extra_infos
+    if not len(solution_strs) == len(ground_truths) == len(told):
+        raise InputError(
+            f"{len(solution_strs)} solution_strs, {len(ground_truths)} ground_truths and {len(told)} extra_infos: "
+            "lengths differ"
+        )
     cases = [samples.case(*sample) for sample in zip(solution_strs, ground_truths, told, strict=True)]
     return [_told(samples, reward) for reward in samples.score_many(cases)]
 

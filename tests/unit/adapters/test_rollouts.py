@@ -14,7 +14,7 @@ from cxr_rewards.adapters.rollouts import CONFIG_VARIABLE, OPTIONS_VARIABLE, Rol
 from cxr_rewards.component import Component
 from cxr_rewards.diagnostics import CollapseWarning, Diagnostics
 from cxr_rewards.errors import ConfigError, InputError
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Failure, Reward, Score
 
 
 class Picky(Component):
@@ -66,6 +66,34 @@ def test_what_an_unscored_rollout_becomes_is_a_setting(unscored, values):
     completions = ["good", "broken", "bad", "broken", "broken"]
     columns = {"reference": ["x"] * 5, "g": ["1", "1", "1", "2", "2"]}
     assert rollouts(completions, **columns) == values
+
+
+class Told(Component):
+    """The number that a report is; none if it is none."""
+
+    name = "told"
+    summary = "the number in the report"
+    reads = ("candidate",)
+
+    def score_case(self, case, features):
+        if case.candidate == "broken":
+            return Score(None, failure=Failure("told", "is broken"))
+        return Score(float(case.candidate))
+
+
+def test_the_mean_that_an_unscored_rollout_gets_is_that_of_its_own_group():
+    """Groups of different means, interleaved; one is whole, one has lost all, and gets the mean of the batch, 2.7 / 6."""
+    rows = [
+        ("a", "0.9", 0.9), ("b", "0.2", 0.2), ("c", "broken", 0.45), ("a", "broken", 0.8), ("d", "0.5", 0.5),
+        ("b", "broken", 0.1), ("a", "0.7", 0.7), ("c", "broken", 0.45), ("b", "0.0", 0.0), ("b", "broken", 0.1),
+        ("d", "0.4", 0.4),
+    ]  # fmt: skip
+    groups, texts, expected = zip(*rows, strict=True)
+    rollouts = Rollouts(reward=CompositeReward([Told()]), group="g", unscored="group_mean")
+    columns = {"reference": ["x"] * len(rows), "g": groups}
+    assert rollouts(texts, **columns) == pytest.approx(expected)
+    backwards = rollouts(texts[::-1], reference=columns["reference"], g=groups[::-1])
+    assert backwards == pytest.approx(expected[::-1])
 
 
 def grouped():
@@ -263,6 +291,78 @@ def test_each_way_of_gaming_is_told_once(after, says):
 def test_a_run_that_goes_well_is_told_nothing_of():
     better = ["Left effusion.", "Left effusion with edema."]
     assert observe(Diagnostics(), [["Edema.", "Left effusion."]] * 10 + [better] * 20) == []
+
+
+def test_what_a_case_holds_never_ends_a_run(tmp_path):
+    """Values at the edge of what a float can hold, and texts that are none."""
+    import json
+
+    made = CompositeReward([Wide(), "bleu"], weights={"wide": 1e-308, "bleu": 0.5})
+    texts = ["1e308", "-1e308", "1.7e308", "nothing", None, 7, "1e200", "1e-320", "x" * 100_001, Failure("a", "b")]
+    cases = [Case(candidate=text, reference="1 2", group=str(i // 4)) for i, text in enumerate(texts)]
+    cases += [Case(candidate="1", reference=None), Case(candidate="1", reference="2", priors=7)]
+    cases += [Case(candidate="1", reference="2", priors=(None, "a")), Case(candidate="1", reference="2", group=None)]
+    watcher = Diagnostics(tmp_path / "d.jsonl")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CollapseWarning)
+        for batch in [cases] * 13 + [cases[4:6]] * 12:  # at the end steps without one text that can be read
+            metrics = watcher.observe(made, batch, made.score_batch(batch), seconds=0.1)
+    assert "normal_rate" not in metrics
+    lines = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
+    assert lines[0]["wide/mean"] == pytest.approx((1e308 - 1e308 + 1.7e308 + 1e200 + 1) / 6)
+    assert lines[0]["wide/std"] > 1e307
+    assert lines[0]["wide/unscored"] == pytest.approx(1 - 6 / 14)
+    watcher.summary()
+
+
+class Wide(Told):
+    """The same of any size."""
+
+    name = "wide"
+    bounds = (float("-inf"), float("inf"))
+
+    def score_case(self, case, features):
+        return Score(float(case.candidate))
+
+
+def test_rewards_that_are_not_finite_are_no_part_of_a_mean():
+    made = CompositeReward([Told()])
+    parts = {"told": Score(0.5)}
+    rewards = [Reward(value, parts) for value in (0.5, float("inf"), float("nan"), None)]
+    metrics = Diagnostics().observe(made, [Case(candidate="0.5", reference="x", group="a")] * 4, rewards)
+    assert (metrics["reward/mean"], metrics["reward/unscored"]) == (0.5, 0.75)
+
+
+def test_means_and_correlations_of_usual_numbers_are_those_of_before():
+    from statistics import fmean, pstdev
+
+    made = CompositeReward(["bleu", "rouge_l"], weights={"bleu": 0.5, "rouge_l": 0.5})
+    cases = [Case(candidate=text, reference="Left effusion and edema.") for text in ("Left.", "Edema and left.", GOOD)]
+    rewards = made.score_batch(cases)
+    metrics = Diagnostics().observe(made, cases, rewards)
+    assert metrics["reward/mean"] == fmean(r.value for r in rewards)
+    assert metrics["reward/std"] == pstdev(r.value for r in rewards)
+    assert -1.0 <= metrics["correlation/bleu~rouge_l"] <= 1.0
+
+
+def test_a_file_that_can_no_longer_be_written_ends_the_file_and_not_the_run(tmp_path):
+    watcher = Diagnostics(tmp_path / "d.jsonl")
+    (tmp_path / "d.jsonl").unlink()
+    (tmp_path / "d.jsonl").mkdir()
+    with pytest.warns(UserWarning, match="diagnostics are no longer written"):
+        watch([GOOD], steps=1, watcher=watcher)
+    watch([GOOD], steps=1, watcher=watcher)
+    assert watcher.steps == 2
+
+
+def test_an_error_of_the_watcher_leaves_the_rewards_alone():
+    class Broken(Diagnostics):
+        def observe(self, *given, **named):
+            raise ZeroDivisionError("oh")
+
+    score = reward().as_trl(diagnostics=Broken())
+    with pytest.warns(UserWarning, match="diagnostics: this step is left out: ZeroDivisionError: oh"):
+        assert score(completions=["good"], reference=["x"]) == [1.0]
 
 
 def test_one_component_that_carries_all_of_the_gain_is_seen():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import types
-import warnings
 
 import pytest
 
@@ -88,13 +87,42 @@ def test_openrlhf_gets_tensors_for_each_query(environment):
     ("lists", "message"),
     [
         (([QWEN + "a"], [QWEN], []), "1 queries, 1 prompts and 0 labels"),
-        (([QWEN + "a"], [QWEN], [7]), "a label must be the reference report, or an object with 'reference'; got 7"),
-        (([QWEN + "a"], [QWEN], [{"ref": "x"}]), "a label must be the reference report"),
+        ((["Q: <p> A: a"] * 2, ["Q: <image> A: "] * 2, ["x"] * 2), "no assistant's turn begins in it; give the text"),
     ],
 )
 def test_bad_lists_are_told(environment, lists, message):
     with pytest.raises(InputError, match=message):
         openrlhf.reward_func(*lists)
+
+
+BAD_LABELS = [None, float("nan"), 7, b"x", {"ref": "x"}, {"reference": None}, '{"reference": 7}', []]
+GOOD_QUERY = (QWEN + REFERENCE, QWEN, REFERENCE)
+
+
+@pytest.mark.parametrize(
+    ("query", "prompt", "label", "why"),
+    [
+        *((QWEN + "a", QWEN, label, "a label must be the reference report, or an object with 'reference'; got")
+          for label in BAD_LABELS),
+        (None, QWEN, "x", "a query and its prompt must be texts, got (None, "),
+        (QWEN, float("nan"), "x", "a query and its prompt must be texts"),
+        ("Q: <p> A: a", "Q: <image> A: ", "x", "does not begin with its prompt"),
+        (QWEN + "a", QWEN, {"reference": "x", "priors": 7}, "priors must be a text or a list of texts, got 7"),
+        (QWEN + "a", QWEN, {"reference": "x", "priors": ["a", None]}, "priors[1]: expected text, got None"),
+    ],
+)  # fmt: skip
+def test_a_query_that_cannot_be_read_costs_itself_alone(environment, query, prompt, label, why):
+    torch = pytest.importorskip("torch")
+    good = openrlhf.reward_func(*([one] for one in GOOD_QUERY))
+    found = openrlhf.reward_func(
+        *([one, odd, one] for one, odd in zip(GOOD_QUERY, (query, prompt, label), strict=True))
+    )
+    assert found["rewards"].tolist() == [good["rewards"].item(), -5.0, good["rewards"].item()]
+    assert found["extra_logs"]["unscored"].tolist() == [0.0, 1.0, 0.0]
+    assert all(torch.isfinite(values).all() for values in found["extra_logs"].values())
+    samples = samples_of({"unscored": -5.0, "context": ["age"]})
+    cases = openrlhf.cases_of(samples, [query, QWEN], [prompt, QWEN], [label, "x"])
+    assert why in samples.score_many(cases)[0].reasons
 
 
 def test_bad_options_are_told(monkeypatch):
@@ -149,7 +177,8 @@ def test_a_traces_reply_is_scored_and_its_parts_are_metrics():
 def test_a_rubrics_functions_never_raise_because_of_a_sample():
     funcs, weights = verifiers.reward_funcs(config="rules", unscored=-5.0)
     assert weights == [1.0] + [0.0] * (len(funcs) - 1)
-    assert [f.__name__ for f in funcs] == ["cxr_rewards", *CompositeReward().components, "unscored"]
+    assert [f.__name__ for f in funcs[::2]] == ["cxr_rewards", *(f"{x}/unscored" for x in CompositeReward().components)]
+    assert [f.__name__ for f in funcs[1::2]] == [*CompositeReward().components, "unscored"]
 
     async def run(answer, info):
         state = {}
@@ -157,13 +186,49 @@ def test_a_rubrics_functions_never_raise_because_of_a_sample():
         return first, [await f(state=state) for f in funcs[1:]]
 
     value, parts = asyncio.run(run(REFERENCE, {"priors": ["Clear lungs."]}))
-    assert value == pytest.approx(CompositeReward().score("Clear lungs.", REFERENCE, ["Clear lungs."]).value)
-    assert parts[-1] == 0.0
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        value, parts = asyncio.run(run(REFERENCE, {"priors": 7}))
-    assert value == -5.0
-    assert set(parts[:-1]) == {-5.0}
-    assert parts[-1] == 1.0
-    assert "priors must be a text or a list of texts, got 7" in str(told[0].message)
-    assert asyncio.run(run(None, {}))[0] == -5.0
+    expected = CompositeReward().score("Clear lungs.", REFERENCE, ["Clear lungs."])
+    assert value == pytest.approx(expected.value)
+    assert parts[:-1:2] == [part.value for part in expected.parts.values()]
+    assert set(parts[1::2]) == {0.0} == {parts[-1]}
+    assert asyncio.run(run(REFERENCE, '{"priors": ["Clear lungs."]}'))[0] == value
+    for answer, info, why in (
+        (REFERENCE, {"priors": 7}, "priors must be a text or a list of texts, got 7"),
+        (REFERENCE, "about it", "the fields of a sample must be an object, or one as JSON, got 'about it'"),
+        (None, {}, "reference: expected text, got None"),
+    ):
+        with pytest.warns(UserWarning, match=f"unscored: .*{why}"):
+            value, parts = asyncio.run(run(answer, info))
+        assert value == -5.0
+        assert set(parts[:-1:2]) == {0.0}
+        assert set(parts[1::2]) == {1.0} == {parts[-1]}
+
+
+class Message:
+    """A message as verifiers has it: an object, not a mapping."""
+
+    def __init__(self, role, content):
+        self.told = {"role": role, "content": content}
+
+    def model_dump(self):
+        return self.told
+
+
+def test_a_rubric_reads_messages_that_are_objects():
+    funcs, _ = verifiers.reward_funcs(config="rules", unscored=-5.0)
+    completion = [Message("user", "Hm?"), Message("assistant", [{"type": "text", "text": REFERENCE}])]
+    assert asyncio.run(funcs[0](completion=completion, answer=REFERENCE, state={})) == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reply", "data"),
+    [
+        (None, {"reference": REFERENCE}), (float("nan"), {"reference": REFERENCE}), ("Clear.", {"reference": 7}),
+        ("Clear.", {}), ("Clear.", None), ("Clear.", {"reference": REFERENCE, "priors": {"a": 1}}),
+    ],
+)  # fmt: skip
+def test_a_trace_that_cannot_be_read_is_unscored(reply, data):
+    trace = Trace(reply)
+    assert asyncio.run(verifiers.score_trace(trace, data, config="rules", unscored=-5.0)) == -5.0
+    assert trace.metrics == {
+        **{f"{label}/unscored": 1.0 for label in CompositeReward().components}, "unscored": 1.0
+    }  # fmt: skip

@@ -8,9 +8,13 @@ import time
 
 import pytest
 
-from cxr_rewards.adapters import verl
+from cxr_rewards import CompositeReward
+from cxr_rewards.adapters import openrlhf, verl
 from cxr_rewards.adapters.coalesce import Coalescer
+from cxr_rewards.adapters.samples import Samples
+from cxr_rewards.component import Component
 from cxr_rewards.errors import ConfigError
+from cxr_rewards.types import Failure, Score
 
 OPTIONS = {"config": "rules", "unscored": -5.0}
 
@@ -45,18 +49,108 @@ def test_threads_share_batches():
     assert len(sizes) <= 3
 
 
-def test_an_error_reaches_each_caller_and_the_next_batch_goes_on():
+def test_an_error_of_the_set_up_reaches_each_caller_and_the_next_batch_goes_on():
+    asked = []
+
     def score(items):
+        asked.append(list(items))
         if 0 in items:
             raise ConfigError("no")
         return items
 
-    joined = Coalescer(score, wait_s=0.02)
+    joined = Coalescer(score, wait_s=0.2)
     failed = [joined.submit(i) for i in (0, 1)]
     for future in failed:
         with pytest.raises(ConfigError, match="no"):
             future.result(5)
+    assert asked == [[0, 1]]  # nobody is to blame, so nobody is asked again
     assert joined.submit(7).result(5) == 7
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), KeyError("bad")])
+def test_an_error_of_an_item_reaches_its_caller_alone(error):
+    def score(items):
+        if 3 in items:
+            raise error
+        return [2 * item for item in items]
+
+    joined = Coalescer(score, wait_s=0.2)
+    futures = [joined.submit(i) for i in range(6)]
+    with pytest.raises(type(error), match="bad"):
+        futures[3].result(5)
+    assert [future.result(5) for i, future in enumerate(futures) if i != 3] == [0, 2, 4, 8, 10]
+
+
+def test_too_few_results_are_an_error_and_no_wrong_result():
+    joined = Coalescer(lambda items: [item for item in items if item != 1], wait_s=0.2)
+    futures = [joined.submit(i) for i in range(3)]
+    with pytest.raises(ValueError, match="0 results for 1 items"):
+        futures[1].result(5)
+    assert [futures[0].result(5), futures[2].result(5)] == [0, 2]
+
+
+@pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, GeneratorExit])
+def test_the_thread_outlives_whatever_ends_a_batch(ending):
+    def score(items):
+        if 0 in items:
+            raise ending("now")
+        return items
+
+    joined = Coalescer(score, wait_s=0.01)
+    with pytest.raises(RuntimeError, match=f"scoring was ended by {ending.__name__}: now"):
+        joined.submit(0).result(5)
+    assert joined.submit(1).result(5) == 1
+
+
+def test_a_thread_that_has_died_is_started_again():
+    joined = Coalescer(lambda items: items, wait_s=0.01)
+    joined._run = lambda queue: None  # a thread that ends at once
+    lost = joined.submit(1)
+    joined._thread.join(5)
+    del joined._run
+    assert joined.submit(2).result(5) == 2
+    assert lost.result(5) == 1
+
+
+def test_a_callback_that_raises_costs_nobody_anything():
+    def fail(future):
+        raise SystemExit
+
+    joined = Coalescer(lambda items: items, wait_s=0.2)
+    futures = [joined.submit(i) for i in range(4)]
+    futures[1].add_done_callback(fail)
+    assert [future.result(5) for future in futures] == [0, 1, 2, 3]
+    assert joined.submit(7).result(5) == 7
+
+
+@pytest.mark.parametrize("when", ["before its batch is scored", "while its batch is scored"])
+def test_a_caller_who_gives_up_costs_the_others_nothing(when):
+    begun, go_on, asked = threading.Event(), threading.Event(), []
+
+    def score(items):
+        asked.extend(items)
+        begun.set()
+        assert go_on.wait(10)
+        return [2 * item for item in items]
+
+    joined = Coalescer(score, wait_s=0.3)
+    futures = [joined.submit(i) for i in range(8)]
+    if when.startswith("while"):
+        assert begun.wait(10)
+    cancelled = futures[2].cancel()
+    go_on.set()
+    assert cancelled == when.startswith("before")
+    assert [future.result(10) for i, future in enumerate(futures) if i != 2] == [0, 2, 6, 8, 10, 12, 14]
+    assert asked == [0, 1, *([] if cancelled else [2]), 3, 4, 5, 6, 7]
+    assert joined.submit(9).result(10) == 18
+
+
+def test_all_may_give_up_and_nothing_is_scored():
+    asked = []
+    joined = Coalescer(lambda items: asked.extend(items) or items, wait_s=0.2)
+    assert all(joined.submit(i).cancel() for i in range(3))
+    assert joined.submit(5).result(5) == 5
+    assert asked == [5]
 
 
 def compute(*samples, **options):
@@ -73,7 +167,10 @@ def test_samples_get_a_score_and_the_same_keys():
     assert good["unscored"] == 0.0
     assert (lost["score"], lost["unscored"]) == (-5.0, 1.0)
     assert set(good) == set(lost) > {"score", "findings_soft_f1"}
-    assert all(type(value) is float for sample in (good, lost) for value in sample.values())
+    assert all(type(value) is float for value in good.values())
+    missing = {label for label, value in lost.items() if value is None}
+    assert missing >= {"findings_soft_f1", "bleu"}
+    assert all(lost[f"{label}/unscored"] == 1.0 and good[f"{label}/unscored"] == 0.0 for label in missing)
 
 
 def test_priors_and_context_come_from_extra_info():
@@ -87,6 +184,74 @@ def test_a_batch_gives_the_same_numbers():
     samples = [("Left effusion.", "Left effusion.", None), ("Edema.", "Left effusion.", None)]
     texts, references, _ = zip(*samples, strict=True)
     assert verl.compute_scores(["cxr"] * 2, texts, references, **OPTIONS) == compute(*samples)
+
+
+class Sometimes(Component):
+    """A number in the text; none if there is none."""
+
+    name = "sometimes"
+    summary = "a number, now and then"
+    reads = ("candidate",)
+    bounds = (0.0, 1.0)
+
+    def score_case(self, case, features):
+        try:
+            return Score(float(case.candidate.split()[0]))
+        except ValueError:
+            return Score(None, failure=Failure("sometimes", "no number"))
+
+
+def renormalized():
+    return CompositeReward([Sometimes(), "bleu"], on_failure="renormalize")
+
+
+@pytest.mark.parametrize("unscored", [-5.0, -0.5])
+def test_a_component_without_a_value_in_a_scored_sample_is_missing(unscored):
+    """No number could stand for it: one below the bounds moves the mean, one within them is taken for a value."""
+    texts = ["0.25 clear", "clear", "0.75 clear", "edema", "1.0 clear"]
+    told = compute(*((text, "clear", None) for text in texts), config="", reward=renormalized(), unscored=unscored)
+    assert [sample["unscored"] for sample in told] == [0.0] * 5
+    assert [sample["sometimes"] for sample in told] == [0.25, None, 0.75, None, 1.0]
+    assert [sample["sometimes/unscored"] for sample in told] == [0.0, 1.0, 0.0, 1.0, 0.0]
+    assert len({tuple(sample) for sample in told}) == 1
+    known = [sample["sometimes"] for sample in told if sample["sometimes"] is not None]  # verl's rule for means
+    assert sum(known) / len(known) == pytest.approx(2 / 3)
+
+
+def test_trainers_that_bear_numbers_alone_can_tell_the_mean():
+    samples = Samples(reward=renormalized(), unscored=-5.0)
+    rewards = samples.score_many([samples.case(text, "clear", None) for text in ("0.25", "clear", "0.75", "edema")])
+    rows = [samples.numbers(reward) for reward in rewards]
+    assert all(type(value) is float for row in rows for value in row.values())
+    mean = {key: sum(row[key] for row in rows) / 4 for key in rows[0]}
+    assert mean["sometimes"] / (1 - mean["sometimes/unscored"]) == 0.5
+    logs = openrlhf.reply(samples, rewards)["extra_logs"]
+    assert logs["sometimes"] == [0.25, 0.0, 0.75, 0.0]
+    assert logs["sometimes/unscored"] == [0.0, 1.0, 0.0, 1.0]
+
+
+def test_a_number_may_be_named_for_trainers_that_train_on_components():
+    (told,) = compute(("clear", "clear", None), config="", reward=renormalized(), missing=-1)
+    assert (told["sometimes"], told["sometimes/unscored"]) == (-1.0, 1.0)
+    for bad in ("low", float("nan"), True):
+        with pytest.raises(ConfigError, match="missing must be a number or None"):
+            Samples(reward=renormalized(), unscored=-5.0, missing=bad)
+
+
+def test_a_sample_whose_caller_gives_up_costs_the_others_nothing():
+    """A time-out of `asyncio.wait_for` cancels one of eight calls, which are one batch."""
+    samples = [("Left effusion.", "Left effusion.", None), ("Edema.", "Left effusion.", None)] * 4
+    options = {**OPTIONS, "wait_s": 0.3}
+
+    async def run():
+        calls = [verl.compute_score("cxr", *sample, **options) for sample in samples]
+        calls[3] = asyncio.wait_for(calls[3], 0.05)
+        return await asyncio.gather(*calls, return_exceptions=True)
+
+    *found, last = asyncio.run(run())
+    assert isinstance(found.pop(3), TimeoutError)
+    good, bad = compute(*samples[:2])
+    assert [*found, last] == [good, bad, good, good, bad, good, bad]
 
 
 def test_what_an_unscored_sample_gets_must_be_said():

@@ -1,0 +1,173 @@
+"""The cells of a trainer's columns: plain values out of numpy, pandas, Arrow or torch; empty cells; what holds no text.
+
+A cell that cannot be read raises `InputError`, of which `read` makes the failure of its own case.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from cxr_rewards.errors import InputError, SetupError, shorten
+from cxr_rewards.filling import reason
+from cxr_rewards.types import Failure
+
+_UNWRAP = ("as_py", "to_pylist", "tolist", "to_list")
+"""How Arrow, numpy, pandas, polars and torch turn what they hold into Python's own values."""
+_EMPTY_TYPES = ("NAType", "NaTType")
+
+
+def read(how: Callable[[Any], Any], cell: Any) -> Any:
+    """Return what `how` makes of a cell, or a `Failure` that says why it cannot be read."""
+    try:
+        return how(cell)
+    except SetupError:
+        raise
+    except InputError as error:
+        return Failure("rollout", str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a foreign object raises, it costs its own case only
+        return Failure("rollout", reason(error))
+
+
+def plain(cell: Any) -> Any:
+    """Return a cell as Python's own value, and None for an empty one (None, NaN, `pandas.NA`).
+
+    Example:
+        >>> import numpy as np
+        >>> plain(np.float64(60.0)), plain(np.array(["a", "b"])), plain(float("nan"))
+        (60.0, ['a', 'b'], None)
+    """
+    if isinstance(cell, str):
+        return str.__str__(cell)  # a text of numpy's is one of Python's
+    if type(cell).__name__ in _EMPTY_TYPES:
+        return None
+    try:
+        unwrap = next((getattr(cell, name) for name in _UNWRAP if hasattr(cell, name)), None)
+        cell = cell if unwrap is None else unwrap()
+    except Exception:  # noqa: BLE001 - a foreign object that cannot be unwrapped stays as it is
+        return cell
+    return None if isinstance(cell, float) and cell != cell else cell  # noqa: PLR0124 - NaN is an empty cell
+
+
+def rows_of(cells: Any) -> list[Any] | None:
+    """Return the cells of a column in order, and None for what is not a column.
+
+    A list, a tuple, an array, a Series, a tensor, a column of `datasets`: whatever can be gone through and is neither
+    a text nor a mapping.
+    """
+    if isinstance(cells, str | bytes | Mapping) or not isinstance(cells, Iterable):
+        return None
+    try:
+        return list(cells)  # not cells[i], which pandas takes for a label
+    except TypeError:  # an array without dimensions
+        return None
+
+
+def completion_of_cell(cell: Any) -> Any:
+    """Return a completion as a text or messages of plain values.
+
+    Raises:
+        InputError: it holds no text: a number, bytes, an image, a message without content.
+    """
+    given = _message(cell)
+    if isinstance(given, str):
+        return given
+    several = isinstance(given, list | tuple)
+    messages = [_message(one) for one in given] if several else [given]
+    if messages and not any(isinstance(one, Mapping) and "content" in one for one in messages):
+        raise InputError(f"a completion must be a text, a message or a list of messages, got {shorten(cell)}")
+    said = [one for one in messages if isinstance(one, Mapping) and one.get("role", "assistant") == "assistant"]
+    if said and _is_wordless(said[-1].get("content")):
+        raise InputError(f"a completion must hold text, got {shorten(cell)}")
+    return messages if several else messages[0]
+
+
+def _message(cell: Any) -> Any:
+    """Return a message with plain values; other cells as `plain` does."""
+    if hasattr(cell, "model_dump"):  # verifiers' messages
+        cell = cell.model_dump()
+    cell = plain(cell)
+    if isinstance(cell, Mapping) and "content" in cell:
+        return {**cell, "content": plain(cell["content"])}
+    return cell
+
+
+def _is_wordless(content: Any) -> bool:
+    if not isinstance(content, list | tuple) or not content:
+        return False
+    texts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
+    return not any(isinstance(text, str) for text in texts)
+
+
+def text_cell(cell: Any) -> Any:
+    """Return the text in a cell, and what is not a text as it is: the engine tells it as the case's failure."""
+    text = plain(cell)
+    return text if isinstance(text, str) else cell
+
+
+def priors_of(cell: Any) -> tuple[Any, ...]:
+    """Return the priors in a cell: a list, a JSON list, one text, or none.
+
+    An empty cell (None, NaN, a blank text) has none, and blank texts of a list are left out. Anything else in a list,
+    None too, stays in it, and leaves the case unscored: nobody can tell which report is missing.
+
+    Raises:
+        InputError: it holds something else.
+
+    Example:
+        >>> priors_of('["Clear.", "Effusion."]'), priors_of("Clear."), priors_of(None), priors_of(" ")
+        (('Clear.', 'Effusion.'), ('Clear.',), (), ())
+    """
+    cell = plain(cell)
+    if isinstance(cell, str):
+        listed = _json(cell, "[")
+        if listed is None:
+            return (cell,) if cell.strip() else ()
+        cell = listed
+    if cell is None:
+        return ()
+    if isinstance(cell, list | tuple):
+        texts = [text_cell(one) for one in cell]
+        return tuple(text for text in texts if not isinstance(text, str) or text.strip())
+    raise InputError(f"priors must be a text or a list of texts, got {shorten(cell)}")
+
+
+def context_of(cells: Mapping[str, Any]) -> dict[str, str]:
+    """Return the context in cells by key, as texts, without the empty ones."""
+    context = {}
+    for key, cell in cells.items():
+        value = plain(cell)
+        if value is not None:
+            context[key] = str(value)
+    return context
+
+
+def fields_of(cell: Any) -> Mapping[str, Any]:
+    """Return what comes with a sample, by key: an object, or one as JSON; nothing from an empty cell.
+
+    Raises:
+        InputError: it holds something else, and perhaps priors that nobody would see.
+
+    Example:
+        >>> fields_of('{"priors": ["Clear."]}'), fields_of(None)
+        ({'priors': ['Clear.']}, {})
+    """
+    found = cell.to_dict() if hasattr(cell, "to_dict") else plain(cell)  # a row of pandas
+    if isinstance(found, str):
+        found = _json(found, "{") if found.strip() else {}
+    elif found is None:
+        return {}
+    if isinstance(found, Mapping):
+        return found
+    raise InputError(f"the fields of a sample must be an object, or one as JSON, got {shorten(cell)}")
+
+
+def _json(text: str, begin: str) -> Any:
+    """Return the JSON value in a text that begins so; None if there is none."""
+    if not text.lstrip().startswith(begin):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
