@@ -20,7 +20,7 @@ from typing import Any
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.config import build_component
 from cxr_rewards.engine import problem_of
-from cxr_rewards.errors import ConfigError
+from cxr_rewards.errors import ConfigError, shorten
 from cxr_rewards.findings import merge, read
 from cxr_rewards.types import Case, Reward
 
@@ -260,7 +260,8 @@ def _groups(cases: Sequence[Case], rewards: Sequence[Reward]) -> dict[str, float
     groups: dict[str, list[float]] = {}
     for case, reward in zip(cases, rewards, strict=True):
         if reward.value is not None and isfinite(reward.value):
-            groups.setdefault(str(case.group), []).append(reward.value)
+            group = case.group if isinstance(case.group, str) else shorten(case.group)
+            groups.setdefault(group, []).append(reward.value)
     sized = [values for values in groups.values() if len(values) > 1]
     flat = sum(max(values) - min(values) < _SAME for values in sized)
     return {"zero_variance_groups": flat / len(sized) if sized else 0.0}

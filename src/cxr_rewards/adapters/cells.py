@@ -133,14 +133,15 @@ def priors_of(cell: Any) -> tuple[Any, ...]:
     raise InputError(f"priors must be a text or a list of texts, got {shorten(cell)}")
 
 
+def name_of(cell: Any) -> str | None:
+    """Return a cell as text, and None for an empty one."""
+    value = plain(cell)
+    return None if value is None else str(value)
+
+
 def context_of(cells: Mapping[str, Any]) -> dict[str, str]:
     """Return the context in cells by key, as texts, without the empty ones."""
-    context = {}
-    for key, cell in cells.items():
-        value = plain(cell)
-        if value is not None:
-            context[key] = str(value)
-    return context
+    return {key: name for key, cell in cells.items() if (name := name_of(cell)) is not None}
 
 
 def fields_of(cell: Any) -> Mapping[str, Any]:

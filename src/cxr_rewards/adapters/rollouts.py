@@ -13,7 +13,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from cxr_rewards.adapters.cells import completion_of_cell, context_of, plain, priors_of, read, rows_of, text_cell
+from cxr_rewards.adapters.cells import completion_of_cell, context_of, name_of, plain, priors_of, read, rows_of, text_cell
 from cxr_rewards.adapters.completion import Extract, text_of
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics
@@ -154,13 +154,13 @@ class Rollouts:
         told, known = read(priors_of, priors), read(context_of, context or {})
         candidate: Any = next((one for one in (report, told, known) if isinstance(one, Failure)), report)
         told = () if isinstance(told, Failure) else told
-        reference, study = text_cell(reference), plain(group)
+        reference, study = text_cell(reference), read(name_of, group)
         return Case(
             candidate=candidate,
             reference=reference,
             priors=told,
             context={} if isinstance(known, Failure) else known,
-            group=_group_of(prompt, reference, told) if study is None else str(study),
+            group=study if isinstance(study, str) else _group_of(prompt, reference, told),
         )
 
     def report_of(self, completion: Any) -> str:

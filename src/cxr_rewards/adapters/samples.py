@@ -32,10 +32,10 @@ class Samples:
         judge, cache: in place of the reward's own, as in `CompositeReward.from_preset`.
         unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
             every reward that a report can get.
-        missing: what is told of a component that has no value. None: verl gets None, which it leaves out of its means,
-            and verifiers from 0.4 on nothing; the others, which bear numbers alone, get 0 and the means need
+        missing: what is told of a component that has no value. None: verl gets None, which it leaves out of its means;
+            verifiers from 0.4 on gets nothing; the others, which bear numbers alone, get 0, and their means need
             `<component>/unscored`. Give a number if verl trains on components (GDPO, or filters groups by one), for
-            there None would become NaN.
+            there None would be NaN or an error.
         priors: key, in what comes with a sample, of the earlier reports.
         context: keys that are context (age, sex, indication, ...).
         group: key of the study; without it samples of equal reference and priors are a group. For the diagnostics.

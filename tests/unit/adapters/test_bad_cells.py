@@ -195,7 +195,7 @@ def test_the_reason_says_what_was_found(row, reason):
 
 
 def test_rollouts_whose_group_is_not_told_are_grouped_by_what_they_share():
-    columns = {"reference": ["x", "x", "y", "y", "z"], "g": [None, float("nan"), pandas.NA, "b", 7]}
+    columns = {"reference": ["x", "x", "y", "y", "z"], "g": [None, float("nan"), Foreign(), "b", 7]}
     groups = [case.group for case in Rollouts(reward=CompositeReward(), group="g").cases(list("abcde"), columns)]
     assert groups[0] == groups[1] != groups[2]
     assert groups[3:] == ["b", "7"]
