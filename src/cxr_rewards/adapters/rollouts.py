@@ -13,7 +13,16 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any, NamedTuple
 
-from cxr_rewards.adapters.cells import completion_of_cell, context_of, name_of, plain, priors_of, read, rows_of, text_cell
+from cxr_rewards.adapters.cells import (
+    completion_of_cell,
+    context_of,
+    name_of,
+    plain,
+    priors_of,
+    read,
+    rows_of,
+    text_cell,
+)
 from cxr_rewards.adapters.completion import Extract, text_of
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.diagnostics import Diagnostics

@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from cxr_rewards.adapters.samples import samples_of
+from cxr_rewards.types import Failure
 
 Score = Callable[..., Awaitable[float]]
 _PARTS = "cxr_rewards_parts"
@@ -34,7 +35,8 @@ def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
     """Return a rubric's functions and weights: the reward of weight 1, and each component of weight 0, to be logged.
 
     The answer is the reference report; priors and context are keys of `info`. A rubric makes 0 of an error, which a
-    report may be worse than: an unscored sample gets the number for unscored samples, with a warning that says why.
+    report may be worse than: an unscored sample gets the number for unscored samples, one that cannot be read with a
+    warning.
     Metrics must be numbers: a component without a value adds 0 to the mean of its metric and 1 to that of
     `<component>/unscored`, so the mean of those that have one is `mean(x) / (1 - mean(x/unscored))`.
 
@@ -47,10 +49,11 @@ def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
     samples = samples_of(options)
 
     async def cxr_rewards(completion: Any, answer: Any, state: Any, info: Any = None) -> float:
-        reward = await samples.score(samples.case(completion, answer, info))
+        case = samples.case(completion, answer, info)
+        if isinstance(case.candidate, Failure):
+            warnings.warn(f"unscored: {case.candidate}", stacklevel=2)
+        reward = await samples.score(case)
         state[_PARTS] = samples.numbers(reward)
-        if reward.value is None:
-            warnings.warn(f"unscored: {reward.reasons}", stacklevel=2)
         return samples.value(reward)
 
     def of_part(name: str) -> Score:
