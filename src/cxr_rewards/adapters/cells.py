@@ -145,10 +145,10 @@ def context_of(cells: Mapping[str, Any]) -> dict[str, str]:
 
 
 def fields_of(cell: Any) -> Mapping[str, Any]:
-    """Return what comes with a sample, by key: an object, or one as JSON; nothing from an empty cell.
+    """Return what comes with a sample, by key: an object, or one as JSON; nothing from an empty cell or from prose.
 
     Raises:
-        InputError: it holds something else, and perhaps priors that nobody would see.
+        InputError: it holds something else, such as JSON that is damaged, and perhaps priors that nobody would see.
 
     Example:
         >>> fields_of('{"priors": ["Clear."]}'), fields_of(None)
@@ -156,7 +156,7 @@ def fields_of(cell: Any) -> Mapping[str, Any]:
     """
     found = cell.to_dict() if hasattr(cell, "to_dict") else plain(cell)  # a row of pandas
     if isinstance(found, str):
-        found = _json(found, "{") if found.strip() else {}
+        found = _json(found, "{") if found.lstrip().startswith(("{", "[")) else {}
     elif found is None:
         return {}
     if isinstance(found, Mapping):

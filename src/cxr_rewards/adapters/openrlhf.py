@@ -55,7 +55,8 @@ def cases_of(
     """Return a case for each query; one that cannot be read, or whose label holds no reference, will be unscored.
 
     Raises:
-        InputError: the lists differ in length, or the report cannot be found in any query: the marker is to blame.
+        InputError: the lists differ in length, or no report can be found in any query, nor could before: the marker is
+            to blame.
     """
     if not len(queries) == len(prompts) == len(labels):
         raise InputError(f"{len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels: lengths differ")
@@ -71,11 +72,12 @@ def cases_of(
         else:
             try:
                 completion = completion_of(query, prompt, marker)
+                samples.has_cut = True
             except InputError as error:
                 completion = Failure("query", str(error))
                 lost.append(error)
         cases.append(samples.case(completion, told["reference"], told))
-    if lost and len(lost) == len(cases):
+    if lost and not samples.has_cut:  # a lone query that was cut short must not end a training
         raise lost[0]
     return cases
 

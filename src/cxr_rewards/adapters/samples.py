@@ -76,6 +76,7 @@ class Samples:
         if missing is not None and (type(missing) not in (int, float) or not isfinite(missing)):
             raise ConfigError(f"{reward.name}: missing must be a number or None, got {missing!r}")
         self.unscored, self.missing = float(unscored), None if missing is None else float(missing)
+        self.has_cut = False  # whether a report was found in a query: then the marker of the assistant's turn is right
         watch: Any = Path(diagnostics) / f"{os.getpid()}.jsonl" if diagnostics else None
         self.rollouts = Rollouts(reward=reward, unscored=self.unscored, extract=extract or {}, diagnostics=watch)
         self.priors, self.context, self.group = priors, tuple(context), group

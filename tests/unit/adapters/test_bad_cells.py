@@ -291,13 +291,13 @@ def test_extra_info_of_arrow_is_read():
     assert (case.priors, case.context) == (("Edema.",), {"age": "60"})
 
 
-@pytest.mark.parametrize("extra", [None, {}, "", " ", float("nan"), pandas.NA, np.array(None), "{}"])
-def test_extra_info_may_be_empty(extra):
+@pytest.mark.parametrize("extra", [None, {}, "", " ", float("nan"), pandas.NA, np.array(None), "{}", "about it"])
+def test_extra_info_may_be_empty_or_prose(extra):
     case = Samples(**OPTIONS).case("a", "r", extra)
     assert (case.candidate, case.priors, case.context) == ("a", (), {})
 
 
-@pytest.mark.parametrize("extra", ["about it", '{"before": ["Edema."', "[1]", 7, ["Edema."], b"{}", "{" * 100_000])
+@pytest.mark.parametrize("extra", ['{"before": ["Edema."', "[1]", 7, ["Edema."], b"{}", "{" * 100_000])
 def test_extra_info_of_another_kind_costs_its_sample_alone(extra):
     """Nobody can tell whether priors were meant to be in it."""
 

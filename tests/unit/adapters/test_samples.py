@@ -83,16 +83,19 @@ def test_openrlhf_gets_tensors_for_each_query(environment):
     assert found["extra_logs"]["copy_prior"][1] > 0.9
 
 
-@pytest.mark.parametrize(
-    ("lists", "message"),
-    [
-        (([QWEN + "a"], [QWEN], []), "1 queries, 1 prompts and 0 labels"),
-        ((["Q: <p> A: a"] * 2, ["Q: <image> A: "] * 2, ["x"] * 2), "no assistant's turn begins in it; give the text"),
-    ],
-)
-def test_bad_lists_are_told(environment, lists, message):
-    with pytest.raises(InputError, match=message):
-        openrlhf.reward_func(*lists)
+def test_lists_of_different_lengths_are_refused(environment):
+    with pytest.raises(InputError, match="1 queries, 1 prompts and 0 labels"):
+        openrlhf.reward_func([QWEN + "a"], [QWEN], [])
+
+
+def test_a_wrong_marker_ends_the_run_and_a_query_that_was_cut_short_does_not():
+    samples = Samples(unscored=-5.0)
+    strange = ["Q: <p> A: a"], ["Q: <image> A: "], ["x"]
+    with pytest.raises(InputError, match="no assistant's turn begins in it; give the text"):
+        openrlhf.cases_of(samples, *strange)
+    openrlhf.cases_of(samples, [QWEN + "a"], [QWEN], ["x"])
+    (case,) = openrlhf.cases_of(samples, *strange)
+    assert "no assistant's turn begins in it" in str(case.candidate)
 
 
 BAD_LABELS = [None, float("nan"), 7, b"x", {"ref": "x"}, {"reference": None}, '{"reference": 7}', []]
@@ -193,7 +196,7 @@ def test_a_rubrics_functions_never_raise_because_of_a_sample():
     assert asyncio.run(run(REFERENCE, '{"priors": ["Clear lungs."]}'))[0] == value
     for answer, info, why in (
         (REFERENCE, {"priors": 7}, "priors must be a text or a list of texts, got 7"),
-        (REFERENCE, "about it", "the fields of a sample must be an object, or one as JSON, got 'about it'"),
+        (REFERENCE, "[1]", r"the fields of a sample must be an object, or one as JSON, got '\[1\]'"),
     ):
         with pytest.warns(UserWarning, match=f"unscored: .*{why}"):
             value, parts = asyncio.run(run(answer, info))
