@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 
-import httpx
+import httpx2
 
 from cxr_rewards import Case, CompositeReward
 
@@ -49,10 +49,11 @@ def served(reward: CompositeReward, **settings):
     import uvicorn
 
     from cxr_rewards.server.app import create_app
+    from cxr_rewards.server.run import UVICORN
     from cxr_rewards.server.settings import ServeSettings
 
     port = free_port()
-    config = uvicorn.Config(create_app(reward, ServeSettings(**settings)), port=port, log_level="warning")
+    config = uvicorn.Config(create_app(reward, ServeSettings(**settings)), port=port, **UVICORN)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -89,8 +90,8 @@ def wait_until_ready(url, process=None, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         assert process is None or process.poll() is None, process.communicate()[0]
-        with contextlib.suppress(httpx.HTTPError):
-            if httpx.get(f"{url}/readyz").status_code == 200:
+        with contextlib.suppress(httpx2.HTTPError):
+            if httpx2.get(f"{url}/readyz").status_code == 200:
                 return
         time.sleep(0.1)
     raise AssertionError(f"{url} is not ready")

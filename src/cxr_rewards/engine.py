@@ -219,19 +219,28 @@ def score_one(label: str, component: Component, case: Case, table: FeatureTable)
     if "reference" in component.reads and not case.reference.strip():
         return Score(None, failure=_NO_REFERENCE)
     try:
-        score = component.score_case(case, table)
-        if score.failure is not None:
-            return Score(None, score.details, cut(score.failure))
-        if score.value is None:
-            raise ValueError("score_case returned no value and no failure")
-        value = score.value if type(score.value) is float else float(score.value)
-        low, high = component.bounds
-        if not low - _SLACK <= value <= high + _SLACK or not isfinite(value):
-            raise ValueError(f"score_case returned {value!r}, which is not within {component.bounds}")
+        return checked(component.score_case(case, table), component.bounds, "score_case")
     except SetupError:
         raise
     except FeatureFailed as failed:
         return Score(None, failure=failed.failure)
     except Exception as error:  # noqa: BLE001 - the one boundary: a case's error becomes its Failure
         return Score(None, failure=Failure(label, reason(error)))
+
+
+def checked(score: Score, bounds: tuple[float, float], source: str) -> Score:
+    """Return a component's score, its value a float; `source` returned it.
+
+    Raises:
+        ValueError: the value is missing without a failure, or is not within the bounds.
+        TypeError, OverflowError: it is no number.
+    """
+    if score.failure is not None:
+        return Score(None, score.details, cut(score.failure))
+    if score.value is None:
+        raise ValueError(f"{source} returned no value and no failure")
+    value = score.value if type(score.value) is float else float(score.value)
+    low, high = bounds
+    if not low - _SLACK <= value <= high + _SLACK or not isfinite(value):
+        raise ValueError(f"{source} returned {value!r}, which is not within {bounds}")
     return score if value is score.value else Score(value, score.details)

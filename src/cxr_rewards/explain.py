@@ -15,7 +15,8 @@ from typing import Any
 
 from cxr_rewards.components.findings_score import FindingsScore
 from cxr_rewards.composite import CompositeReward
-from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.elsewhere import ElsewhereReward, part_of
+from cxr_rewards.errors import ConfigError, InputError, SetupError, shorten, unknown_name
 from cxr_rewards.findings import Finding, ontology, read
 from cxr_rewards.findings.report import places_meet, sides_meet
 from cxr_rewards.io import ColumnMap, Table, to_case
@@ -114,12 +115,16 @@ def explain(reward: CompositeReward, case: Case, *, only: str = "") -> dict[str,
         raise ConfigError(
             f"{reward.name}: normalize = 'group' needs whole groups at once; set it to 'none' for one case"
         )
+    if isinstance(reward, ElsewhereReward):
+        reward = reward.with_details()
     if only:
         known = {*reward.components, *component_names()}
         if only not in known:
             raise ConfigError(unknown_name("explain", "component", only, known))
-        part = reward.components.get(only, only)
-        reward = CompositeReward({only: part}, cache=reward.cache, max_chars=reward.max_chars)
+        here = only in reward.components
+        reward = (
+            part_of(reward, only) if here else CompositeReward([only], cache=reward.cache, max_chars=reward.max_chars)
+        )
     result = reward.score_batch([case])[0]
     texts = [("reference", case.reference), ("candidate", case.candidate)]
     texts += [(f"prior {i}", prior) for i, prior in enumerate(case.priors if isinstance(case.priors, tuple) else (), 1)]
@@ -160,7 +165,12 @@ def _weigh(reward: CompositeReward, result: Reward, case: Case) -> tuple[list[di
         result = reward.score_batch([case])[0]
     component, score = reward.components[label], result.parts[label]
     assert isinstance(component, FindingsScore)
-    rows = _rows(score.details, component.denial_cost) if score.value is not None else []
+    try:
+        rows = _rows(score.details, component.denial_cost) if score.value is not None else []
+    except (KeyError, TypeError, AttributeError) as error:  # from a server
+        raise SetupError(
+            f"{reward.name}: the details of {label} are none of its: {type(error).__name__}: {error}"
+        ) from None
     correct = sum(row["credit"] for row in rows)
     wrong = sum(row["penalty"] for row in rows)
     total = sum(row["weight"] for row in rows if row["kind"] in ("matched", "differs", "missed"))

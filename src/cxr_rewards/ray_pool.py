@@ -6,6 +6,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from cxr_rewards.composite import CompositeReward
@@ -33,6 +34,9 @@ class _Scorer:
 
     def parts(self, cases: list[Case]) -> list[tuple[Score, ...]]:
         return self.reward.parts(cases)
+
+    def release(self) -> None:
+        self.reward.release()
 
 
 class RayReward(ElsewhereReward):
@@ -69,6 +73,8 @@ class RayReward(ElsewhereReward):
         ```
     """
 
+    place = "an actor"
+
     def __init__(
         self,
         reward: CompositeReward | str = "rules",
@@ -99,6 +105,16 @@ class RayReward(ElsewhereReward):
             for number in range(actors)
         ]  # fmt: skip
         self._learn(start_s)
+
+    @classmethod
+    def from_preset(cls, name: str, /, **overrides: Any) -> RayReward:
+        """Make a pool of a preset's reward: `RayReward(name, **overrides)`."""
+        return cls(name, **overrides)
+
+    @classmethod
+    def from_config(cls, path: str | Path, /, **overrides: Any) -> RayReward:
+        """Make a pool of the reward of a TOML file: `RayReward(path, **overrides)`."""
+        return cls(str(path), **overrides)
 
     @classmethod
     def attach(cls, name: str, *, batch: int = 256, retries: int = 5) -> RayReward:
@@ -192,6 +208,11 @@ class RayReward(ElsewhereReward):
                     cause = error.cause
                     raise (cause if isinstance(cause, Exception) else SetupError(_told(error))) from None
         return [row for start in sorted(found) for row in found[start]]
+
+    def release(self) -> None:
+        """Forget the models of the actors, and free their GPUs; the next call loads them again."""
+        ray = _ray()
+        ray.wait([actor.release.remote() for actor in self._actors], num_returns=len(self._actors))
 
     def close(self) -> None:
         """End the actors."""

@@ -19,6 +19,7 @@ from tests.serving import cases, served
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.errors import ConfigError, SetupError
+from cxr_rewards.types import Score
 
 ray = pytest.importorskip("ray")
 pytestmark = [
@@ -180,3 +181,27 @@ def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path, monkeypa
     assert len(logged["here"][1]) == 4
     assert logged["server"] == logged["here"]
     assert logged["ray"] == logged["here"]
+
+
+def test_a_pool_does_what_a_local_reward_does(pool):
+    """Explanations, single components, building and releasing; and a value out of bounds is a failure."""
+    from cxr_rewards.explain import explain
+    from cxr_rewards.ray_pool import RayReward
+
+    local, case = CompositeReward(), Case(candidate="Small left effusion.", reference="Left effusion with edema.")
+    for only in ("", "bleu", "length"):
+        assert explain(pool, case, only=only) == explain(local, case, only=only)
+    pool.release()
+    assert pool.score_batch([case])[0].value == local.score_batch([case])[0].value
+    with pytest.raises(ConfigError, match="its cache is elsewhere"):
+        pool.warm(["x"])
+    made = RayReward.from_preset("rules", actors=1, name="made-of-a-preset")
+    try:
+        assert made.signature == local.signature
+        send = made.send
+        made.send = lambda cases: [(Score(7.0), *row[1:]) for row in send(cases)]
+        (scored,) = made.score_batch([case])
+        first = next(iter(made.components))
+        assert "an actor returned 7.0" in scored.parts[first].failure.error
+    finally:
+        made.close()

@@ -14,7 +14,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from tests.serving import cases, free_port, served, serving, wait_until_ready
 
@@ -81,11 +81,11 @@ def test_groups_are_normalised_here_and_there():
         assert plain(RemoteReward(url, batch=3).score_batch(whole)) == plain(local)
         body = {"cases": [{"candidate": c.candidate, "reference": c.reference, "group": c.group} for c in whole[:40]]}
         with ThreadPoolExecutor(8) as pool:
-            replies = list(pool.map(lambda _: httpx.post(f"{url}/v1/score", json=body).json(), range(8)))
+            replies = list(pool.map(lambda _: httpx2.post(f"{url}/v1/score", json=body).json(), range(8)))
         expected = [r.value for r in reward.score_batch([Case(**one) for one in body["cases"]])]
         for reply in replies:
             assert [one["value"] for one in reply["rewards"]] == expected
-        assert httpx.post(f"{url}/v1/score", json=ONE).status_code == 422
+        assert httpx2.post(f"{url}/v1/score", json=ONE).status_code == 422
 
 
 def test_remote_rewards_go_where_rewards_go(url, monkeypatch):
@@ -104,7 +104,7 @@ def test_many_clients_share_batches(url):
         remote = RemoteReward(url, concurrency=32)
         found = list(pool.map(lambda case: remote.score_batch([case])[0], cases(64)))
     assert plain(found) == plain(expected)
-    text = httpx.get(f"{url}/metrics").text
+    text = httpx2.get(f"{url}/metrics").text
     told = {line.split(" ")[0]: float(line.split(" ")[1]) for line in text.splitlines() if not line.startswith("#")}
     assert told["cxr_rewards_batch_cases_count"] < told["cxr_rewards_cases_total"]
     assert told["cxr_rewards_queue_cases"] == 0
@@ -133,19 +133,19 @@ def test_many_clients_share_batches(url):
          "endless", "negative", "many cases", "large"],
 )  # fmt: skip
 def test_what_is_not_right_is_refused_and_told(url, body, status, detail):
-    reply = httpx.post(f"{url}/v1/score", content=body, headers={"Content-Type": "application/json"})
+    reply = httpx2.post(f"{url}/v1/score", content=body, headers={"Content-Type": "application/json"})
     assert reply.status_code == status
     assert detail in reply.json()["detail"]
     assert "secret" not in reply.text
-    chunked = httpx.post(
+    chunked = httpx2.post(
         f"{url}/v1/score", content=iter([body[:10], body[10:]]), headers={"Content-Type": "application/json"}
     )
     assert chunked.status_code == status
-    assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
+    assert httpx2.get(f"{url}/readyz").json() == {"status": "ready"}
 
 
 def test_nothing_to_score_is_no_error(url):
-    assert httpx.post(f"{url}/v1/score", json={"cases": []}).json()["rewards"] == []
+    assert httpx2.post(f"{url}/v1/score", json={"cases": []}).json()["rewards"] == []
 
 
 def test_openrlhf_gets_what_it_asks_for(url):
@@ -155,13 +155,13 @@ def test_openrlhf_gets_what_it_asks_for(url):
         "prompts": ["Q: A:"] * 2,
         "labels": [label, "Effusion."],
     }
-    told = httpx.post(f"{url}/get_reward", json=body).json()
+    told = httpx2.post(f"{url}/get_reward", json=body).json()
     assert told["rewards"] == [1.0, 0.0]
     assert 0 <= min(told["scores"]) <= max(told["scores"]) <= 1
     assert told["extra_logs"]["findings_soft_f1"][0] == 1.0
-    assert httpx.post(f"{url}/get_reward", json={**body, "labels": ["x"]}).status_code == 422
+    assert httpx2.post(f"{url}/get_reward", json={**body, "labels": ["x"]}).status_code == 422
     with served(CompositeReward()) as other:
-        assert "--unscored" in httpx.post(f"{other}/get_reward", json=body).json()["detail"]
+        assert "--unscored" in httpx2.post(f"{other}/get_reward", json=body).json()["detail"]
 
 
 def test_the_token_is_asked_for_where_anything_is_told(tmp_path, monkeypatch):
@@ -169,16 +169,16 @@ def test_the_token_is_asked_for_where_anything_is_told(tmp_path, monkeypatch):
     monkeypatch.delenv("CXR_REWARDS_TOKEN", raising=False)
     with served(CompositeReward(["bleu"]), token=token_of("CXR_REWARDS_TOKEN", tmp_path / "token")) as url:
         for path in ("/v1/reward", "/metrics", "/docs", "/openapi.json", "/nothing"):
-            assert httpx.get(f"{url}{path}").status_code == 401
-            assert httpx.get(f"{url}{path}", headers={"Authorization": "Bearer s3cre"}).status_code == 401
+            assert httpx2.get(f"{url}{path}").status_code == 401
+            assert httpx2.get(f"{url}{path}", headers={"Authorization": "Bearer s3cre"}).status_code == 401
         for headers in (
             {},
             {"Authorization": "Bearer"},
             {"Authorization": "s3cret"},
             {"Authorization": "Bearer s3cret2"},
         ):
-            assert httpx.post(f"{url}/v1/score", json=ONE, headers=headers).status_code == 401
-        assert httpx.post(f"{url}/v1/score", json=ONE, headers={"Authorization": "Bearer s3cret"}).status_code == 200
+            assert httpx2.post(f"{url}/v1/score", json=ONE, headers=headers).status_code == 401
+        assert httpx2.post(f"{url}/v1/score", json=ONE, headers={"Authorization": "Bearer s3cret"}).status_code == 200
         with pytest.raises(SetupError, match="the token is refused: set CXR_REWARDS_TOKEN"):
             RemoteReward(url)
         assert RemoteReward(url, token="s3cret").score("Clear lungs.", "Clear lungs.").value == 1.0
@@ -192,7 +192,7 @@ def test_a_full_queue_says_when_to_come_again():
     with served(CompositeReward([Slow()]), queue_cases=4, batch_cases=1) as url:
         body = {"cases": [{"candidate": "x", "reference": "y"}] * 2}
         with ThreadPoolExecutor(10) as pool:
-            replies = list(pool.map(lambda _: httpx.post(f"{url}/v1/score", json=body, timeout=30), range(10)))
+            replies = list(pool.map(lambda _: httpx2.post(f"{url}/v1/score", json=body, timeout=30), range(10)))
         codes = [reply.status_code for reply in replies]
         assert set(codes) == {200, 429}
         refused = replies[codes.index(429)]
@@ -208,7 +208,7 @@ def test_bodies_under_way_are_bounded():
     with served(CompositeReward([Slow()]), all_bytes=1000) as url:
         body = {"cases": [{"candidate": "x" * 800, "reference": "y"}]}
         with ThreadPoolExecutor(3) as pool:
-            codes = [r.status_code for r in pool.map(lambda _: httpx.post(f"{url}/v1/score", json=body), range(3))]
+            codes = [r.status_code for r in pool.map(lambda _: httpx2.post(f"{url}/v1/score", json=body), range(3))]
         assert sorted(codes)[0] == 200
         assert 429 in codes
 
@@ -216,7 +216,7 @@ def test_bodies_under_way_are_bounded():
 def test_a_request_that_is_late_is_told_so():
     with served(CompositeReward([Slow()]), batch_cases=1) as url:
         begin = time.monotonic()
-        reply = httpx.post(
+        reply = httpx2.post(
             f"{url}/v1/score", json={"cases": [{"candidate": "x", "reference": "y"}] * 10, "timeout_s": 1}
         )
         assert (reply.status_code, reply.json()) == (504, {"detail": "not scored within 1 s"})
@@ -235,8 +235,8 @@ def test_clients_that_go_away_cost_nothing_more():
         component = Chexprompt(model="fake", base_url=judge.url, concurrency=2)
         with served(CompositeReward([component])) as url:
             body = {"cases": [{"candidate": f"Effusion {i}.", "reference": "Clear lungs."} for i in range(200)]}
-            with pytest.raises(httpx.ReadTimeout):
-                httpx.post(f"{url}/v1/score", json=body, timeout=1.0)
+            with pytest.raises(httpx2.ReadTimeout):
+                httpx2.post(f"{url}/v1/score", json=body, timeout=1.0)
             time.sleep(1.0)
             asked = judge.requests
             time.sleep(1.0)
@@ -262,7 +262,7 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(tmp_path):
         assert [plain(rewards) == expected for rewards in found] == [True] * 3
         time.sleep(2)
         wait_until_ready(url, process)
-        told = httpx.get(f"{url}/metrics").text
+        told = httpx2.get(f"{url}/metrics").text
         assert "cxr_rewards_cases_total" in told
         assert "\ncxr_rewards_queue_cases 0.0\n" in told  # what waited at the dead one does not
 
@@ -274,7 +274,7 @@ def test_what_is_under_way_is_finished_after_sigterm():
         serving("--preset", "judge_only", "--judge-url", judge.url, "--judge-model", "fake") as (url, process),
     ):
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(httpx.post, f"{url}/v1/score", json=ONE, timeout=30)
+            waiting = pool.submit(httpx2.post, f"{url}/v1/score", json=ONE, timeout=30)
             time.sleep(0.7)
             process.send_signal(signal.SIGTERM)
             reply = waiting.result()
@@ -418,7 +418,7 @@ def test_whatever_the_description_allows_is_answered(url, path, besides):
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
     assert "No issues found" in done.stdout
-    assert httpx.get(f"{url}/readyz").status_code == 200
+    assert httpx2.get(f"{url}/readyz").status_code == 200
 
 
 def test_dead_workers_are_forgotten(tmp_path):

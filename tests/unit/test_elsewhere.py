@@ -23,7 +23,7 @@ class Here(ElsewhereReward):
     def send(self, cases):
         tables = json.loads(json.dumps([case_table(case) for case in cases]))
         rows = self.reward.parts([Case(**table) for table in tables])
-        told = json.dumps([[score_table(score, details=True) for score in row] for row in rows])
+        told = json.dumps([[score_table(score, None) for score in row] for row in rows])
         return [tuple(map(score_of, row)) for row in json.loads(told)]
 
 
@@ -80,7 +80,7 @@ def test_what_is_no_description_is_told(told):
 
 def test_scores_and_failures_come_back():
     for score in (Score(0.1 + 0.2, {"a": 1}), Score(None, failure=Failure("bleu", "no text"))):
-        assert score_of(json.loads(json.dumps(score_table(score, details=True)))) == score
+        assert score_of(json.loads(json.dumps(score_table(score, None)))) == score
     assert case_table(Case(candidate="a", reference="b", context={"age": 63, "who": ("x",)}))["context"] == {
         "age": 63, "who": "('x',)",
     }  # fmt: skip

@@ -14,7 +14,7 @@ HEAVY = (
     "nltk",
     "rouge_score",
     "polars",
-    "httpx",
+    "httpx2",
     "h11",
     "numpy",
     "pandas",

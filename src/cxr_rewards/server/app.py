@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 import orjson
 from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, PlainTextResponse
+from fastapi.responses import PlainTextResponse
+from pydantic.json_schema import models_json_schema
 
 from cxr_rewards import __version__
 from cxr_rewards.adapters.openrlhf import cases_of, reply
@@ -20,14 +20,20 @@ from cxr_rewards.composite import CompositeReward
 from cxr_rewards.elsewhere import describe, score_table, settle
 from cxr_rewards.errors import CxrRewardsError, InputError
 from cxr_rewards.server.batches import Batches, QueueFullError
+from cxr_rewards.server.bodies import Bodies
 from cxr_rewards.server.guard import Guard
-from cxr_rewards.server.messages import ERRORS, ErrorOut, OpenRlhfIn, OpenRlhfOut, ScoreIn, ScoreOut
+from cxr_rewards.server.messages import ERRORS, Body, ErrorOut, OpenRlhfIn, OpenRlhfOut, ScoreIn, ScoreOut, Unreadable
 from cxr_rewards.server.metrics import Metrics
 from cxr_rewards.server.settings import ServeSettings
 from cxr_rewards.types import Case, Score
 
 T = TypeVar("T")
+T_Body = TypeVar("T_Body", bound=Body)
 
+_SAMPLE = (
+    "expected a query that begins with its prompt or holds the marker (serve --marker), and a label that is "
+    "the reference report, or an object with the text `reference` and perhaps `priors`, a text or a list of texts"
+)
 
 _Answer = Response | dict[str, str]
 
@@ -56,8 +62,11 @@ class _Service:
         self.warming.cancel()
         await self.batches.close()
 
-    async def score(self, body: ScoreIn, request: Request) -> Any:
+    async def score(self, request: Request) -> Any:
         """Score cases: a reward with its parts for each, in order."""
+        body = await self._read(ScoreIn, request)
+        if isinstance(body, Response):
+            return body
         cases = [
             Case(
                 candidate=one.candidate, reference=one.reference, priors=tuple(one.priors), context=one.context,
@@ -70,9 +79,12 @@ class _Service:
         parts = await self._scored(request, cases, body.timeout_s)
         if isinstance(parts, Response):
             return parts
-        labels = tuple(self.reward.components)
+        wanted = {
+            label: None if body.details else component.corpus_details
+            for label, component in self.reward.components.items()
+        }
         tables: list[dict[str, Any]] = [
-            {"parts": {key: score_table(one, details=body.details) for key, one in zip(labels, row, strict=True)}}
+            {"parts": {label: score_table(one, keys) for (label, keys), one in zip(wanted.items(), row, strict=True)}}
             for row in parts
         ]
         if not body.parts_only:
@@ -81,25 +93,41 @@ class _Service:
                 table |= {"value": reward.value, "gates": list(reward.gates), "reasons": reasons}
         return _json({"rewards": tables, "signature": self.reward.signature})
 
-    async def get_reward(self, body: OpenRlhfIn, request: Request) -> Any:
+    async def get_reward(self, request: Request) -> Any:
         """Score rollouts as OpenRLHF asks for it; see `cxr_rewards.adapters.openrlhf`."""
         if self.samples is None:
             return _error(501, "say at the start what an unscored rollout gets: cxr-rewards serve --unscored -1.0")
-        try:
-            cases = cases_of(self.samples, body.query, body.prompts, body.labels, self.settings.marker)
-        except InputError as error:
-            return _error(422, str(error))
+        body = await self._read(OpenRlhfIn, request)
+        if isinstance(body, Response):
+            return body
+        if not len(body.query) == len(body.prompts) == len(body.labels):
+            lengths = f"{len(body.query)} queries, {len(body.prompts)} prompts and {len(body.labels)} labels"
+            return _error(422, f"{lengths}: lengths differ")
+        cases: list[Case] = []
+        for number, one in enumerate(zip(body.query, body.prompts, body.labels, strict=True)):
+            query, prompt, label = one
+            try:
+                cases += cases_of(self.samples, [query], [prompt], [label], self.settings.marker)
+            except InputError:  # its message quotes what was sent
+                return _error(422, f"sample {number}: {_SAMPLE}")
         parts = await self._scored(request, cases, None)
         if isinstance(parts, Response):
             return parts
         return _json(reply(self.samples, self.reward.combine(cases, parts)))
 
+    async def _read(self, model: type[T_Body], request: Request) -> T_Body | Response:
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+            return _error(415, "send JSON, with the header `Content-Type: application/json`")
+        try:
+            return model.read((await request.receive())["body"], self.settings.most_cases)
+        except Unreadable as error:
+            return _error(error.status, str(error))
+
     async def _scored(
         self, request: Request, cases: Sequence[Case], timeout_s: float | None
     ) -> list[tuple[Score, ...]] | Response:
         settings = self.settings
-        if len(cases) > settings.most_cases:
-            return _error(413, f"a request may have {settings.most_cases:,} cases, not {len(cases):,}")
         limit = min(timeout_s or settings.timeout_s, settings.timeout_s)
         try:
             return await _while_connected(request, self.batches.parts(cases, limit))
@@ -149,25 +177,36 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
         description=f"Scores reports with the reward {reward.name}.",
     )  # fmt: skip
 
-    @app.exception_handler(RequestValidationError)
-    async def refuse(_: Request, error: RequestValidationError) -> JSONResponse:
-        # Without the input, which may be a report, or no JSON.
-        first = error.errors()[0]
-        return _error(422, f"{'.'.join(map(str, first['loc']))}: {first['msg']}")
+    @app.exception_handler(Exception)
+    async def admit(_: Request, error: Exception) -> Response:  # and then `Guard` logs it
+        return _error(500, f"an error of the server: {type(error).__name__}; see its log")
 
     refused: dict[int | str, dict[str, Any]] = {401: ERRORS[401]}
     absent: dict[int | str, dict[str, Any]] = {503: {"model": ErrorOut}}
-    app.post("/v1/score", response_model=ScoreOut, responses=ERRORS)(service.score)
+    app.post("/v1/score", response_model=ScoreOut, responses=ERRORS, openapi_extra=_takes(ScoreIn))(service.score)
     app.get("/v1/reward", responses=refused)(service.describe)
-    app.post("/get_reward", response_model=OpenRlhfOut, responses={**ERRORS, 501: {"model": ErrorOut}})(
-        service.get_reward
-    )
+    app.post(
+        "/get_reward", response_model=OpenRlhfOut, responses={**ERRORS, 501: {"model": ErrorOut}},
+        openapi_extra=_takes(OpenRlhfIn),
+    )(service.get_reward)  # fmt: skip
     app.get("/healthz", response_model=None)(service.is_healthy)
     app.get("/readyz", response_model=None, responses=absent)(service.is_ready)
     app.get("/metrics", response_class=PlainTextResponse, responses=refused)(service.tell_metrics)
+    _, bodies = models_json_schema([(ScoreIn, "validation"), (OpenRlhfIn, "validation")], ref_template=_SCHEMAS)
+    app.openapi()["components"]["schemas"] |= bodies["$defs"]
     return Guard(
-        app, token=settings.token, most_bytes=settings.most_bytes, all_bytes=settings.all_bytes, metrics=metrics
-    )
+        app, token=settings.token, metrics=metrics,
+        bodies=Bodies(most_bytes=settings.most_bytes, all_bytes=settings.all_bytes, stall_s=settings.stall_s),
+    )  # fmt: skip
+
+
+_SCHEMAS = "#/components/schemas/{model}"
+
+
+def _takes(model: type[Body]) -> dict[str, Any]:
+    """Describe the body of a path, which is read here and not by FastAPI: its errors hold on to it."""
+    schema = {"$ref": _SCHEMAS.format(model=model.__name__)}
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def _while_connected(request: Request, work: Awaitable[T]) -> T:
@@ -197,5 +236,8 @@ def _json(table: Any) -> Response:
     return Response(body, media_type="application/json")
 
 
-def _error(status: int, detail: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    return JSONResponse({"detail": detail}, status_code=status, headers=headers)
+def _error(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
+    reply = _json({"detail": detail})
+    reply.status_code = status
+    reply.headers.update(headers or {})
+    return reply

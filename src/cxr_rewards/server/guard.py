@@ -1,59 +1,48 @@
-"""What stands before the application: the token, the size of bodies, and the time of each request."""
+"""Stands before the application: checks the token, reads the body within bounds, times each request."""
 
 from __future__ import annotations
 
 import hmac
 import json
+import logging
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+import traceback
+from collections.abc import Awaitable, Callable
 
-from starlette.exceptions import HTTPException
-
+from cxr_rewards.server.bodies import Bodies, Message, Receive, Refusal
 from cxr_rewards.server.metrics import Metrics
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN = ("/healthz", "/readyz")
 """Paths that tell nothing, for probes without a token."""
+_LOG = logging.getLogger(__name__)
+_NO_TOKEN = Refusal(401, "send the header `Authorization: Bearer TOKEN`", ((b"www-authenticate", b"Bearer"),))
 
 
 class Guard:
-    """ASGI middleware: 401 without the token, 413 for a large body, 429 where bodies under way fill their memory.
+    """ASGI middleware: 401 without the token; 408, 413, 415 and 429 for bodies, see `Bodies`.
+
+    The application gets the whole body in one message. An error that it does not expect is logged without its message,
+    which may quote a report, and answered with 500.
 
     Args:
-        app: what it guards.
+        app: the application it guards.
         token: compared in constant time; empty: none is asked for.
-        most_bytes: of a body.
-        all_bytes: of all bodies under way.
+        bodies: reads and counts bodies.
         metrics: told the time of each request.
     """
 
-    def __init__(self, app: App, *, token: str, most_bytes: int, all_bytes: int, metrics: Metrics) -> None:
-        self.app, self.metrics = app, metrics
-        self.token, self.most_bytes, self.all_bytes = token.encode(), most_bytes, all_bytes
-        self._too_large = f"a body may have {most_bytes:,} bytes; send fewer cases at a time"
-        self._held = 0
+    def __init__(self, app: App, *, token: str, bodies: Bodies, metrics: Metrics) -> None:
+        self.app, self.token, self.bodies, self.metrics = app, token.encode(), bodies, metrics
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        begin, status, mine = time.perf_counter(), 500, 0
-
-        async def limited() -> Message:
-            nonlocal mine
-            message = await receive()
-            size = len(message.get("body", b""))
-            mine += size
-            self._held += size
-            if mine > self.most_bytes:
-                raise HTTPException(413, self._too_large)
-            return message
+        begin, status = time.perf_counter(), 0
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -62,36 +51,43 @@ class Guard:
             await send(message)
 
         try:
-            refusal = self._refusal(scope)
-            if refusal is not None:
-                await _reply(noting, *refusal)
-                return
-            await self.app(scope, limited, noting)
+            await self._serve(scope, receive, noting)
+        except Exception as error:  # noqa: BLE001 - uvicorn would log its message
+            lines = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
+            _LOG.error("%s, its message withheld:\n%s", type(error).__name__, lines)
+            if not status:
+                await _reply(noting, Refusal(500, "an error of the server; see its log"))
         finally:
-            self._held -= mine
             path = getattr(scope.get("route"), "path", "other")
             self.metrics.latency.labels(path, str(status)).observe(time.perf_counter() - begin)
 
-    def _refusal(self, scope: Message) -> tuple[int, str] | None:
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         if self.token and scope["path"] not in OPEN:
             given = headers.get(b"authorization", b"")
             if not hmac.compare_digest(given, b"Bearer " + self.token):
-                return 401, "send the header `Authorization: Bearer TOKEN`"
-        length = headers.get(b"content-length", b"0")
-        size = int(length) if length.isdigit() else 0
-        if size > self.most_bytes:
-            return 413, self._too_large
-        if self._held and self._held + size > self.all_bytes:
-            return 429, "the bodies of other requests fill the memory for them"
-        return None
+                await _reply(send, _NO_TOKEN)
+                return
+        body = await self.bodies.read(headers, receive)
+        if isinstance(body, Refusal):
+            await _reply(send, body)
+        elif body is not None:
+            whole: list[bytearray] = [body.content]
+            body.content = bytearray()  # whoever takes the message has it alone
+
+            async def received() -> Message:
+                if whole:
+                    return {"type": "http.request", "body": whole.pop(), "more_body": False}
+                return await receive()
+
+            try:
+                await self.app(scope, received, send)
+            finally:
+                self.bodies.free(body)
 
 
-async def _reply(send: Send, status: int, detail: str) -> None:
-    headers = [(b"content-type", b"application/json")]
-    if status == 401:
-        headers.append((b"www-authenticate", b"Bearer"))
-    if status == 429:
-        headers.append((b"retry-after", b"1"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": json.dumps({"detail": detail}).encode()})
+async def _reply(send: Send, refusal: Refusal) -> None:
+    content = json.dumps({"detail": refusal.detail}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
+    await send({"type": "http.response.start", "status": refusal.status, "headers": [*headers, *refusal.headers]})
+    await send({"type": "http.response.body", "body": content})

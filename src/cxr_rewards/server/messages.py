@@ -2,17 +2,81 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import json
+import re
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import ErrorDetails
+
+from cxr_rewards.errors import CxrRewardsError
+from cxr_rewards.json_text import too_many_values
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
+class Unreadable(CxrRewardsError):  # noqa: N818 - it says what happened
+    """A body that is none of ours; says where, and never quotes what it holds, which may be a report."""
+
+    def __init__(self, status: int, detail: str) -> None:
+        super().__init__(detail)
+        self.status = status
 
 
-class CaseIn(_Strict):
+class Body(BaseModel):
+    """What comes in."""
+
+    counted: ClassVar[str]
+    """The field whose entries are cases."""
+
+    @classmethod
+    def read(cls, content: bytearray, most_cases: int) -> Self:
+        """Return what a body holds, which is emptied on the way: two forms of it are never held at once.
+
+        Raises:
+            Unreadable: it is no JSON, has too many cases or values, or is not what it should be.
+        """
+        if not content:
+            raise Unreadable(422, "body: Field required")
+        try:
+            text = content.decode("utf-8", "surrogatepass")
+            content.clear()
+            most = max(_LEAST_VALUES, most_cases * _VALUES_OF_CASE)
+            if too_many_values(text, most):
+                raise Unreadable(413, f"a body may hold {most:,} texts, numbers and lists; send fewer cases at a time")
+            told = json.loads(text)
+            del text
+        except UnicodeDecodeError as error:
+            raise Unreadable(422, f"body: not UTF-8 at byte {error.start:,}") from None
+        except json.JSONDecodeError as error:
+            raise Unreadable(422, f"body.{error.pos}: JSON decode error: {error.msg}") from None
+        except ValueError:
+            raise Unreadable(422, "body: a number has too many digits") from None
+        except RecursionError:
+            raise Unreadable(400, "body: lists and objects are too deep in each other") from None
+        cases = told.get(cls.counted) if isinstance(told, dict) else None
+        if isinstance(cases, list) and len(cases) > most_cases:
+            raise Unreadable(413, f"a request may have {most_cases:,} cases, not {len(cases):,}")
+        try:
+            return cls.model_validate(told)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            raise Unreadable(422, f"{_place(first)}: {first['msg']}") from None
+
+
+_VALUES_OF_CASE = 64
+_LEAST_VALUES = 1 << 18
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,31}")
+
+
+def _place(error: ErrorDetails) -> str:
+    """Return where an error is. A key that cannot be the name of a field may be a text of a report."""
+    steps = (step if isinstance(step, int) or _NAME.fullmatch(step) else "[key]" for step in error["loc"])
+    return ".".join(["body", *map(str, steps)])
+
+
+class CaseIn(BaseModel):
     """A report to be scored, as `cxr_rewards.Case`."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     candidate: str = Field(description="The report to score.")
     reference: str = Field(description="The radiologist's report of the same study.")
@@ -21,8 +85,11 @@ class CaseIn(_Strict):
     group: str = Field(default="", description="Cases of one prompt share it.")
 
 
-class ScoreIn(_Strict):
+class ScoreIn(Body):
     """Cases of one request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+    counted = "cases"
 
     cases: list[CaseIn]
     parts_only: bool = Field(
@@ -64,8 +131,10 @@ class ErrorOut(BaseModel):
     detail: str
 
 
-class OpenRlhfIn(BaseModel):
+class OpenRlhfIn(Body):
     """What OpenRLHF sends."""
+
+    counted = "query"
 
     query: list[str]
     prompts: list[str]
@@ -81,11 +150,13 @@ class OpenRlhfOut(BaseModel):
 
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorOut, "description": "The body is no JSON."},
+    400: {"model": ErrorOut, "description": "The body is nested too deeply."},
     401: {"model": ErrorOut, "description": "The bearer token is missing or wrong."},
+    408: {"model": ErrorOut, "description": "The body came too slowly."},
     413: {"model": ErrorOut, "description": "The body is too large, or has too many cases."},
+    415: {"model": ErrorOut, "description": "The body is compressed, or not said to be JSON."},
     422: {"model": ErrorOut, "description": "The body is not what it should be."},
-    429: {"model": ErrorOut, "description": "The queue is full; come again after `Retry-After` seconds."},
+    429: {"model": ErrorOut, "description": "The queue or the memory is full; come again after `Retry-After` seconds."},
     500: {"model": ErrorOut, "description": "The reward cannot work: weights or settings are missing."},
     504: {"model": ErrorOut, "description": "Not scored in time."},
 }

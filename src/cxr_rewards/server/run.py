@@ -19,6 +19,10 @@ from cxr_rewards.server.settings import ServeSettings
 _VARIABLE = "CXR_REWARDS_SERVE"
 """Carries the settings to the workers; the token goes by its own variable, as it came."""
 _held: list[int] = []
+UVICORN: dict[str, Any] = {
+    "http": "cxr_rewards.server.protocol:Protocol", "ws": "none", "server_header": False, "log_level": "warning",
+}  # fmt: skip
+"""How uvicorn is run."""
 
 
 def is_loopback(host: str) -> bool:
@@ -87,7 +91,7 @@ def serve(
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         uvicorn.run(
             "cxr_rewards.server.run:worker", factory=True, host=host, port=port, workers=workers,
-            timeout_graceful_shutdown=max(1, round(drain_s)), server_header=False, log_level="warning",
+            timeout_graceful_shutdown=max(1, round(drain_s)), **UVICORN,
         )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ class ServeSettings:
         unscored: what `/get_reward` gives for an unscored rollout; None: there is no such path.
         marker: what begins the assistant's turn in OpenRLHF's texts, see `completion_of`.
         most_cases, most_bytes: of a request.
-        all_bytes: of all bodies that are held at once.
+        all_bytes: of all bodies that are held at once; beyond, requests get 429.
+        stall_s: how long a body may keep the server waiting; then 408.
         batch_cases, batch_tokens: of a batch; requests are joined up to them.
         queue_cases: how many cases may wait; beyond, requests get 429.
         timeout_s: the longest a request may take.
@@ -32,6 +33,7 @@ class ServeSettings:
     most_cases: int = 4096
     most_bytes: int = 32 << 20
     all_bytes: int = 256 << 20
+    stall_s: float = 10.0
     batch_cases: int = 512
     batch_tokens: int = 262_144
     queue_cases: int = 16_384
@@ -43,6 +45,7 @@ class ServeSettings:
             "most_cases",
             "most_bytes",
             "all_bytes",
+            "stall_s",
             "batch_cases",
             "batch_tokens",
             "queue_cases",

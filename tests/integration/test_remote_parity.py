@@ -1,0 +1,140 @@
+"""All that a `CompositeReward` can do, a `RemoteReward` can do with the same result, or says why not."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+from tests.serving import served
+
+from cxr_rewards import Case, CompositeReward
+from cxr_rewards.adapters.rollouts import named_reward
+from cxr_rewards.errors import ConfigError, SetupError
+from cxr_rewards.explain import explain
+from cxr_rewards.io import choose_columns, open_table
+from cxr_rewards.remote import RemoteReward
+from cxr_rewards.score_file import score_file
+
+PAIRS = [
+    ("Small left pleural effusion.", "Left pleural effusion."),
+    ("The lungs are clear.", "Right pneumothorax. No effusion."),
+    ("Cardiomegaly with pulmonary edema.", "Mild cardiomegaly."),
+    ("Left basilar opacity, likely pneumonia.", "Left lower lobe pneumonia."),
+]
+CASE = Case(candidate="Small left effusion. No edema.", reference="Left effusion with edema.", priors=("Clear.",))
+
+
+def scored(reward, folder, name):
+    with (folder / "in.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("candidate", "reference"), *PAIRS])
+    table = open_table(folder / "in.csv")
+    columns = choose_columns(table.columns, where="in.csv")
+    return score_file(table, columns, reward, folder / f"{name}.csv")
+
+
+@pytest.mark.usefixtures("models")
+@pytest.mark.parametrize("details", [True, False])
+def test_statistics_of_a_file_are_those_of_a_local_reward(tmp_path, details):
+    """CheXbert's labels, which they are made of, come also where no other details are asked for."""
+    local = CompositeReward({"strict": "chexbert_f1", "radcliq_v0": "radcliq_v0", "bleu": "bleu"})
+    ours = scored(local, tmp_path, "local")
+    assert set(ours.corpus) == {"strict", "radcliq_v0"}
+    with served(local) as url:
+        theirs = scored(RemoteReward(url, details=details), tmp_path, "remote")
+    assert theirs.corpus == ours.corpus
+    assert (tmp_path / "remote.csv").read_text() == (tmp_path / "local.csv").read_text()
+
+
+@pytest.mark.usefixtures("models")
+def test_settings_that_move_statistics_go_along(tmp_path):
+    from cxr_rewards.components.chexbert_f1 import ChexbertF1
+
+    local = CompositeReward([ChexbertF1(uncertain="ignore", conditions=5)])
+    with served(local) as url:
+        remote = RemoteReward(url)
+        assert remote.components["chexbert_f1"].uncertain == "ignore"
+        assert scored(remote, tmp_path, "remote").corpus == scored(local, tmp_path, "local").corpus
+
+
+@pytest.mark.usefixtures("models")
+def test_details_that_statistics_cannot_be_made_of_fail_at_once(monkeypatch):
+    local = CompositeReward(["chexbert_f1"])
+    with served(local) as url:
+        remote = RemoteReward(url)
+        send = remote.send
+        for details in ({}, {"labels": 7}, {"labels": ["x"]}, {"labels": None}):
+            rows = [[type(score)(score.value, details) for score in row] for row in send([CASE])]
+            monkeypatch.setattr(remote, "send", lambda _, rows=rows: rows)
+            assert remote.score_batch([CASE])[0].reasons.startswith("chexbert_f1: ")
+
+
+@pytest.fixture(scope="module")
+def rules():
+    with served(CompositeReward()) as url:
+        yield url
+
+
+@pytest.mark.parametrize("details", [True, False])
+@pytest.mark.parametrize("only", ["", "bleu", "findings_score", "change_f1", "length"])
+def test_an_explanation_is_that_of_a_local_reward(rules, only, details):
+    local, remote = CompositeReward(), RemoteReward(rules, details=details)
+    ours, theirs = explain(local, CASE, only=only), explain(remote, CASE, only=only)
+    assert plain(theirs) == plain(ours)
+    if not only:
+        assert theirs["findings"]["in_reward"]
+
+
+def test_an_explanation_takes_the_servers_settings():
+    from cxr_rewards.components.findings_score import FindingsScore
+
+    local = CompositeReward({"mine": FindingsScore(denial_cost=0.75)})
+    with served(local) as url:
+        assert plain(explain(RemoteReward(url), CASE)) == plain(explain(local, CASE))
+
+
+def test_details_that_cannot_be_explained_are_told(rules, monkeypatch):
+    remote = RemoteReward(rules)
+    send = remote.send
+    rows = [[type(score)(score.value, {"matched": [7]}) for score in row] for row in send([CASE])]
+    monkeypatch.setattr(remote, "send", lambda _: rows)
+    with pytest.raises(SetupError, match="the details of findings_score"):
+        explain(remote, CASE)
+
+
+def plain(value):
+    """As JSON holds it, which knows no tuples."""
+    if isinstance(value, dict):
+        return {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def test_a_remote_reward_does_what_a_local_one_does_or_says_why_not(rules):
+    local, remote = CompositeReward(), RemoteReward(rules)
+    for name in ("name", "signature", "bounds", "max_chars", "total"):
+        assert getattr(remote, name) == getattr(local, name)
+    assert str(remote.describe()) == str(local.describe())
+    assert list(remote.components) == list(local.components)
+    texts = ("Small left effusion.", "Left effusion.", ("Clear.",))
+    assert remote.score(*texts).value == local.score(*texts).value
+    columns = {"candidates": ["Left effusion."], "references": ["Effusion."]}
+    assert remote.score_batch(**columns)[0].value == local.score_batch(**columns)[0].value
+    parts = remote.parts([CASE])
+    assert [one.value for one in parts[0]] == [one.value for one in local.parts([CASE])[0]]
+    assert remote.combine([CASE], parts)[0].value == local.score_batch([CASE])[0].value
+    call = {"completions": ["Left effusion."], "report": ["Effusion."]}
+    for door in ("as_trl", "as_callable"):
+        assert getattr(remote, door)(reference="report")(**call) == getattr(local, door)(reference="report")(**call)
+    assert list(remote.seconds) == ["elsewhere"]
+    assert remote.cache is None
+    remote.release()
+    with pytest.raises(ConfigError, match="cxr-rewards warm"):
+        remote.warm(["x"])
+    with pytest.raises(ConfigError, match=r"cxr-rewards serve --preset unirg.*RemoteReward\(URL\)"):
+        RemoteReward.from_preset("unirg", weights={})
+    with pytest.raises(ConfigError, match=r"cxr-rewards serve --config my.toml"):
+        RemoteReward.from_config("my.toml")
+    with pytest.raises(ConfigError, match="score_batch: expected a list of cases"):
+        remote.score_batch(CASE)
+    public = {name for name in dir(CompositeReward) if not name.startswith("_")}
+    assert public <= set(dir(remote))
+    assert named_reward(rules).signature == local.signature
