@@ -55,10 +55,10 @@ def local_rate(reward: CompositeReward, data: Path | None, size: int, seconds: f
     return done / (time.perf_counter() - begin)
 
 
-def memory_mb(pid: int) -> float:
-    """Return the resident memory of a process, in MB."""
+def memory_mb(pid: int, what: str = "VmRSS") -> float:
+    """Return the resident memory of a process, in MB; the highest that it was as `VmHWM`."""
     text = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(text.split("VmRSS:")[1].split()[0]) / 1024
+    return int(text.split(f"{what}:")[1].split()[0]) / 1024
 
 
 def load(data: Path | None, clients: int, size: int, seconds: float, pid: int) -> dict[str, object]:

@@ -105,30 +105,31 @@ class Batches:
         self.metrics.queue.set(self._waiting)
 
     async def _work(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             while not self._jobs:
                 self._came.clear()
                 await self._came.wait()
                 await asyncio.sleep(self.wait_s)
-            batch = self._take()
-            if not batch:
-                continue
-            begin = time.monotonic()
-            try:
-                found = await loop.run_in_executor(self._pool, self._score, batch)
-            except Exception as error:  # noqa: BLE001 - told to whoever waits
-                for job in batch:
-                    if not job.future.done():
-                        job.future.set_exception(error)
-                continue
-            took = max(1e-6, time.monotonic() - begin)
-            self._rate += 0.2 * (sum(len(job.cases) for job in batch) / took - self._rate)
-            parts = iter(found)
+            await self._finish(self._take())  # in a call of its own, so that nothing keeps the batch while none comes
+
+    async def _finish(self, batch: Sequence[_Job]) -> None:
+        if not batch:
+            return
+        begin = time.monotonic()
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._score, batch)
+        except Exception as error:  # noqa: BLE001 - told to whoever waits
             for job in batch:
-                mine = list(islice(parts, len(job.cases)))
                 if not job.future.done():
-                    job.future.set_result(mine)
+                    job.future.set_exception(error)
+            return
+        took = max(1e-6, time.monotonic() - begin)
+        self._rate += 0.2 * (sum(len(job.cases) for job in batch) / took - self._rate)
+        parts = iter(found)
+        for job in batch:
+            mine = list(islice(parts, len(job.cases)))
+            if not job.future.done():
+                job.future.set_result(mine)
 
     def _take(self) -> list[_Job]:
         batch: list[_Job] = []
