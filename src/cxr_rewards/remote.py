@@ -8,12 +8,14 @@ import copy
 import json
 import os
 import random
+import re
 import threading
 import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
+from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -35,7 +37,10 @@ _MOST_BYTES = (4 << 20, 64)
 """Bytes of a reply, in all and for each byte asked; our servers give at most 20 for a byte, with all details."""
 _MOST_VALUES = (250_000, 8)
 """Texts, numbers, lists and objects of a reply, likewise; our servers give at most 3 for a byte."""
+_MOST_CHARS = 4_000_000
+"""Characters of a request: a character takes at most 6 bytes, and a server takes 32 MiB."""
 _LONG_TOKEN = 12
+"""Tokens from this length on never come in a reply by chance."""
 _RELEASED = "RemoteReward: it was released while it scored"
 
 
@@ -79,14 +84,14 @@ class RemoteReward(ElsewhereReward):
     Args:
         urls: base of a server, or several, in a list or between commas; all must serve the same reward.
         token: the servers' bearer token, else that in `CXR_REWARDS_TOKEN`.
-        batch: cases of a request.
+        batch: cases of a request; fewer if they are long.
         concurrency: requests under way at once, for each server.
         deadline_s: how long a request is tried for, in all.
         details: fetch what explains each score, too; without, replies are shorter.
 
     Raises:
         ConfigError: a bad URL, or servers that serve different rewards.
-        SetupError: no server answers, or the token is refused.
+        SetupError: no server answers, or the token is refused; later also if a reply is none of a reward's.
 
     Example:
         A server of `cxr-rewards serve` on this machine, and then:
@@ -112,13 +117,14 @@ class RemoteReward(ElsewhereReward):
         listed = urls.split(",") if isinstance(urls, str) else list(urls)
         self.urls = tuple(url.strip().rstrip("/") for url in listed if url.strip())
         if not self.urls or not all(map(_is_address, self.urls)):
-            raise ConfigError(f"RemoteReward: expected http:// or https:// addresses, got {urls!r}")
+            shown = re.sub(r"//[^/]*@", "//***@", repr(urls))  # without a password
+            raise ConfigError(f"RemoteReward: expected http:// or https:// addresses, got {shown}")
         if any(httpx2.URL(url).userinfo for url in self.urls):
             raise ConfigError(
                 f"RemoteReward: an address holds a password; give the token by {TOKEN_VARIABLE} or token="
             )
         for name, number in (("batch", batch), ("concurrency", concurrency), ("deadline_s", deadline_s)):
-            if not number > 0:
+            if not 0 < number < inf:
                 raise ConfigError(f"RemoteReward: {name} must be above 0, got {number!r}")
         self.batch, self.concurrency, self.deadline_s, self.details = batch, concurrency, deadline_s, details
         self._token = check_token(token, "RemoteReward: token")
@@ -197,7 +203,7 @@ class RemoteReward(ElsewhereReward):
 
     def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
         """Return the scores of cases, in order, from whichever server gives them."""
-        chunks = [cases[i : i + self.batch] for i in range(0, len(cases), self.batch)]
+        chunks = list(_chunks(cases, self.batch))
         client = self._connected()
         return client.wait(self._ask_all(client, chunks)) if chunks else []
 
@@ -219,7 +225,7 @@ class RemoteReward(ElsewhereReward):
             while (left := end - time.monotonic()) > 0:
                 url = self.urls[(turn + attempt) % len(self.urls)]
                 asked = {"cases": tables, "details": self.details, "timeout_s": max(1.0, left), "parts_only": True}
-                content = json.dumps(asked).encode()
+                content = json.dumps(asked, ensure_ascii=False).encode("utf-8", "surrogatepass")
                 pause = min(_LONGEST_PAUSE_S, 0.1 * 2 ** (attempt // len(self.urls))) * random.uniform(0.5, 1.0)  # noqa: S311
                 try:
                     reply = await client.ask("POST", f"{url}/v1/score", content, left)
@@ -377,6 +383,19 @@ class _Client:
                 self._loop.call_soon_threadsafe(self._ended.set)
             if threading.current_thread() is not self._thread:
                 self._thread.join(_CONNECT_S)
+
+
+def _chunks(cases: Sequence[Case], most: int) -> Iterator[Sequence[Case]]:
+    """Yield cases in runs of at most so many, and of so many characters that a server takes them."""
+    start, chars = 0, 0
+    for index, case in enumerate(cases):
+        size = len(case.candidate) + len(case.reference) + sum(map(len, case.priors))
+        if index > start and (index - start == most or chars + size > _MOST_CHARS):
+            yield cases[start:index]
+            start, chars = index, 0
+        chars += size
+    if cases:
+        yield cases[start:]
 
 
 def _is_address(url: str) -> bool:

@@ -262,6 +262,7 @@ def test_a_token_that_cannot_be_sent_is_told_without_it(token, monkeypatch, tmp_
         ("http://", "expected http://"),
         ("http://x:port", "expected http://"),
         ("http://user:s3cret@127.0.0.1:9", "holds a password"),
+        ("http://user:s3cret@x:port", "expected http://"),
     ],
 )
 def test_addresses_that_cannot_be_used_are_told(urls, message):

@@ -138,3 +138,12 @@ def test_a_remote_reward_does_what_a_local_one_does_or_says_why_not(rules):
     public = {name for name in dir(CompositeReward) if not name.startswith("_")}
     assert public <= set(dir(remote))
     assert named_reward(rules).signature == local.signature
+
+
+def test_long_cases_go_in_requests_that_a_server_takes():
+    local = CompositeReward(["length"])
+    cases = [Case(candidate="\x00\ud800\U0001f600" * 30_000, reference="x") for _ in range(100)]
+    with served(local) as url:
+        values = [one.value for one in RemoteReward(url, batch=1000).score_batch(cases)]
+    assert values == [one.value for one in local.score_batch(cases)]
+    assert None not in values
