@@ -208,10 +208,7 @@ SECRET = "Pneumothorax of Jane Doe"
 @pytest.mark.parametrize(
     ("path", "body"),
     [
-        ("/get_reward", {"query": ["Q: A: x"], "prompts": ["Q: A:"], "labels": [{"report": SECRET}]}),
-        ("/get_reward", {"query": ["Q: A: x"], "prompts": ["Q: A:"], "labels": [json.dumps({"report": SECRET})]}),
         ("/get_reward", {"query": [SECRET], "prompts": [SECRET + "!"], "labels": ["x"]}),
-        ("/get_reward", {"query": ["A: x"], "prompts": ["A:"], "labels": [{"reference": "x", "priors": {SECRET: 1}}]}),
         ("/get_reward", {"query": [SECRET], "prompts": [], "labels": []}),
         ("/get_reward", {"query": SECRET, "prompts": [SECRET], "labels": [[SECRET]]}),
         ("/v1/score", {"cases": [{"candidate": "x", "reference": "y", SECRET: SECRET}]}),
@@ -229,11 +226,16 @@ def test_errors_never_quote_what_was_sent(url, path, body):
     assert "Pneumothorax" not in reply.text
 
 
-def test_a_label_that_is_wrong_is_told_by_its_number(url):
-    body = {"query": ["A: x"] * 3, "prompts": ["A:"] * 3, "labels": ["x", "x", {"report": "x"}]}
-    detail = httpx2.post(f"{url}/get_reward", json=body).json()["detail"]
-    assert detail.startswith("sample 2: ")
-    assert "`reference`" in detail
+@pytest.mark.parametrize(
+    "label", [{"report": SECRET}, json.dumps({"report": SECRET}), {"reference": "x", "priors": {SECRET: 1}}]
+)
+def test_a_label_that_is_wrong_costs_its_own_sample_and_is_not_quoted(url, label):
+    body = {"query": ["A: x"] * 3, "prompts": ["A:"] * 3, "labels": ["x", label, "x"]}
+    reply = httpx2.post(f"{url}/get_reward", json=body)
+    assert reply.status_code == 200
+    first, lost, last = reply.json()["rewards"]
+    assert first == last > lost == -5.0
+    assert "Jane" not in reply.text
 
 
 def test_an_error_of_the_server_quotes_nothing(monkeypatch, caplog):

@@ -30,9 +30,9 @@ from cxr_rewards.types import Case, Score
 T = TypeVar("T")
 T_Body = TypeVar("T_Body", bound=Body)
 
-_SAMPLE = (
-    "expected a query that begins with its prompt or holds the marker (serve --marker), and a label that is "
-    "the reference report, or an object with the text `reference` and perhaps `priors`, a text or a list of texts"
+_MARKER = (
+    "no report can be found in any query: expected each to begin with its prompt, or to hold the text that begins the "
+    "assistant's turn (serve --marker)"
 )
 
 _Answer = Response | dict[str, str]
@@ -103,13 +103,10 @@ class _Service:
         if not len(body.query) == len(body.prompts) == len(body.labels):
             lengths = f"{len(body.query)} queries, {len(body.prompts)} prompts and {len(body.labels)} labels"
             return _error(422, f"{lengths}: lengths differ")
-        cases: list[Case] = []
-        for number, one in enumerate(zip(body.query, body.prompts, body.labels, strict=True)):
-            query, prompt, label = one
-            try:
-                cases += cases_of(self.samples, [query], [prompt], [label], self.settings.marker)
-            except InputError:  # its message quotes what was sent
-                return _error(422, f"sample {number}: {_SAMPLE}")
+        try:
+            cases = cases_of(self.samples, body.query, body.prompts, body.labels, self.settings.marker)
+        except InputError:  # its message quotes what was sent
+            return _error(422, _MARKER)
         parts = await self._scored(request, cases, None)
         if isinstance(parts, Response):
             return parts
