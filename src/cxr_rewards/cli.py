@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import math
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from cxr_rewards.cli_score import score_files
+from cxr_rewards.console import console, fail, finite, note, os_error, shown
 from cxr_rewards.errors import ConfigError, CxrRewardsError, InputError, ModelLoadError, SetupError
+from cxr_rewards.progress import Progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
     from cxr_rewards.composite import CompositeReward
-    from cxr_rewards.judges.limits import Tally
-    from cxr_rewards.score_file import Scored
-    from cxr_rewards.summary import Estimate
 
 app = typer.Typer(
     name="cxr-rewards",
@@ -51,6 +46,13 @@ class OnBadRow(StrEnum):
 
     stop = "stop"
     keep_going = "keep-going"
+
+
+class Placeholder(StrEnum):
+    """What a cell is that says in words that nothing is there."""
+
+    absent = "absent"
+    text = "text"
 
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
@@ -79,30 +81,6 @@ ContextColumn = Annotated[
 ]
 
 
-def _console(*, error: bool = False, color: bool = True) -> Console:
-    from rich.console import Console
-
-    # Not a terminal: wide enough that no table is folded in a log file.
-    stream = sys.stderr if error else sys.stdout
-    return Console(
-        file=stream, width=None if stream.isatty() else 120, color_system="auto" if color else None,
-        highlight=False, markup=False, soft_wrap=error,
-    )  # fmt: skip
-
-
-_WIDE = 110
-"""Columns of a terminal from which on a summary table also says what each score measures."""
-
-
-def _note(text: str) -> None:
-    typer.echo(text, err=True)
-
-
-def _fail(message: str, code: int = 1) -> NoReturn:
-    _note(f"error: {message}")
-    raise typer.Exit(code)
-
-
 def _version(value: bool) -> None:
     if value:
         from cxr_rewards import __version__
@@ -123,10 +101,10 @@ def _root(
 @app.command()
 def score(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Reports: .csv, .jsonl or .parquet; or a folder of them.")
+        Path, typer.Argument(metavar="IN", help="Reports: .csv, .tsv, .jsonl or .parquet; or a folder of them.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write: .csv, .jsonl or .parquet; of a folder, a folder.")
+        Path, typer.Option("--out", "-o", help="Where to write: .csv, .tsv, .jsonl or .parquet; of a folder, a folder.")
     ],
     preset: PresetOption = "rules",
     config: ConfigOption = None,
@@ -138,10 +116,24 @@ def score(
         bool, typer.Option("--no-ids", help="Take no column for case ids: a file of rollouts repeats them.")
     ] = False,
     context_col: ContextColumn = None,
-    by: Annotated[str, typer.Option(help="Repeat the summary for each value of this column; ages in bands.")] = "",
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Summarise each value of this column, too; ages in bands. Repeat it: all are also crossed."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of patients, studies or groups, whose rows are not independent: for the intervals. If left "
+            "out, it is looked for; 'none': all rows are independent."
+        ),
+    ] = None,
     on_error: Annotated[
         OnBadRow, typer.Option(help="A row that cannot be read: stop before scoring, or leave that row unscored.")
     ] = OnBadRow.stop,
+    placeholders: Annotated[
+        Placeholder,
+        typer.Option(help="Cells such as nan, N/A, None or null: absent (not scored), or the text of a report."),
+    ] = Placeholder.absent,
     prefix: Annotated[str, typer.Option(help="Put before the names of the new columns.")] = "",
     cache: CacheOption = None,
     device: DeviceOption = "",
@@ -154,94 +146,48 @@ def score(
     workers: Annotated[int, typer.Option(min=1, help="Actors, with --engine ray.")] = 2,
     gpus_per_worker: Annotated[float, typer.Option(min=0, help="GPUs of an actor; 0.25: four share one.")] = 0.0,
     restart: Annotated[bool, typer.Option("--restart", help="Throw away the progress of an interrupted run.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite an existing file that is not a file of scores.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Score each row of IN and write it with a column for each component, the reward and the reason where unscored.
 
     An interrupted run goes on where it was when the same command is given again. The output appears when it is
-    complete. Exit code 1: nothing was scored.
+    complete. Exit code 1: nothing was scored, or not each file of a folder.
     """
     if no_ids and id_col:
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
     judge = {"base_url": judge_url, "model": judge_model}
     settings = {"device": device, "dtype": dtype}
     if engine is EngineName.ray:
-        reward = _ray_reward(preset, config, cache, workers, gpus_per_worker, judge=judge, **settings)
+        with _long("starting actors"):
+            reward = _ray_reward(preset, config, cache, workers, gpus_per_worker, judge=judge, **settings)
     else:
         reward = _reward(preset, config, cache, judge=judge, **settings)
-    _note(f"reward: {reward.name} {_digest(reward)}")
+    note(f"reward: {reward.name} #{reward.signature.rpartition('#')[2]}")
     if not getattr(reward.cache, "shared", False) and _judges_of(reward):
-        _note("judges' replies are kept in memory only; --cache FILE keeps them for this run's continuation and others")
+        note("judges' replies are kept in memory only; --cache FILE keeps them for this run's continuation and others")
     named = {
         "candidate": candidate_col, "reference": reference_col, "priors": prior_col or (),
         "case_id": "" if no_ids else id_col, "context": context_col or (),
     }  # fmt: skip
-    options: dict[str, Any] = {"on_error": on_error.value, "by": by, "prefix": prefix, "restart": restart}
-    run = json.dumps({"reward": reward.signature, "columns": named, **options, "restart": False}, default=str)
+    options: dict[str, Any] = {
+        "on_error": on_error.value, "placeholders": placeholders.value, "by": by or (), "prefix": prefix,
+        "cluster": "" if cluster == "none" else cluster, "restart": restart, "force": force,
+    }  # fmt: skip
     if engine is EngineName.ray:
         options["chunk"] = 4096 * workers  # so that all have something to do most of the time
-    for one, target in _files(source, out, run, restart=restart):
-        _score_table(one, target, reward, named, options, as_json=as_json)
+    score_files(source, out, reward, named, options, as_json=as_json)
 
 
-def _files(source: Path, out: Path, run: str, *, restart: bool) -> list[tuple[Path, Path]]:
-    """Return a file, or each of a folder that is not finished, with where its scores go.
-
-    A folder of scores holds in `.run.json` what they were made with, so that those of two rewards are not mixed.
-    """
-    if not source.is_dir():
-        return [(source, out)]
-    files = sorted(file for file in source.iterdir() if file.suffix in (".csv", ".jsonl", ".parquet"))
-    if not files:
-        raise InputError(f"{source}: holds no .csv, .jsonl or .parquet file")
-    if out.exists() and not out.is_dir():
-        raise InputError(f"{out}: {source} is a folder, so this must be one")
-    out.mkdir(parents=True, exist_ok=True)
-    told = out / ".run.json"
-    if not restart and told.exists() and told.read_text(encoding="utf-8") != run:
-        raise InputError(f"{out}: holds scores of another reward, or with other settings: another folder, or --restart")
-    told.write_text(run, encoding="utf-8")
-    left = []
-    for file in files:
-        target = out / file.name
-        if not restart and target.exists() and target.stat().st_mtime >= file.stat().st_mtime:
-            _note(f"{file}: has its scores; --restart scores it again")
-        else:
-            left.append((file, target))
-    return left
-
-
-def _score_table(
-    source: Path,
-    out: Path,
-    reward: CompositeReward,
-    named: Mapping[str, Any],
-    options: Mapping[str, Any],
-    *,
-    as_json: bool,
-) -> None:
-    from cxr_rewards.io import choose_columns, open_table
-    from cxr_rewards.score_file import score_file
-
-    table = open_table(source)
-    columns = choose_columns(table.columns, where=str(source), **named)
-    _note(f"{source}: {columns}")
-    try:
-        with _progress() as progress:
-            scored = score_file(table, columns, reward, out, progress=progress, **options)
-    except KeyboardInterrupt:
-        _fail("interrupted; give the same command again to go on where it was", 130)
-    except OSError as error:  # a full disk, mostly
-        _fail(f"{_told(error, out)}; mend that, and give the same command again to go on where it was")
-    finally:
-        for model, tally in _tallies().items():
-            _note(f"judge {model}: {tally}")
-    if as_json:
-        typer.echo(json.dumps(_as_json(scored, reward), indent=2, ensure_ascii=False))
-    else:
-        _print_summary(scored, reward)
-    if scored.summary.overall()["reward"].n == 0:
-        _fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
+@contextmanager
+def _long(work: str) -> Iterator[Callable[[str], None]]:
+    """Show that a work goes on whose steps are not counted; yields what writes notes."""
+    progress = Progress()
+    progress.begin(work)
+    with shown(progress) as tell:
+        yield tell
 
 
 def _ray_reward(
@@ -271,12 +217,6 @@ def _judges_of(reward: CompositeReward) -> list[tuple[str, str]]:
     return list(dict.fromkeys((judge.model, judge.base_url) for judge in judges))
 
 
-def _tallies() -> Mapping[str, Tally]:
-    """Return what judges have cost, without loading what asks them."""
-    client = sys.modules.get("cxr_rewards.judges.client")
-    return {} if client is None else client.tallies()
-
-
 def _reward(
     preset: str, config: Path | None, cache: Path | None, judge: Mapping[str, str] | None = None, **changes: str
 ) -> CompositeReward:
@@ -296,110 +236,6 @@ def _one_of(preset: str, config: Path | None) -> str:
     if config is not None and preset != "rules":
         raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
     return preset if config is None else str(config)
-
-
-def _digest(reward: CompositeReward) -> str:
-    return "#" + reward.signature.rpartition("#")[2]
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """Show a bar with rate and time left on a terminal; nothing elsewhere."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = _console(error=True)
-    bar = Progress(
-        TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"),
-        TimeRemainingColumn(), console=console, disable=not console.is_terminal, transient=True,
-    )  # fmt: skip
-    task = bar.add_task("", total=None, rate="")
-    began: list[tuple[float, int]] = []
-
-    def update(done: int, total: int) -> None:
-        began.append((time.perf_counter(), done)) if not began else None
-        start, first = began[0]
-        seconds = time.perf_counter() - start
-        rate = f"{(done - first) / seconds:,.0f} rows/s" if seconds > 0 and done > first else ""
-        bar.update(task, completed=done, total=total, rate=rate)
-
-    with bar:
-        yield update
-
-
-def _interval(e: Estimate) -> tuple[str, str, str]:
-    mean = "-" if e.mean is None else f"{e.mean:.3f}"
-    return f"{e.n:,}", mean, "-" if e.low is None else f"[{e.low:.3f}, {e.high:.3f}]"
-
-
-def _columns(table: Table, *names: str) -> None:
-    for name in names:
-        right = name in ("rows", "weight", "scored", "mean")
-        table.add_column(name, justify="right" if right else "left", no_wrap=right or name == "95% interval")
-
-
-def _print_summary(scored: Scored, reward: CompositeReward) -> None:
-    from rich.table import Table
-
-    console, summary = _console(), scored.summary
-    fresh = scored.rows - scored.resumed
-    rate = f", {fresh / scored.seconds:,.0f} rows/s" if fresh and scored.seconds else ""
-    before = f" ({scored.resumed:,} of them by an earlier run)" if scored.resumed else ""
-    table = Table(title=f"{scored.rows:,} rows{before}{rate} -> {scored.out}", title_justify="left")
-    measures = ("measures",) if console.width >= _WIDE else ()
-    _columns(table, "score", *measures, "better", "weight", "scored", "mean", "95% interval")
-    for label, estimate in summary.overall().items():
-        if label == "reward":
-            low, high = reward.bounds
-            table.add_section()
-            what, better, weight = f"weighted sum, {low:g} to {high:g}", "higher", ""
-        else:
-            component = reward.components[label]
-            what, better = component.summary, "higher" if component.higher_is_better else "lower"
-            weight = f"{reward.total.terms[label].weight:g}"
-        about = (what, better, weight) if measures else (better, weight)
-        table.add_row(label, *about, *_interval(estimate), style="bold" if label == "reward" else "")
-    console.print(table)
-    if scored.corpus:
-        table = Table(title="over the whole file", title_justify="left")
-        for name in ("score", "statistic", "value"):
-            table.add_column(name, justify="right" if name == "value" else "left")
-        for label, statistics in scored.corpus.items():
-            for statistic, value in statistics.items():
-                table.add_row(label, statistic, "-" if value is None else f"{value:.3f}")
-        console.print(table)
-    if summary.by:
-        table = Table(title=f"by {summary.by}", title_justify="left")
-        table.add_column(summary.by)
-        _columns(table, "rows", "score", "scored", "mean", "95% interval")
-        for name, (rows, estimates) in summary.subgroups().items():
-            table.add_section()
-            for i, (label, estimate) in enumerate(estimates.items()):
-                head = (name, f"{rows:,}") if i == 0 else ("", "")
-                table.add_row(*head, label, *_interval(estimate), style="bold" if label == "reward" else "")
-        console.print(table)
-    if summary.reasons:
-        table = Table(title="unscored, by reason", title_justify="left")
-        table.add_column("rows", justify="right")
-        table.add_column("reason", overflow="fold")
-        for reason, count in summary.reasons.most_common():
-            table.add_row(f"{count:,}", reason)
-        console.print(table)
-
-
-def _as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
-    return {
-        "out": str(scored.out),
-        "reward": {"name": reward.name, "signature": reward.signature, "bounds": _finite(reward.bounds)},
-        "resumed_rows": scored.resumed,
-        "seconds": round(scored.seconds, 3),
-        **scored.summary.as_json(),
-        "corpus": scored.corpus,
-        "judges": {model: dataclasses.asdict(tally) for model, tally in _tallies().items()},
-    }
-
-
-def _finite(bounds: tuple[float, float]) -> list[float | None]:
-    return [end if abs(end) != float("inf") else None for end in bounds]
 
 
 @app.command("explain")
@@ -450,7 +286,7 @@ def explain_case(
             table.columns, candidate=candidate_col, reference=reference_col, priors=prior_col or (),
             case_id="" if row is not None and id_col is None else id_col, context=context_col or (), where=str(source),
         )  # fmt: skip
-        _note(f"{source}: {columns}")
+        note(f"{source}: {columns}")
         case = find_case(table, columns, row=row, case_id=case_id or "", max_chars=reward.max_chars)
     elif candidate is None or reference is None or row is not None or case_id is not None:
         raise InputError("give --candidate and --reference, or --input with --row or --id")
@@ -469,10 +305,10 @@ def explain_case(
     if as_json:
         typer.echo(json.dumps(told, indent=2, default=_plain))
     else:
-        show(told, _console(color=not no_color))
+        show(told, console(color=not no_color))
     scored = told["reward"] or told["components"][0]
     if scored["value"] is None:
-        _fail(f"unscored: {scored.get('reasons') or scored.get('failure')}")
+        fail(f"unscored: {scored.get('reasons') or scored.get('failure')}")
 
 
 @app.command()
@@ -495,7 +331,7 @@ def components(as_json: JsonOption = False) -> None:
         better = {True: "higher", False: "lower", None: ""}[row["higher_is_better"]]
         span = _span(*row["bounds"]) if row["bounds"] else ""
         table.add_row(row["name"], row["measures"], span, better, ", ".join(row["reads"]), needs, available)
-    _console().print(table)
+    console().print(table)
 
 
 def _span(low: float | None, high: float | None) -> str:
@@ -518,7 +354,7 @@ def _about(name: str) -> dict[str, Any]:
     return {
         **row,
         "measures": cls.summary,
-        "bounds": _finite(cls.bounds),
+        "bounds": finite(cls.bounds),
         "higher_is_better": cls.higher_is_better,
         "reads": list(cls.reads),
         "requires": list(cls.requires),
@@ -589,13 +425,13 @@ def fake_judge(
     try:
         judge = FakeJudge(port, latency_s=latency, faults=faults, seed=seed, hang_s=60)
     except OSError as error:
-        _fail(f"port {port}: {error.strerror or error}; choose another with --port")
+        fail(f"port {port}: {error.strerror or error}; choose another with --port")
     with judge:
         typer.echo(f"export {URL_VARIABLE}={judge.url} {MODEL_VARIABLE}=fake-judge")
         sys.stdout.flush()
         with suppress(KeyboardInterrupt):
             threading.Event().wait()
-        _note(f"{judge.requests:,} requests, {judge.answered:,} answered with a verdict")
+        note(f"{judge.requests:,} requests, {judge.answered:,} answered with a verdict")
 
 
 @app.command()
@@ -640,7 +476,7 @@ def serve(
     if workers == 1:
         overrides["device"], devices = device, []
     named = _one_of(preset, config)
-    _note(f"serving {named} at http://{host}:{port} with {workers} worker(s); ends with SIGTERM or Ctrl-C")
+    note(f"serving {named} at http://{host}:{port} with {workers} worker(s); ends with SIGTERM or Ctrl-C")
     run(
         named, settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
         **{key: value for key, value in overrides.items() if value},
@@ -668,14 +504,16 @@ def fetch(
 
     sources = fetching.sources_of(feature for name in names for feature in features_of(name))
     if check:
-        problems = fetching.check(sources, to)
+        with _long("checking weights"):
+            problems = fetching.check(sources, to)
         for problem in problems:
-            _note(problem)
+            note(problem)
         if problems:
-            _fail(f"{len(problems)} problems; fetch again what is damaged, after deleting it")
+            fail(f"{len(problems)} problems; fetch again what is damaged, after deleting it")
     elif not sources:
-        _note(f"{', '.join(names)}: needs no weights")
-    found = fetching.fetch(sources, to, _note)
+        note(f"{', '.join(names)}: needs no weights")
+    with _long("fetching weights") as tell:
+        found = fetching.fetch(sources, to, tell)
     if as_json:
         rows = [{**item._asdict(), "source": item.source._asdict(), "folder": str(item.folder)} for item in found]
         typer.echo(json.dumps(rows, indent=2))
@@ -687,9 +525,9 @@ def fetch(
         for item in found:
             mb = f"{item.bytes / 1e6:,.1f}"
             table.add_row(item.source.repo, item.source.purpose, str(item.files), mb, str(item.folder))
-        _console().print(table)
+        console().print(table)
     if to is not None:
-        _note(f"use it with: export {FOLDER_VARIABLE}={to.expanduser().absolute()}")
+        note(f"use it with: export {FOLDER_VARIABLE}={to.expanduser().absolute()}")
 
 
 @app.command()
@@ -708,12 +546,15 @@ def warm(
     from cxr_rewards.warm import warm_file
 
     reward = _reward(preset, config, cache, device=device, dtype=dtype)
-    table = open_table(source)
-    columns = choose_columns(
-        table.columns, reference=reference_col, priors=prior_col or (), where=str(source), case_id="",
-        references_only=True,
-    )  # fmt: skip
-    done = warm_file(table, columns, reward, lambda rows: _note(f"{rows:,} rows"))
+    progress = Progress()
+    progress.begin("opening")
+    with shown(progress):
+        table = open_table(source)
+        columns = choose_columns(
+            table.columns, reference=reference_col, priors=prior_col or (), where=str(source), case_id="",
+            references_only=True,
+        )  # fmt: skip
+        done = warm_file(table, columns, reward, progress)
     bad = f", {done.bad_rows:,} rows left out" if done.bad_rows else ""
     typer.echo(f"{source}: {done.rows:,} rows, {done.texts:,} distinct texts{bad}")
     for name, count in done.computed.items():
@@ -755,7 +596,7 @@ def cache_stats(path: CacheArgument, as_json: JsonOption = False) -> None:
             usage.signature, f"{usage.entries:,}", f"{usage.bytes:,}",
             f"{usage.oldest:%Y-%m-%d %H:%M}", f"{usage.newest:%Y-%m-%d %H:%M}",
         )  # fmt: skip
-    _console().print(table)
+    console().print(table)
 
 
 def _plain(value: Any) -> str:
@@ -772,7 +613,7 @@ def cache_prune(
     """Drop entries of a cache and give their space back."""
     max_bytes = _limit("--max-mb", max_mb, 1e6)
     older_than_s = _limit("--older-than-days", older_than_days, 86_400)
-    with _existing_cache(path) as cache:
+    with _existing_cache(path) as cache, _long("pruning the cache"):
         done = cache.prune(
             max_bytes=None if max_bytes is None else int(max_bytes), older_than_s=older_than_s, signature=signature
         )
@@ -793,22 +634,15 @@ def _limit(option: str, value: float | None, unit: float) -> float | None:
 @cache_app.command("verify")
 def cache_verify(path: CacheArgument) -> None:
     """Check every entry of a cache; exit code 1 where something is wrong. Changes nothing."""
-    with _existing_cache(path) as cache:
+    with _existing_cache(path) as cache, _long("checking the cache"):
         report = cache.verify()
     for problem in report.file_problems:
-        _note(f"{path}: {problem}")
+        note(f"{path}: {problem}")
     for entry in report.bad_entries:
-        _note(f"{path}: entry {entry.key} of {entry.signature or 'an unknown feature'}: {entry.problem}")
+        note(f"{path}: entry {entry.key} of {entry.signature or 'an unknown feature'}: {entry.problem}")
     if not report.ok:
-        _fail(f"{path}: {len(report.bad_entries):,} of {report.entries:,} entries cannot be used; move the file away")
+        fail(f"{path}: {len(report.bad_entries):,} of {report.entries:,} entries cannot be used; move the file away")
     typer.echo(f"{path}: {report.entries:,} entries, all good")
-
-
-def _told(error: OSError, path: Path | None = None) -> str:
-    """Return an error of the system with the path it is about; a failed write does not know its own."""
-    where = error.filename or path
-    what = error.strerror or str(error)
-    return f"{where}: {what}" if where else what
 
 
 def main() -> None:
@@ -819,9 +653,9 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except CxrRewardsError as error:
-        _note(f"error: {error}")
+        note(f"error: {error}")
         sys.exit(1)
     except OSError as error:
-        _note(f"error: {_told(error)}")
+        note(f"error: {os_error(error)}")
         sys.stdout = None  # if that is what failed, it would fail again at the end
         sys.exit(1)

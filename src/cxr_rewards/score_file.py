@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import re
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, repeat
 from pathlib import Path
 from typing import Any, Literal
 
 from cxr_rewards.component import Component
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import ConfigError, InputError, unknown_name
-from cxr_rewards.io import CaseRow, ColumnMap, Journal, Table, check_output, read_cases, write_table
-from cxr_rewards.summary import Summary, age_band, check_subgroups
+from cxr_rewards.io import (
+    CaseRow,
+    ColumnMap,
+    Journal,
+    Placeholders,
+    Table,
+    check_output,
+    check_replaceable,
+    choose_cluster,
+    is_placeholder,
+    read_cases,
+    write_table,
+)
+from cxr_rewards.progress import Progress
+from cxr_rewards.registry import component_names
+from cxr_rewards.summary import Summary, age_band, check_subgroups, subgroup_columns
 from cxr_rewards.types import Score
 
 OnError = Literal["stop", "keep-going"]
@@ -56,11 +71,15 @@ def score_file(
     out: str | Path,
     *,
     on_error: OnError = "stop",
-    by: str = "",
+    placeholders: Placeholders = "absent",
+    by: str | Sequence[str] = (),
+    cluster: str | None = None,
     prefix: str = "",
     restart: bool = False,
+    force: bool = False,
     chunk: int = CHUNK,
-    progress: Callable[[int, int], object] | None = None,
+    progress: Progress | None = None,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Scored:
     """Score each row of a table and write the table again with a column for each component, `reward` and `reason`.
 
@@ -72,59 +91,105 @@ def score_file(
         table: from `open_table`.
         columns: from `choose_columns`.
         reward: what to score with; not one that normalises within groups, whose values depend on other rows.
-        out: `.csv`, `.jsonl` or `.parquet`.
+        out: `.csv`, `.tsv`, `.jsonl` or `.parquet`. An earlier file of scores is replaced, another file only by
+            `force`.
         on_error: what a bad row does: `stop` raises before anything is scored; `keep-going` leaves it unscored, with
             the reason in its `reason` column.
-        by: a column of subgroups for the summary; ages are put into bands.
+        placeholders: what cells such as `nan`, `N/A`, `None`, `null` or `-` are: `absent` (a candidate or reference is
+            unscored with the reason, a prior is left out), or the `text` they hold. They are counted and told.
+        by: columns of subgroups for the summary, each alone and all crossed; ages are put into bands.
+        cluster: the column whose equal values mark rows that are not independent, for the intervals of the summary.
+            `None`: the usual names (`patient_id`, `study_id`, `group`, ...); empty: each row is independent, as in a
+            file whose rows all have the same value.
         prefix: put before the names of the new columns.
         restart: throw away the progress of an earlier run.
+        force: replace a file that is not a file of scores.
         chunk: rows of a `score_batch`, after which progress is kept; more where many workers share them.
-        progress: called with the rows finished and the rows in all.
+        progress: kept up to date while this runs, for a display in another thread.
+        tell: called with what should be known before scoring begins.
 
     Raises:
-        InputError: bad rows under `stop` (the first five are told), an output that cannot be written, progress of
-            another run, an unknown `by` column, or one with too many values.
-        SetupError, CacheError: as `CompositeReward.score_batch`.
+        InputError: bad rows under `stop` (the first five are told), an output that cannot be written or is not a file
+            of scores, progress of another run, an unknown column, or a subgroup column with too many values.
+        SetupError, CacheError: as `CompositeReward.score_batch`; no progress file stays if nothing was scored.
         OSError: the disk is full, or the like; the finished rows are kept.
     """
     if reward.total.normalize == "group":
         raise ConfigError(f"{reward.name}: normalize = 'group' needs whole groups at once; set it to 'none' for files")
-    if by and by not in table.columns:
-        raise InputError(unknown_name(str(table.path), "column", by, table.columns))
+    by = subgroup_columns(by)
+    for name in by:
+        if name not in table.columns:
+            raise InputError(unknown_name(str(table.path), "column", name, table.columns))
+    cluster = choose_cluster(table.columns, cluster, columns, where=str(table.path))
     labels = [*reward.components, "reward"]
     kinds: dict[str, type[float] | type[str]] = {prefix + label: float for label in labels}
     kinds[prefix + "reason"] = str
     target = check_output(out, table, kinds)
-    total = _check_rows(table, columns, reward.max_chars, on_error)
-    check_subgroups(by, _groups(table, by))
+    names = {*component_names(), *reward.components}
+    if not force:
+        check_replaceable(target, list(kinds), names)
+    progress = progress or Progress()
+    progress.begin("checking rows")
+    total = _check_rows(
+        table=table, columns=columns, max_chars=reward.max_chars, on_error=on_error, placeholders=placeholders,
+        progress=progress, tell=tell,
+    )  # fmt: skip
+    groups = _Groups(by, cluster, placeholders)
+    groups.check(table)
+    if groups.cluster:
+        tell(f"intervals: rows of one {groups.cluster!r} count as one; --cluster names another column, or none")
+    elif cluster:
+        tell(f"intervals: all rows have one {cluster!r}, so each row counts for itself")
     fingerprint = {**table.fingerprint(), "columns": str(columns), "reward": reward.signature}
-    fingerprint |= {"max_chars": reward.max_chars, "rows_with_errors": on_error}
+    fingerprint |= {"max_chars": reward.max_chars, "rows_with_errors": on_error, "placeholders": placeholders}
     with Journal(target, fingerprint, restart=restart) as journal:
         resumed, start = journal.done, time.perf_counter()
-        report = progress or (lambda *_: None)
-        report(resumed, total)
-        rows = islice(read_cases(table, columns, max_chars=reward.max_chars), resumed, None)
+        progress.begin("scoring", total=total, done=resumed)
+        cases = read_cases(table, columns, max_chars=reward.max_chars, placeholders=placeholders)
+        rows = islice(cases, resumed, None)
         while some := list(islice(rows, chunk)):
-            journal.append(_results(some, reward))
-            report(journal.done, total)
+            results = _results(some, reward, columns, placeholders)
+            journal.append(results)
+            progress.advance(len(some), unscored=sum(result[len(labels) - 1] is None for result in results))
         seconds = time.perf_counter() - start
-        summary = _summarise(journal, table, labels, by)
+        progress.begin("summing up", total=total)
+        summary = _summarise(journal, table, reward, groups, progress)
         corpus = _corpus(journal, reward)
+        if not force:  # hours may have passed; the finished rows stay for the same command with another output
+            check_replaceable(target, list(kinds), names)
+        progress.begin("writing")
         write_table(target, table, kinds, (row[: len(kinds)] for row in journal.results()))
         journal.finish()
     return Scored(out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary, corpus=corpus)
 
 
-def _check_rows(table: Table, columns: ColumnMap, max_chars: int, on_error: OnError) -> int:
-    """Return the number of rows; raise if some are bad and bad rows stop the run."""
+def _check_rows(
+    *,
+    table: Table,
+    columns: ColumnMap,
+    max_chars: int,
+    on_error: OnError,
+    placeholders: Placeholders,
+    progress: Progress,
+    tell: Callable[[str], object],
+) -> int:
+    """Return the number of rows and tell of placeholders; raise if some are bad and bad rows stop the run."""
     total, bad = 0, 0
     told: list[str] = []
-    for row in read_cases(table, columns, max_chars=max_chars):
+    first: dict[str, CaseRow] = {}
+    counts: Counter[str] = Counter()
+    for row in read_cases(table, columns, max_chars=max_chars, placeholders=placeholders):
         total += 1
+        progress.advance(1)
+        for name in row.placeholders:
+            counts[name] += 1
+            first.setdefault(name, row)
         if row.error is not None:
             bad += 1
             if bad <= _SHOWN:
                 told.append(str(row.error))
+    for name, row in first.items():
+        tell(_placeholder_note(row, name, counts[name], columns, placeholders))
     if bad and on_error == "stop":
         more = f"\n... and {bad - _SHOWN:,} more" if bad > _SHOWN else ""
         told.append(f"{bad:,} of {total:,} rows cannot be read; nothing was scored. Mend them, or leave them unscored")
@@ -134,7 +199,18 @@ def _check_rows(table: Table, columns: ColumnMap, max_chars: int, on_error: OnEr
     return total
 
 
-def _results(chunk: Sequence[CaseRow], reward: CompositeReward) -> list[list[Any]]:
+def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMap, placeholders: Placeholders) -> str:
+    cell = f"column {column!r}: {count:,} cell{'s' * (count != 1)} such as {first.row.values[column].strip()!r}"
+    place = first.row.where.partition(": ")[2]
+    if placeholders == "text":
+        return f"{cell} (first: {place}), taken as the text of a report; --placeholders absent takes them as absent"
+    what = "unscored" if column in (columns.candidate, columns.reference) else "no priors"
+    return f"{cell} (first: {place}), taken as absent: {what}; --placeholders text takes them as reports"
+
+
+def _results(
+    chunk: Sequence[CaseRow], reward: CompositeReward, columns: ColumnMap, placeholders: Placeholders
+) -> list[list[Any]]:
     """Return, for each row, the values, the reward, the reason, and the details that `Component.corpus` will read."""
     rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
     results: list[list[Any]] = []
@@ -149,7 +225,8 @@ def _results(chunk: Sequence[CaseRow], reward: CompositeReward) -> list[list[Any
                 for label, component in reward.components.items()
                 if component.corpus_details and scored.parts[label].value is not None
             }
-            results.append([*values, scored.value, scored.reasons or None, details])
+            absent = row.absent(columns) if scored.value is None and placeholders == "absent" else ""
+            results.append([*values, scored.value, absent or scored.reasons or None, details])
     return results
 
 
@@ -162,15 +239,20 @@ def _corpus(journal: Journal, reward: CompositeReward) -> dict[str, dict[str, fl
     return found
 
 
-def _summarise(journal: Journal, table: Table, labels: Sequence[str], by: str) -> Summary:
-    summary = Summary(labels, by=by)
-    results, groups = journal.results(), _groups(table, by)
+def _summarise(journal: Journal, table: Table, reward: CompositeReward, groups: _Groups, progress: Progress) -> Summary:
+    labels = [*reward.components, "reward"]
+    bounds = [*(component.bounds for component in reward.components.values()), reward.bounds]
+    summary = Summary(labels, by=groups.by, cluster=groups.cluster, bounds=bounds)
+    results, names = journal.results(), groups.read(table)
     while chunk := list(islice(results, CHUNK)):
+        found = list(islice(names, len(chunk)))
         summary.add(
             [row[: len(labels)] for row in chunk],
             reasons=["" if row[len(labels) - 1] is not None else _kind(row[len(labels)]) for row in chunk],
-            groups=list(islice(groups, len(chunk))),
+            groups=[group for group, _ in found],
+            clusters=[cluster for _, cluster in found],
         )
+        progress.advance(len(chunk))
     return summary
 
 
@@ -180,12 +262,43 @@ def _kind(reason: str) -> str:
     return reason if place is None else _VARIES.sub(lambda found: found[1] or "...", reason[place.end() :])
 
 
-def _groups(table: Table, by: str) -> Iterator[str]:
-    if not by:
-        return
-    ages = _AGE.fullmatch(by.strip()) is not None
-    for row in table.rows([by]):
-        value = row.values.get(by)
-        name = "" if value is None else str(value).strip()
+class _Groups:
+    """The columns that sort rows: into subgroups, and into clusters."""
+
+    def __init__(self, by: Sequence[str], cluster: str, placeholders: Placeholders) -> None:
+        self.by, self.cluster, self._absent = by, cluster, placeholders == "absent"
+        self._ages = [_AGE.fullmatch(name.strip()) is not None for name in by]
+
+    def read(self, table: Table) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield subgroups and cluster of each row; a cluster is empty if the row has none."""
+        if not self.by and not self.cluster:
+            yield from repeat(((), ""))
+        for row in table.rows(list(dict.fromkeys([*self.by, *filter(None, [self.cluster])]))):
+            get = row.values.get
+            groups = tuple(self._name(get(name), ages) for name, ages in zip(self.by, self._ages, strict=True))
+            yield groups, self._text(get(self.cluster)) if self.cluster else ""
+
+    def check(self, table: Table) -> None:
+        """Raise if a subgroup column has too many values; give up clusters if all rows are in one."""
+        seen: list[set[str]] = [set() for _ in self.by]
+        first: str | None = None
+        several = not self.cluster
+        for groups, cluster in self.read(table) if self.by or self.cluster else ():
+            first = cluster if first is None else first
+            several = several or not cluster or cluster != first
+            if several and not self.by:
+                break
+            for column, names, name in zip(self.by, seen, groups, strict=True):
+                if name not in names:
+                    names.add(name)
+                    check_subgroups(column, names)
+        if not several:
+            self.cluster = ""
+
+    def _text(self, value: Any) -> str:
+        return "" if value is None or (self._absent and is_placeholder(value)) else str(value).strip()
+
+    def _name(self, value: Any, ages: bool) -> str:
+        name = self._text(value)
         band = age_band(name) if ages else "unknown"
-        yield name if name and band == "unknown" else band
+        return name if name and band == "unknown" else band

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from itertools import islice
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from cxr_rewards.cache import SqliteCache
 from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.io import ColumnMap, Table, read_cases
+from cxr_rewards.progress import Progress
 
 CHUNK = 1024
 """Rows between two writes."""
@@ -25,9 +25,7 @@ class Warmed(NamedTuple):
     computed: dict[str, int]
 
 
-def warm_file(
-    table: Table, columns: ColumnMap, reward: CompositeReward, progress: Callable[[int], object] = lambda _: None
-) -> Warmed:
+def warm_file(table: Table, columns: ColumnMap, reward: CompositeReward, progress: Progress | None = None) -> Warmed:
     """Compute what the references and priors of a table will be asked for, and keep it in the reward's cache.
 
     What the cache holds already is not computed again, so that an interrupted run goes on when it is started anew.
@@ -36,7 +34,7 @@ def warm_file(
         table: from `open_table`.
         columns: from `choose_columns`.
         reward: with a cache on disk.
-        progress: called with the number of rows read so far.
+        progress: kept up to date while this runs, for a display in another thread.
 
     Raises:
         ConfigError: the reward has no cache file.
@@ -44,6 +42,8 @@ def warm_file(
     """
     if not isinstance(reward.cache, SqliteCache):
         raise ConfigError(f"{reward.name}: has no cache file to fill; give --cache FILE, or `cache` in its TOML")
+    progress = progress or Progress()
+    progress.begin("warming")
     seen: set[int] = set()
     rows = bad = 0
     computed: Counter[str] = Counter()
@@ -60,5 +60,5 @@ def warm_file(
                     seen.add(hash(text))
                     texts[text] = None
         computed.update(reward.warm(texts))
-        progress(rows)
+        progress.advance(len(chunk))
     return Warmed(rows, len(seen), bad, dict(computed))

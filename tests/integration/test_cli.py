@@ -14,6 +14,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from collections import Counter
 from contextlib import suppress
 from pathlib import Path
 
@@ -121,6 +122,72 @@ def test_json_summary_is_for_machines(tmp_path):
     assert estimate["low"] < estimate["mean"] < estimate["high"]
     assert set(data["by"]["groups"]) == {r["sex"] for r in rows}
     assert data["reward"]["signature"] == CompositeReward().signature
+
+
+def test_all_columns_of_by_are_summarised_alone_and_crossed(tmp_path):
+    given = ("--by", "sex", "--by", "site")
+    done = run("score", SAMPLE, "-o", tmp_path / "out.csv", "--json", *given)
+    tables = {table["column"]: table["groups"] for table in json.loads(done.stdout)["by"]}
+    rows = read(SAMPLE)
+    assert set(tables["sex"]) == {r["sex"] for r in rows}
+    assert set(tables["site"]) == {r["site"] for r in rows}
+    crossed = Counter(f"{r['sex']} × {r['site']}" for r in rows)
+    assert {name: group["rows"] for name, group in tables["sex × site"].items()} == dict(crossed)
+    printed = run("score", SAMPLE, "-o", tmp_path / "out.csv", *given).stdout
+    assert [line.strip() for line in printed.splitlines() if line.startswith("by ")] == [
+        "by sex",
+        "by site",
+        "by sex × site",
+    ]
+
+
+def test_copies_of_rows_do_not_narrow_the_interval(tmp_path):
+    rows = [{"study_id": i, **row} for i, row in enumerate(read(SAMPLE))]
+    rows = [{key: value for key, value in row.items() if key != "patient_id"} for row in rows]
+    once, often = write(tmp_path / "once.csv", rows), write(tmp_path / "often.csv", rows * 8)
+
+    def interval(source, *options):
+        done = run("score", source, "-o", tmp_path / "out.csv", "--json", *options)
+        estimate = json.loads(done.stdout)["scores"]["reward"]
+        return done.stderr, [estimate["low"], estimate["high"]]
+
+    told, expected = interval(once)
+    assert "intervals: rows of one 'study_id' count as one" in told
+    assert interval(often)[1] == pytest.approx(expected)
+    assert interval(often, "--cluster", "study_id")[1] == pytest.approx(expected)
+    told, narrow = interval(often, "--cluster", "none")
+    assert "count as one" not in told
+    assert narrow[1] - narrow[0] < (expected[1] - expected[0]) / 2
+    one = write(tmp_path / "one.csv", [{**row, "study_id": "s"} for row in rows])
+    told, by_rows = interval(one)
+    assert "all rows have one 'study_id', so each row counts for itself" in told
+    assert by_rows == pytest.approx(expected)
+
+
+def test_cells_that_say_that_nothing_is_there_are_told_before_the_run_and_unscored(tmp_path):
+    good = {"candidate": "Clear lungs.", "reference": "Clear lungs.", "prior_report": ""}
+    rows = [good, {**good, "candidate": "nan"}, {**good, "reference": "N/A"}, {**good, "prior_report": "None"}]
+    rows += [{**good, "candidate": "NaN"}]
+    source = write(tmp_path / "in.csv", rows)
+    done = run("score", source, "-o", tmp_path / "out.csv")
+    assert done.returncode == 0, done.stderr
+    after = read(tmp_path / "out.csv")
+    assert [bool(row["reward"]) for row in after] == [True, False, False, True, False]
+    assert after[0]["reward"] == after[3]["reward"]
+    assert after[1]["reason"] == "column 'candidate': 'nan' stands for no report"
+    assert after[2]["reason"] == "column 'reference': 'N/A' stands for no report"
+    assert "column 'candidate': 2 cells such as 'nan' (first: row 2 (line 3)), taken as absent: unscored" in done.stderr
+    assert (
+        "column 'prior_report': 1 cell such as 'None' (first: row 4 (line 5)), taken as absent: no priors"
+        in done.stderr
+    )
+    kept = run("score", source, "-o", tmp_path / "out.csv", "--placeholders", "text")
+    assert [bool(row["reward"]) for row in read(tmp_path / "out.csv") if row["reference"] != "N/A"] == [True] * 4
+    assert "taken as the text of a report; --placeholders absent" in kept.stderr
+    lines = tmp_path / "in.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run("score", lines, "-o", tmp_path / "out.csv").returncode == 0
+    assert [bool(row["reward"]) for row in read(tmp_path / "out.csv")] == [True, False, False, True, False]
 
 
 def test_subgroups_by_age_are_bands(tmp_path):
@@ -326,7 +393,8 @@ def slow(tmp_path):
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: slow\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[cxr_rewards.components]\nslow = slow:Slow\n")
     (tmp_path / "slow.toml").write_text("[components.slow]\nweight = 1.0\n[components.bleu]\nweight = 0.5\n")
-    return {"PYTHONPATH": str(folder), "SLOW_LOG": str(tmp_path / "log"), "SLOW_S": "0.002"}
+    path = os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))
+    return {"PYTHONPATH": path, "SLOW_LOG": str(tmp_path / "log"), "SLOW_S": "0.002"}
 
 
 def start(tmp_path, env):
@@ -380,7 +448,8 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path, slo
 def test_progress_of_another_run_is_not_mixed_in(tmp_path, slow):
     write(tmp_path / "in.csv", reports(1500))
     process = start(tmp_path, slow)
-    while not (tmp_path / ".out.csv.progress").exists():
+    progress = tmp_path / ".out.csv.progress"
+    while not (progress.exists() and progress.read_bytes().count(b"\n") > 1):
         time.sleep(0.02)
     process.kill()
     process.wait()
@@ -390,6 +459,67 @@ def test_progress_of_another_run_is_not_mixed_in(tmp_path, slow):
     assert "holds the progress of another run; they differ in reward" in other.stderr
     assert "Pass --restart" in other.stderr
     assert run("score", tmp_path / "in.csv", "-o", tmp_path / "out.csv", "--restart").returncode == 0
+
+
+def test_a_setup_error_in_the_first_batch_blocks_nothing(tmp_path, slow):
+    code = textwrap.dedent(SLOW).replace("time.sleep(", "raise SetupError('no licence') #")
+    (tmp_path / "site" / "slow.py").write_text("from cxr_rewards.errors import SetupError\n" + code)
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.csv", reports(3))
+    for source, out in (
+        (write(tmp_path / "in.csv", reports(3)), tmp_path / "out.csv"),
+        (tmp_path / "in", tmp_path / "out"),
+    ):
+        done = run("score", source, "-o", out, "--config", tmp_path / "slow.toml", env=slow)
+        assert done.returncode == 1
+        assert "error: no licence" in done.stderr
+        assert run("score", source, "-o", out).returncode == 0, "the corrected command"
+    assert not (tmp_path / ".out.csv.progress").exists()
+
+
+def test_a_file_without_a_score_is_not_a_finished_one(tmp_path):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in" / "a.csv", [{"candidate": "nan", "reference": "Clear."}])
+    for _ in range(2):
+        done = run("score", tmp_path / "in", "-o", tmp_path / "out")
+        assert done.returncode == 1
+        assert "1 of 1 files without a score: a.csv" in done.stderr
+    assert run("score", tmp_path / "in", "-o", tmp_path / "out", "--config", _one(tmp_path, "bleu")).returncode == 1
+
+
+def test_a_file_that_is_not_of_scores_needs_force(tmp_path):
+    source, out = write(tmp_path / "in.csv", reports(3)), tmp_path / "out.csv"
+    out.write_text("my,own\n1,2\n")
+    for option in ((), ("--restart",)):
+        refused = run("score", source, "-o", out, *option)
+        assert refused.returncode == 1
+        assert "out.csv: exists and is not a file of scores, so it is not overwritten" in refused.stderr
+        assert out.read_text() == "my,own\n1,2\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["in.csv", "out.csv"]
+    assert run("score", source, "-o", out, "--force").returncode == 0
+    assert run("score", source, "-o", out, "--config", _one(tmp_path, "bleu")).returncode == 0, "scores may be replaced"
+    assert run("score", source, "-o", out).returncode == 0, "those of another reward, too"
+    assert "is the input itself" in run("score", source, "-o", source, "--force", "--prefix", "x").stderr
+
+
+def _one(folder, name):
+    (folder / f"{name}.toml").write_text(f"[components.{name}]\nweight = 1.0\n")
+    return folder / f"{name}.toml"
+
+
+def test_a_touched_input_loses_no_finished_row(tmp_path, slow):
+    write(tmp_path / "in.csv", reports(900))
+    process = start(tmp_path, slow)
+    progress = tmp_path / ".out.csv.progress"
+    deadline = time.monotonic() + 60
+    while not (progress.exists() and progress.read_bytes().count(b"\n") > 256):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.utime(tmp_path / "in.csv")
+    code, message = process.wait(60), process.stderr.read()
+    process.stderr.close()
+    assert code == 0, message
+    assert len(read(tmp_path / "out.csv")) == 900
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
@@ -639,10 +769,13 @@ def test_a_folder_is_scored_file_by_file_and_goes_on_where_it_was(tmp_path):
     write(source / "a.csv", reports(3))
     write(source / "b.csv", reports(4))
     (source / "notes.txt").write_text("no reports")
-    assert run("score", source, "-o", out).returncode == 0
+    first = run("score", source, "-o", out)
+    assert first.returncode == 0
+    assert "notes.txt: left out: no .csv, .tsv, .jsonl" in " ".join(first.stderr.split())
     assert [len(read(out / name)) for name in ("a.csv", "b.csv")] == [3, 4]
     (out / "b.csv").unlink()
     before = (out / "a.csv").stat().st_mtime_ns
+    os.utime(source / "a.csv")  # its content is the same
     again = run("score", source, "-o", out)
     assert again.returncode == 0
     assert "a.csv: has its scores; --restart scores it again" in " ".join(again.stderr.split())
@@ -658,3 +791,38 @@ def test_a_folder_is_scored_file_by_file_and_goes_on_where_it_was(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "holds no .csv" in run("score", tmp_path / "empty", "-o", out).stderr
     assert "so this must be one" in " ".join(run("score", source, "-o", source / "a.csv").stderr.split())
+
+
+def test_a_folder_of_every_format_is_one_json_document(tmp_path):
+    source, out = tmp_path / "in", tmp_path / "out"
+    source.mkdir()
+    write(source / "a.CSV", reports(3))
+    (source / "b.ndjson").write_text("".join(json.dumps(row) + "\n" for row in reports(4)))
+    pl.DataFrame(reports(5)).write_parquet(source / "c.pq")
+    pl.DataFrame(reports(6)).write_csv(source / "d.tsv", separator="\t")
+    (source / "e.csv").write_text("candidate,text\na,b\n")
+    done = run("score", source, "-o", out, "--json")
+    assert done.returncode == 1
+    assert "error: 1 of 5 files without a score: e.csv" in done.stderr
+    data = json.loads(done.stdout)
+    assert [file.get("rows") for file in data["files"]] == [3, 4, 5, 6, None]
+    assert "no column for the reference" in data["files"][4]["error"]
+    assert sorted(path.name for path in out.iterdir()) == [".run.json", "a.CSV", "b.ndjson", "c.pq", "d.tsv"]
+    assert (out / "d.tsv").read_text().startswith("id\tcandidate\treference\t")
+    (source / "e.csv").unlink()
+    again = json.loads(run("score", source, "-o", out, "--json").stdout)
+    assert [file["finished_before"] for file in again["files"]] == [True] * 4
+
+
+def test_a_slow_work_is_heard_of_without_a_terminal(tmp_path, slow):
+    code = (
+        "import cxr_rewards.progress as p, cxr_rewards.console as c\n"
+        "c.shown.__wrapped__.__kwdefaults__['every_s'] = 0.1\n"
+        "from cxr_rewards.cli import main; main()"
+    )
+    source = write(tmp_path / "in.csv", reports(20))
+    done = subprocess.run(
+        [sys.executable, "-c", code, "score", source, "-o", tmp_path / "out.csv", "--config", tmp_path / "slow.toml"],
+        capture_output=True, text=True, check=True, env={**os.environ, **slow, "SLOW_S": "0.1"}, timeout=120,
+    )  # fmt: skip
+    assert re.search(r"^scoring: 0 of 20 rows, none finished in the last \d+ s$", done.stderr, re.MULTILINE)

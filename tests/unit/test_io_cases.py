@@ -180,3 +180,52 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path, name: str) -> None:
 
     peak(10)  # imports
     assert peak(6_000) < peak(600) + 100_000  # held in memory they would take 4 MB
+
+
+PLACEHOLDERS = [
+    "nan",
+    "NaN",
+    "-nan",
+    "NAN ",
+    "N/A",
+    "n/a",
+    "#N/A",
+    "#NA",
+    "NA",
+    "<NA>",
+    "None",
+    "<none>",
+    "NULL",
+    "null",
+    "NaT",
+    "-",
+    "--",
+    "—",
+]
+
+
+@pytest.mark.parametrize("cell", PLACEHOLDERS)
+def test_a_cell_that_says_that_nothing_is_there_is_absent(cell: str) -> None:
+    case = to_case(row(c=cell, p=cell, i=cell, g=cell, a=cell), COLUMNS)
+    assert (case.candidate, case.priors, case.case_id, case.group, case.context) == (None, (), "", "", {})
+    assert to_case(row(r=cell), COLUMNS).reference is None
+    assert to_case(row(p=f'["Edema.", "{cell}"]'), COLUMNS).priors == ("Edema.",)
+    assert to_case(row(p=["Edema.", cell]), COLUMNS).priors == ("Edema.",)
+
+
+def test_such_a_cell_may_be_the_text_it_is() -> None:
+    case = to_case(row(c="None", r="nan", p="N/A", a="-"), COLUMNS, placeholders="text")
+    assert (case.candidate, case.reference, case.priors, case.context) == ("None", "nan", ("N/A",), {"age": "-"})
+
+
+@pytest.mark.parametrize("text", ["None.", "No.", "Normal", "Clear", "", "NA study", "nano", "- No effusion", "n", "0"])
+def test_short_reports_are_reports(text: str) -> None:
+    assert to_case(row(c=text), COLUMNS).candidate == text
+
+
+def test_rows_tell_where_such_cells_are(tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text("c,r,p\nClear.,Clear.,nan\nnull,Clear.,\nClear.,Clear.,\n")
+    columns = ColumnMap(candidate="c", reference="r", priors=("p",))
+    rows = list(read_cases(open_table(tmp_path / "in.csv"), columns))
+    assert [found.placeholders for found in rows] == [("p",), ("c",), ()]
+    assert [found.absent(columns) for found in rows] == ["", "column 'c': 'null' stands for no report", ""]

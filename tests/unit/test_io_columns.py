@@ -3,7 +3,7 @@
 import pytest
 
 from cxr_rewards.errors import InputError
-from cxr_rewards.io import ColumnMap, choose_columns
+from cxr_rewards.io import ColumnMap, choose_cluster, choose_columns
 
 
 @pytest.mark.parametrize(
@@ -141,3 +141,30 @@ def test_doubt_is_told_with_the_option_to_give(columns: list[str], options: dict
     with pytest.raises(InputError) as caught:
         choose_columns(columns, where="in.csv", **options)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("columns", "found"),
+    [
+        (["group", "study_id", "Patient ID"], "Patient ID"),
+        (["group", "StudyID", "prompt_id"], "StudyID"),
+        (["subject_id", "study_id"], "subject_id"),
+        (["prompt_id"], "prompt_id"),
+        (["site", "sex"], ""),
+        (["id"], ""),  # case ids, each there once
+    ],
+)
+def test_rows_that_belong_together_are_found_by_the_usual_names(columns: list[str], found: str) -> None:
+    columns = ["candidate", "reference", *columns]
+    assert choose_cluster(columns, None, choose_columns(columns)) == found
+
+
+def test_a_cluster_can_be_named_or_switched_off() -> None:
+    columns = ["candidate", "reference", "id", "patient_id", "ward"]
+    used = choose_columns(columns)
+    assert choose_cluster(columns, "ward", used) == "ward"
+    assert choose_cluster(columns, "", used) == ""
+    assert choose_cluster(columns, None, choose_columns(columns, group="ward")) == "ward"
+    assert choose_cluster(["candidate", "reference", "id"], None, choose_columns(columns[:3], case_id="")) == "id"
+    with pytest.raises(InputError, match="in.csv: unknown column 'wards'; known: .* Did you mean 'ward'"):
+        choose_cluster(columns, "wards", used, where="in.csv")

@@ -83,7 +83,7 @@ def test_path_errors_say_what_to_do(tmp_path: Path) -> None:
         open_table(tmp_path / "nowhere" / "in.csv")
     with pytest.raises(InputError, match="is a folder; give a file"):
         open_table(tmp_path)
-    known = r"\.csv, \.jsonl, \.ndjson, \.parquet, \.pq"
+    known = r"\.csv, \.tsv, \.jsonl, \.ndjson, \.parquet, \.pq"
     with pytest.raises(InputError, match=rf"unknown extension '\.xlsx'; known: {known}\. Convert"):
         open_table(tmp_path / "reports.xlsx")
 
@@ -180,6 +180,30 @@ def test_file_changed_since_it_was_opened_is_refused(tmp_path: Path) -> None:
     (tmp_path / "in.csv").unlink()
     with pytest.raises(InputError, match="has changed since it was opened"):
         rows.rows()
+
+
+@pytest.mark.parametrize("name", ["in.csv", "in.jsonl", "in.parquet"])
+def test_a_file_that_is_only_touched_or_copied_back_is_the_same(tmp_path: Path, name: str) -> None:
+    if name == "in.parquet":
+        pytest.importorskip("polars").DataFrame({"a": [1]}).write_parquet(tmp_path / name)
+    else:
+        (tmp_path / name).write_text('{"a": 1}\n' if name == "in.jsonl" else "a\n1\n")
+    opened = open_table(tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    rows = opened.rows()
+    next(rows)
+    os.utime(tmp_path / name, (1, 1))
+    (tmp_path / name).chmod(0o600)
+    assert len(list(opened.rows())) == 1
+    (tmp_path / name).unlink()
+    (tmp_path / name).write_bytes(content)
+    assert sum(frame.height for frame in opened.frames()) == 1
+    changed = content.replace(b"1", b"2") if name != "in.parquet" else content[:-9] + b"\x07" + content[-8:]
+    before = (tmp_path / name).stat()
+    (tmp_path / name).write_bytes(changed)
+    os.utime(tmp_path / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(InputError, match="has changed since it was opened"):
+        opened.rows()
 
 
 def test_fingerprint_depends_on_the_content_alone(tmp_path: Path) -> None:

@@ -77,6 +77,58 @@ def test_another_run_is_refused_and_its_progress_kept(tmp_path: Path) -> None:
         assert journal.done == 3
 
 
+def test_progress_without_a_finished_row_never_blocks(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "out.csv", RUN)
+    left = journal.path.read_bytes()
+    journal.close()
+    assert list(tmp_path.iterdir()) == [], "nothing to go on from is not kept"
+    journal.path.write_bytes(left)  # as a killed run leaves it
+    with Journal(tmp_path / "out.csv", {"reward": "other"}) as journal:
+        journal.append(ROWS)
+    with Journal(tmp_path / "out.csv", {"reward": "other"}) as journal:
+        assert list(journal.results()) == ROWS
+
+
+@pytest.mark.parametrize("restart", [False, True])
+@pytest.mark.parametrize("content", [b"my notes", b'{"cxr_rewards_progress": 1, "fingerprint": {}}\n[1]\n'])
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_link_in_the_place_of_progress_is_refused_and_its_target_kept(
+    tmp_path: Path, restart: bool, content: bytes, link: str
+) -> None:
+    (tmp_path / "victim").write_bytes(content)
+    getattr(tmp_path / ".out.csv.progress", link)(tmp_path / "victim")
+    with pytest.raises(InputError, match=r"\.out\.csv\.progress: (is a link|has a second name).*delete it"):
+        Journal(tmp_path / "out.csv", {}, restart=restart)
+    assert (tmp_path / "victim").read_bytes() == content
+
+
+def test_a_dangling_link_creates_nothing(tmp_path: Path) -> None:
+    (tmp_path / ".out.csv.progress").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match="is a link"):
+        Journal(tmp_path / "out.csv", RUN)
+    assert not (tmp_path / "elsewhere").exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_or_folder_in_the_place_of_progress_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".a.csv.progress")
+    with pytest.raises(InputError, match="is not a regular file"):
+        Journal(tmp_path / "a.csv", RUN)
+    (tmp_path / ".b.csv.progress").mkdir()
+    with pytest.raises(InputError, match="is a folder"):
+        Journal(tmp_path / "b.csv", RUN)
+
+
+def test_progress_that_is_replaced_while_it_is_read_is_noticed(tmp_path: Path) -> None:
+    with Journal(tmp_path / "out.csv", RUN) as journal:
+        journal.append(ROWS)
+        content = journal.path.read_bytes()
+        journal.path.unlink()
+        journal.path.write_bytes(content)
+        with pytest.raises(InputError, match="was replaced while it was in use"):
+            list(journal.results())
+
+
 def test_restart_begins_anew(tmp_path: Path) -> None:
     with Journal(tmp_path / "out.csv", RUN) as journal:
         journal.append(ROWS)
@@ -90,15 +142,16 @@ def test_restart_begins_anew(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["my notes\n", "my notes", '{"fingerprint": {}}\n'])
 def test_foreign_file_is_refused_and_kept(tmp_path: Path, content: str) -> None:
     (tmp_path / ".out.csv.progress").write_text(content)
-    with pytest.raises(
-        InputError, match=r"\.out\.csv\.progress: is not a progress file this version can read; move or"
-    ):
-        Journal(tmp_path / "out.csv", RUN)
+    for restart in (False, True):
+        with pytest.raises(
+            InputError, match=r"\.out\.csv\.progress: is not a progress file this version can read; move or"
+        ):
+            Journal(tmp_path / "out.csv", RUN, restart=restart)
     assert (tmp_path / ".out.csv.progress").read_text() == content
 
 
 def test_corrupt_first_line_is_refused(tmp_path: Path) -> None:
-    (tmp_path / ".out.csv.progress").write_text('{"cxr_rewards_progress": 1, "finger\n')
+    (tmp_path / ".out.csv.progress").write_text('{"cxr_rewards_progress": 1, "finger\n[1]\n')
     with pytest.raises(InputError, match="its first line is corrupt; delete the file, or pass --restart"):
         Journal(tmp_path / "out.csv", RUN)
 

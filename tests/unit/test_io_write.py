@@ -191,6 +191,35 @@ def test_leftover_of_a_killed_run_is_overwritten(tmp_path: Path) -> None:
     assert not (tmp_path / ".out.csv.partial").exists()
 
 
+@pytest.mark.parametrize("extension", ["csv", "tsv", "jsonl", "parquet"])
+@pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
+def test_a_link_in_the_place_of_the_unfinished_output_is_not_followed(
+    tmp_path: Path, extension: str, link: str
+) -> None:
+    (tmp_path / "victim").write_text("mine")
+    getattr(tmp_path / f".out.{extension}.partial", link)(tmp_path / "victim")
+    out = tmp_path / f"out.{extension}"
+    write_table(out, table(tmp_path, "a,b\n1,2\n"), {"reward": float}, [(1.0,)])
+    assert (tmp_path / "victim").read_text() == "mine"
+    assert [row.values["reward"] for row in open_table(out)] in ([1.0], ["1.0"])
+    assert not out.is_symlink()
+
+
+def test_a_folder_in_the_place_of_the_unfinished_output_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".out.csv.partial").mkdir()
+    with pytest.raises(InputError, match=r"\.out\.csv\.partial: is a folder"):
+        write_table(tmp_path / "out.csv", table(tmp_path, "a,b\n1,2\n"), {"reward": float}, [(1.0,)])
+
+
+def test_tsv_is_read_and_written_with_tabs(tmp_path: Path) -> None:
+    source = table(tmp_path, 'a\tb\nx, y\t"two\ttabs"\nplain\t"q ""q"""\n', "in.TSV")
+    assert [row.values for row in source] == [{"a": "x, y", "b": "two\ttabs"}, {"a": "plain", "b": 'q "q"'}]
+    write_table(tmp_path / "out.tsv", source, {"reward": float}, [(1.0,), (None,)])
+    assert (tmp_path / "out.tsv").read_text() == 'a\tb\treward\nx, y\t"two\ttabs"\t1.0\nplain\t"q ""q"""\t\n'
+    with pytest.raises(InputError, match="is separated by ','; save the file with tabs"):
+        table(tmp_path, "a,b\n1,2\n", "in.tsv")
+
+
 def test_output_behind_a_link_is_replaced_and_the_link_stays(tmp_path: Path) -> None:
     (tmp_path / "real.csv").write_text("old")
     (tmp_path / "out.csv").symlink_to("real.csv")
@@ -206,7 +235,7 @@ def test_output_that_cannot_be_is_refused_before_any_work(tmp_path: Path) -> Non
     for name, message in [
         (
             "out.txt",
-            "out.txt: unknown extension '.txt'; known: .csv, .jsonl, .ndjson, .parquet, .pq. Convert the file or",
+            "out.txt: unknown extension '.txt'; known: .csv, .tsv, .jsonl, .ndjson, .parquet, .pq. Convert the file or",
         ),
         ("folder.csv", "folder.csv: is a folder; give a file"),
         ("nowhere/out.csv", "the folder '.*nowhere' does not exist; create it first"),

@@ -7,12 +7,15 @@ open_table(path) ──► Table ──► choose_columns(table.columns) ──�
              write_table(out, table, columns, journal.results()) ◄────────────────────────── journal.append(results)
 ```
 
-The format is told by the extension: `.csv`, `.jsonl` / `.ndjson`, `.parquet` / `.pq`. Everything streams: memory does
-not grow with the number of rows. A row that cannot be read is reported with its place and costs no other row.
+The format is told by the extension: `.csv`, `.tsv`, `.jsonl` / `.ndjson`, `.parquet` / `.pq`. Everything
+streams: memory does not grow with the number of rows. A row that cannot be read is reported with its place and costs no
+other row.
 """
 
-from cxr_rewards.io.cases import CaseRow, read_cases, to_case
-from cxr_rewards.io.columns import ColumnMap, choose_columns
+from cxr_rewards.io.cases import CaseRow, Placeholders, is_placeholder, read_cases, to_case
+from cxr_rewards.io.columns import ColumnMap, choose_cluster, choose_columns
+from cxr_rewards.io.existing import check_replaceable
+from cxr_rewards.io.folder import Folder
 from cxr_rewards.io.journal import Journal
 from cxr_rewards.io.table import Row, Table, open_table
 from cxr_rewards.io.write import check_output, write_table
@@ -20,11 +23,16 @@ from cxr_rewards.io.write import check_output, write_table
 __all__ = [
     "CaseRow",
     "ColumnMap",
+    "Folder",
     "Journal",
+    "Placeholders",
     "Row",
     "Table",
     "check_output",
+    "check_replaceable",
+    "choose_cluster",
     "choose_columns",
+    "is_placeholder",
     "open_table",
     "read_cases",
     "to_case",

@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cxr_rewards.engine import MAX_CHARS
 from cxr_rewards.errors import InputError, shorten
@@ -16,7 +16,24 @@ from cxr_rewards.io.columns import ColumnMap
 from cxr_rewards.io.table import Row, Table
 from cxr_rewards.types import Case
 
+Placeholders = Literal["absent", "text"]
+"""How a cell is taken that says in words that nothing is there: as absent, or as the text it is."""
+
+_PLACEHOLDER = re.compile(r"[-+]?nan|<?na>?|#?n/?a|<?none>?|<?null>?|nil|nat|missing|[-\u2010-\u2015]+", re.IGNORECASE)
+_LONGEST = 16  # a longer text is none, and need not be looked at
 _LOOKS_LIKE_LIST = re.compile(r"""\[\s*["'].*\]""", re.DOTALL)
+
+
+def is_placeholder(value: Any) -> bool:
+    """Say whether a cell says in words that nothing is there, as programs write it: `nan`, `N/A`, `None`, `null`, `-`.
+
+    Blanks around it and upper or lower case do not matter.
+
+    Example:
+        >>> [is_placeholder(cell) for cell in ("nan", " N/A ", "<NA>", "None", "null", "-", "None.", "No.", "", 3)]
+        [True, True, True, True, True, True, False, False, False, False]
+    """
+    return isinstance(value, str) and len(value) <= _LONGEST and _PLACEHOLDER.fullmatch(value.strip()) is not None
 
 
 class CaseRow(NamedTuple):
@@ -26,14 +43,24 @@ class CaseRow(NamedTuple):
         row: as read.
         case: `None` if there is an error.
         error: names the place, what is wrong, and the cure; `None` if there is a case.
+        placeholders: the columns of reports whose cells are placeholders (`is_placeholder`).
     """
 
     row: Row
     case: Case | None
     error: InputError | None
+    placeholders: tuple[str, ...] = ()
+
+    def absent(self, columns: ColumnMap) -> str:
+        """Return why the row has no candidate or reference although its cell is not empty; empty if it has both."""
+        found = [name for name in (columns.candidate, columns.reference) if name in self.placeholders]
+        told = [f"column {name!r}: {self.row.values[name].strip()!r} stands for no report" for name in found]
+        return "; ".join(told)
 
 
-def read_cases(table: Table, columns: ColumnMap, *, max_chars: int = MAX_CHARS) -> Iterator[CaseRow]:
+def read_cases(
+    table: Table, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeholders: Placeholders = "absent"
+) -> Iterator[CaseRow]:
     """Iterate over a table's rows as cases, in order, one item a row whether it is good or bad.
 
     To stop at the first bad row, raise its `error`; to keep going, leave it unscored for that reason.
@@ -42,29 +69,33 @@ def read_cases(table: Table, columns: ColumnMap, *, max_chars: int = MAX_CHARS) 
         table: from `open_table`.
         columns: from `choose_columns`.
         max_chars: longest text of a report that is accepted.
+        placeholders: how cells such as `nan` are taken.
 
     Raises:
         InputError: what `Table.rows` raises; anything that concerns one row is that item's `error`.
         OSError: no space for the temporary file in which many case ids are kept.
     """
+    reports = dict.fromkeys((columns.candidate, columns.reference, *columns.priors))
     with closing(_Ids()) as ids:
         for row in table.rows(columns.used):
+            found = tuple(name for name in reports if is_placeholder(row.values.get(name)))
             try:
-                case = to_case(row, columns, max_chars=max_chars)
+                case = to_case(row, columns, max_chars=max_chars, placeholders=placeholders)
                 if columns.case_id is not None and case.case_id:
                     ids.add(case.case_id, row, columns.case_id)
             except InputError as error:
-                yield CaseRow(row, None, error)
+                yield CaseRow(row, None, error, found)
             else:
-                yield CaseRow(row, case, None)
+                yield CaseRow(row, case, None, found)
 
 
-def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS) -> Case:
+def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeholders: Placeholders = "absent") -> Case:
     """Return the case of one row.
 
     A missing candidate or reference (null, NaN, an absent key) is `None`, which the engine leaves unscored; an empty
     CSV cell is an empty text, for CSV cannot tell the two apart. Priors in one column are a list, a JSON list of texts
-    or one text; blank ones are left out. Context and ids may be numbers; blank ones are left out.
+    or one text; blank ones are left out. Context and ids may be numbers; blank ones are left out. A cell that says in
+    words that nothing is there (`is_placeholder`) is taken as missing, unless `placeholders="text"`.
 
     Raises:
         InputError: the row is bad; a text is not a text, is too long or holds NUL; or the priors are no list of texts.
@@ -76,15 +107,21 @@ def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS) -> Case
     """
     if row.error is not None:
         raise row.error
-    get = row.values.get
+    absent = placeholders == "absent"
+
+    def get(name: str) -> Any:
+        value = row.values.get(name)
+        return None if absent and is_placeholder(value) else value
+
     priors: list[str] = []
     for name in columns.priors:
         value = get(name)
         items = _listed(value, row, name) if len(columns.priors) == 1 else [value]
+        items = [item for item in items if not (absent and is_placeholder(item))]
         priors += [text for item in items if (text := _text(item, row, name, max_chars)).strip()]
     return Case(
-        candidate=_report(row, columns.candidate, max_chars),
-        reference=_report(row, columns.reference, max_chars),
+        candidate=_report(get(columns.candidate), row, columns.candidate, max_chars),
+        reference=_report(get(columns.reference), row, columns.reference, max_chars),
         priors=tuple(priors),
         context={key: str(get(name)) for key, name in columns.context.items() if _given(get(name))},
         case_id=_name(get(columns.case_id)) if columns.case_id else f"row {row.number}",
@@ -104,8 +141,7 @@ def _name(value: Any) -> str:
     return str(value) if _given(value) else ""
 
 
-def _report(row: Row, column: str, max_chars: int) -> Any:
-    value = row.values.get(column)
+def _report(value: Any, row: Row, column: str, max_chars: int) -> Any:
     return None if _missing(value) else _text(value, row, column, max_chars)
 
 

@@ -23,6 +23,12 @@ _REFERENCE = (
 _PRIORS = (("priors", "prior_reports", "previous_reports"), ("prior", "prior_report", "previous_report"))
 _NUMBERED_PRIOR = re.compile(r"(?:prior|prior_report|previous_report)_?(\d+)")
 _CASE_ID = (("case_id",), ("id",))
+_CLUSTER = (
+    "patient_id", "patientid", "patient", "subject_id", "subjectid", "subject",
+    "study_id", "studyid", "study", "study_uid", "study_instance_uid", "studyinstanceuid", "accession",
+    "accession_number", "exam_id",
+    "group_id", "group", "prompt_id", "prompt_index", "sample_id", "example_id", "question_id", "case_id", "id", "uid",
+)  # fmt: skip
 _CONTEXT = ("age", "sex", "gender", "indication", "history")
 
 
@@ -120,6 +126,39 @@ def choose_columns(
         group=group,
         context=free.context() if not context else {_usual(name): name for name in context},
     )
+
+
+def choose_cluster(columns: Sequence[str], cluster: str | None, used: ColumnMap, *, where: str = "input") -> str:
+    """Return the column whose equal values mark rows that are not independent; empty if each row is.
+
+    The usual names are those of patients, before studies, before groups of rollouts: rows of one patient are alike
+    whatever study they are of. The column of case ids, each of which is there once, is none.
+
+    Args:
+        columns: the table's.
+        cluster: a column name; `None` to look for the usual ones; empty: none.
+        used: the columns of cases.
+        where: the table's name in messages.
+
+    Raises:
+        InputError: the named column does not exist.
+
+    Example:
+        >>> used = choose_columns(["id", "Study ID", "subject_id", "candidate", "reference"])
+        >>> choose_cluster(["id", "Study ID", "subject_id", "candidate", "reference"], None, used)
+        'subject_id'
+    """
+    if cluster:
+        if cluster not in columns:
+            raise InputError(unknown_name(where, "column", cluster, columns))
+        return cluster
+    if cluster is not None:
+        return ""
+    if used.group:
+        return used.group
+    taken = {used.candidate, used.reference, used.case_id, *used.priors}
+    free = {_usual(name): name for name in reversed(columns) if name not in taken}
+    return next((free[form] for form in _CLUSTER if form in free), "")
 
 
 class _Free:

@@ -1,4 +1,7 @@
-"""CSV: comma-separated, quoted by `"`, UTF-8, one header line; a broken record costs its first physical line only."""
+"""CSV: separated by commas (a TSV by tabs), quoted by `"`, UTF-8, one header line.
+
+A broken record costs its first physical line only.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TextIO
 
 from cxr_rewards.errors import InputError, shorten
-from cxr_rewards.io.table import Row, Table, place
+from cxr_rewards.io.table import Row, Table, format_of, place
 
 LOOK_AHEAD = 1_000_000
 """Characters after a record's first line within which it must end: ten times the longest text that is scored."""
@@ -58,12 +61,12 @@ class _Lines:
         return self.taken[0]
 
 
-def _records(file: TextIO, width: int | None = None) -> Iterator[_Record]:
+def _records(file: TextIO, delimiter: str, width: int | None = None) -> Iterator[_Record]:
     """Split into records; the first sets how many fields are expected, unless `width` does."""
     csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))  # its default, 131,072, would end the whole file
     lines = _Lines(file)
     taken = lines.taken
-    reader = csv.reader(iter(lines), strict=True)
+    reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
     line = 1
     while True:
         taken.clear()
@@ -74,7 +77,7 @@ def _records(file: TextIO, width: int | None = None) -> Iterator[_Record]:
         except StopIteration:
             return
         except csv.Error:
-            fields, problem = _salvage(taken[0])
+            fields, problem = _salvage(taken[0], delimiter)
         else:
             if not fields:  # a blank line is no row
                 line += 1
@@ -89,18 +92,20 @@ def _records(file: TextIO, width: int | None = None) -> Iterator[_Record]:
             continue
         first = lines.put_back()
         if len(taken) > 1:
-            fields = _salvage(first)[0]
-        reader = csv.reader(iter(lines), strict=True)  # the old one has ended, or is in the middle of a quote
+            fields = _salvage(first, delimiter)[0]
+        reader = csv.reader(
+            iter(lines), delimiter=delimiter, strict=True
+        )  # the old one has ended, or is in the middle of a quote
         yield _Record(line, fields, problem)
         line += 1
 
 
-def _salvage(line: str) -> tuple[list[str], str]:
+def _salvage(line: str, delimiter: str) -> tuple[list[str], str]:
     """Return the fields of a broken record's first line, and what is wrong with it."""
-    fields = next(csv.reader([line]))
+    fields = next(csv.reader([line], delimiter=delimiter))
     fields[-1] = fields[-1].rstrip("\r\n")
     try:
-        next(csv.reader([line], strict=True))
+        next(csv.reader([line], delimiter=delimiter, strict=True))
     except csv.Error as error:
         if "expected after" in str(error):
             return fields, f"has text after the closing quote of a field; {_QUOTING}"
@@ -115,13 +120,14 @@ def _miscounted(fields: list[str], width: int, line: int, lines: int) -> str:
 
 
 class CsvTable(Table):
-    """A CSV file; every cell is text."""
+    """A CSV or TSV file; every cell is text."""
 
     def __init__(self, path: Path) -> None:
         """Read the header and look for a first row."""
         super().__init__(path)
+        self._delimiter = "\t" if format_of(path) == "tsv" else ","
         with self._open() as file:
-            records = _records(file)
+            records = _records(file, self._delimiter)
             header = next(records, None)
             if header is None:
                 raise InputError(f"{path}: has only blank lines; expected a header and at least one row")
@@ -142,8 +148,9 @@ class CsvTable(Table):
             raise InputError(f"{at} has bytes that are not UTF-8; save the file as UTF-8")
         if header.problem:
             raise InputError(f"{at} {header.problem}")
-        if len(names) == 1 and (found := [mark for mark in (";", "\t", "|") if mark in names[0]]):
-            raise InputError(f"{at} is separated by {found[0]!r}; save the file with commas")
+        if len(names) == 1 and (found := [mark for mark in (";", "\t", "|", ",") if mark in names[0]]):
+            wanted = "commas" if self._delimiter == "," else "tabs"
+            raise InputError(f"{at} is separated by {found[0]!r}; save the file with {wanted}")
         blank = [str(i) for i, name in enumerate(names, 1) if not name.strip()]
         if blank:
             raise InputError(
@@ -157,7 +164,7 @@ class CsvTable(Table):
     def _rows(self, columns: Collection[str] | None) -> Iterator[Row]:  # noqa: ARG002 - all cells are read anyway
         names, path = self.columns, str(self.path)
         with self._open() as file:
-            records = _records(file, len(names))
+            records = _records(file, self._delimiter, len(names))
             next(records)
             for number, (line, fields, problem) in enumerate(records, 1):
                 if problem:

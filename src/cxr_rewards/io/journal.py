@@ -10,8 +10,10 @@ from types import TracebackType
 from typing import IO, Any, Self
 
 from cxr_rewards.errors import InputError, shorten
+from cxr_rewards.io.own_files import open_own
 
-_START = '{"cxr_rewards_progress": 1, '  # every journal starts with this; raise the number if the lines change
+_OURS = '{"cxr_rewards_progress": '
+_START = _OURS + "1, "  # every journal starts with this; raise the number if the lines change
 
 
 class Journal:
@@ -19,7 +21,8 @@ class Journal:
 
     The first line holds the fingerprint of the run, each further line the result of one row, in order. `append` returns
     when its lines are on the disk; a process killed at any moment loses at most the chunk it was working on. While
-    a journal is open, no other run can open it (where the system has `flock`).
+    a journal is open, no other run can open it (where the system has `flock`). A journal without a finished row has
+    nothing to lose: it is deleted when it is closed, and one that a killed run left is taken by any other.
 
     Attributes:
         path: the file.
@@ -44,8 +47,8 @@ class Journal:
             restart: throw earlier progress away.
 
         Raises:
-            InputError: another run holds it; it belongs to a run with another fingerprint; it is not a journal; or it
-                cannot be written.
+            InputError: another run holds it; it holds rows of a run with another fingerprint; it is not a journal
+                (which `restart` does not throw away either), but a link or another file; or it cannot be written.
         """
         out = Path(out)
         self.path = out.with_name(f".{out.name}.progress")
@@ -53,7 +56,7 @@ class Journal:
         self._fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
         self._file = _open_locked(self.path, out)
         try:
-            if restart or not self._resume():
+            if not self._resume(restart=restart):
                 self._begin()
         except BaseException:
             self._file.close()
@@ -72,6 +75,8 @@ class Journal:
     def results(self) -> Iterator[Any]:
         """Iterate over the results of the finished rows, in order."""
         with self.path.open("rb") as file:
+            if not os.path.samestat(os.fstat(file.fileno()), os.fstat(self._file.fileno())):
+                raise InputError(f"{self.path}: was replaced while it was in use; leave it alone, and start again")
             file.readline()
             for _ in range(self.done):
                 yield json.loads(file.readline())
@@ -82,7 +87,9 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; it stays for a later run."""
+        """Let go of the file; it stays for a later run if it holds a finished row."""
+        if not self._file.closed and not self.done and _same(self._file, self.path):
+            self.path.unlink(missing_ok=True)
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -98,26 +105,29 @@ class Journal:
         self._file.truncate()
         self._write(f'{_START}"fingerprint": {json.dumps(self._fingerprint)}}}\n')
 
-    def _resume(self) -> bool:
-        """Count the whole lines and cut off the rest; False if there is not even a whole first line."""
+    def _resume(self, *, restart: bool) -> bool:
+        """Count the whole lines and cut off the rest; False if there is nothing to go on from."""
         self._file.seek(0)
         header = self._file.readline()
-        start = _START.encode()
+        start = (_OURS if restart else _START).encode()
         if not header.startswith(start) and not (start.startswith(header) and not header.endswith(b"\n")):
             raise InputError(f"{self.path}: is not a progress file this version can read; move or delete it")
-        if not header.endswith(b"\n"):
+        if restart or not header.endswith(b"\n"):
+            return False
+        good, done = self._file.tell(), 0
+        for line in self._file:
+            if not _whole(line):
+                break
+            good += len(line)
+            done += 1
+        if not done:
             return False
         try:
             before = json.loads(header)["fingerprint"]
         except (ValueError, KeyError):
             raise InputError(f"{self.path}: its first line is corrupt; delete the file, or pass --restart") from None
         self._compare(before)
-        good = self._file.tell()
-        for line in self._file:
-            if not _whole(line):
-                break
-            good += len(line)
-            self.done += 1
+        self.done = done
         self._file.seek(good)
         self._file.truncate()
         return True
@@ -156,7 +166,7 @@ def _open_locked(path: Path, out: Path) -> IO[bytes]:
     """Open for reading and appending, and take the lock."""
     while True:
         try:
-            file = path.open("a+b")
+            file = open_own(path)
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}; choose another output") from error
         try:
@@ -184,6 +194,6 @@ def _lock(file: IO[bytes]) -> None:
 
 def _same(file: IO[bytes], path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+        return os.path.samestat(os.fstat(file.fileno()), path.lstat())
     except FileNotFoundError:
         return False

@@ -14,7 +14,9 @@ from cxr_rewards.errors import InputError, shorten
 if TYPE_CHECKING:
     import polars as pl
 
-FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet"}
+FORMATS = {
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
+}  # fmt: skip
 """Format by extension, in lower case."""
 
 FRAME_ROWS = 5_000
@@ -68,6 +70,7 @@ class Table(ABC):
         """Open with `open_table`, which picks the class and checks the path."""
         self.path = path
         self._state = self._now()
+        self._digest = self._sha256()
 
     def __iter__(self) -> Iterator[Row]:
         """Iterate over all rows with all columns."""
@@ -80,16 +83,15 @@ class Table(ABC):
             columns: the ones that will be looked at, all by default. Only Parquet makes use of it: it reads no others.
 
         Raises:
-            InputError: the file has changed since it was opened, or it breaks off where no later row can be found
-                (a corrupt Parquet page). What concerns one row is that row's `error` instead.
+            InputError: the content of the file has changed since it was opened, or it breaks off where no later row
+                can be found (a corrupt Parquet page). What concerns one row is that row's `error` instead.
         """
         self._check_unchanged()
         return self._rows(columns)
 
     def fingerprint(self) -> dict[str, Any]:
         """Return size and SHA-256 of the content: equal for equal files, wherever they lie and whenever written."""
-        with self.path.open("rb") as file:
-            return {"input_bytes": self._state[0], "input_sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+        return {"input_bytes": self._state[0], "input_sha256": self._digest}
 
     def schema(self) -> dict[str, pl.DataType]:
         """Return the type each column has in Parquet."""
@@ -115,18 +117,29 @@ class Table(ABC):
     def _rows(self, columns: Collection[str] | None) -> Iterator[Row]: ...
 
     def _check_unchanged(self) -> None:
-        if not self.path.exists() or self._now() != self._state:
+        """Raise if the content is another; a file that was only touched, copied back or given other rights is not."""
+        try:
+            now = self._now()
+            same = now == self._state or (now[0] == self._state[0] and self._sha256() == self._digest)
+        except FileNotFoundError:
+            same = False
+        if not same:
             raise InputError(
                 f"{self.path}: has changed since it was opened; leave it alone, and start again with --restart"
             )
+        self._state = now
 
-    def _now(self) -> tuple[int, int]:
-        stat = self.path.stat()
-        return stat.st_size, stat.st_mtime_ns
+    def _now(self) -> tuple[int, int, int, int]:
+        state = self.path.stat()
+        return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+    def _sha256(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def format_of(path: Path) -> str:
-    """Return `csv`, `jsonl` or `parquet`.
+    """Return `csv`, `tsv`, `jsonl` or `parquet`.
 
     Raises:
         InputError: another extension.
@@ -142,8 +155,8 @@ def format_of(path: Path) -> str:
 def open_table(path: str | Path) -> Table:
     r"""Open a table; the extension tells the format.
 
-    Reads the header of a CSV, the metadata of a Parquet file, and the whole of a JSONL file (its columns are
-    known no sooner).
+    Reads the file once for its checksum, by which a later change of its content is noticed; a JSONL file also for its
+    columns, which are known no sooner.
 
     Raises:
         InputError: the file is missing, not a regular file, unreadable, empty or of unknown extension; its header is
@@ -182,7 +195,7 @@ def open_table(path: str | Path) -> Table:
         return ParquetTable(path)
     if start[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise InputError(f"{path}: is UTF-16, not UTF-8; save it as UTF-8 (Excel: 'CSV UTF-8')")
-    return CsvTable(path) if kind == "csv" else JsonlTable(path)
+    return JsonlTable(path) if kind == "jsonl" else CsvTable(path)
 
 
 def _nearby(path: Path) -> str:

@@ -6,13 +6,16 @@ import base64
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from functools import partial
+from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cxr_rewards.errors import InputError
+from cxr_rewards.io.own_files import create_new, sync_folder
 from cxr_rewards.io.table import Row, Table, format_of
 
 Result = Sequence[float | str | None]
@@ -85,18 +88,20 @@ def write_table(
         Clear.,Clear.,1.0,
     """
     out = check_output(out, table, columns)
-    # One fixed name: what a killed run leaves behind is overwritten by the next.
-    partial = out.with_name(f".{out.name}.partial")
-    write = {"csv": _write_csv, "jsonl": _write_jsonl, "parquet": _write_parquet}[format_of(out)]
+    # One fixed name: what a killed run leaves behind is deleted by the next.
+    unfinished = out.with_name(f".{out.name}.partial")
+    write = _WRITERS[format_of(out)]
     try:
-        count = write(partial, table, columns, _Results(results, len(columns), table))
-        with partial.open("rb+") as file:
+        with create_new(unfinished) as file:
+            count = write(file, table, columns, _Results(results, len(columns), table))
+            file.flush()
             os.fsync(file.fileno())
-        os.replace(partial, out)
+        os.replace(unfinished, out)
     except BaseException:
-        partial.unlink(missing_ok=True)
+        if not unfinished.is_dir():
+            unfinished.unlink(missing_ok=True)
         raise
-    _sync_folder(out.parent)
+    sync_folder(out.parent)
     return count
 
 
@@ -133,41 +138,43 @@ def _chunks(rows: Iterable[Row], results: _Results) -> Iterator[tuple[Row, Resul
         yield from zip(chunk, results.take(len(chunk)), strict=True)
 
 
-def _write_csv(path: Path, table: Table, columns: Mapping[str, type], results: _Results) -> int:
+def _write_csv(
+    file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results, separator: str = ","
+) -> int:
     names = table.columns
-    with path.open("w", encoding="utf-8", newline="") as file:
-        file.write(_csv_line([*names, *columns]))
-        for row, result in _chunks(table, results):
-            get = row.values.get
-            file.write(_csv_line([get(name) for name in names] + list(result)))
+    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    text.write(_csv_line([*names, *columns], separator))
+    for row, result in _chunks(table, results):
+        get = row.values.get
+        text.write(_csv_line([get(name) for name in names] + list(result), separator))
+    text.detach()
     return results.end()
 
 
-def _csv_line(cells: Iterable[Any]) -> str:
+def _csv_line(cells: Iterable[Any], separator: str) -> str:
     # Twice as fast as csv.writer on reports; unlike that, it quotes a lone carriage return, which ends a row too.
     texts = [cell if type(cell) is str else _cell(cell) for cell in cells]
     for i, text in enumerate(texts):
         if '"' in text:
             texts[i] = '"' + text.replace('"', '""') + '"'
-        elif "," in text or "\n" in text or "\r" in text:
+        elif separator in text or "\n" in text or "\r" in text:
             texts[i] = f'"{text}"'
-    return ",".join(texts) + "\n"
+    return separator.join(texts) + "\n"
 
 
-def _write_jsonl(path: Path, table: Table, columns: Mapping[str, type], results: _Results) -> int:
+def _write_jsonl(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode
-    with path.open("w", encoding="utf-8", newline="") as file:
-        for row, result in _chunks(table, results):
-            values = {name: value if type(value) is str else _plain(value) for name, value in row.values.items()}
-            for name, item in zip(columns, result, strict=True):
-                if isinstance(item, float) and not math.isfinite(item):
-                    raise InputError(f"{row.where}: {name} is {item!r}, which JSON cannot hold; write .csv or .parquet")
-                values[name] = item
-            file.write(encode(values) + "\n")
+    for row, result in _chunks(table, results):
+        values = {name: value if type(value) is str else _plain(value) for name, value in row.values.items()}
+        for name, item in zip(columns, result, strict=True):
+            if isinstance(item, float) and not math.isfinite(item):
+                raise InputError(f"{row.where}: {name} is {item!r}, which JSON cannot hold; write .csv or .parquet")
+            values[name] = item
+        file.write((encode(values) + "\n").encode())
     return results.end()
 
 
-def _write_parquet(path: Path, table: Table, columns: Mapping[str, type], results: _Results) -> int:
+def _write_parquet(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
     import polars as pl
     from polars.io.plugins import register_io_source
 
@@ -189,12 +196,17 @@ def _write_parquet(path: Path, table: Table, columns: Mapping[str, type], result
 
     source = register_io_source(frames, schema={**table.schema(), **added})
     try:
-        source.sink_parquet(path, maintain_order=True, row_group_size=ROW_GROUP)
+        source.sink_parquet(file, maintain_order=True, row_group_size=ROW_GROUP)
     except pl.exceptions.PolarsError as error:
         if failed:  # polars may wrap what the generator raised
             raise failed[0] from None
         raise OSError(f"cannot be written: {error}") from error  # what is left is the system: a full disk
     return results.drawn
+
+
+_WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results], int]] = {
+    "csv": _write_csv, "tsv": partial(_write_csv, separator="\t"), "jsonl": _write_jsonl, "parquet": _write_parquet,
+}  # fmt: skip
 
 
 def _plain(value: Any) -> Any:
@@ -229,15 +241,3 @@ def _as_text(value: Any) -> str:
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
     return str(value)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the new name survive a power cut, where folders can be synced."""
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError:  # Windows
-        return
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -21,6 +21,7 @@ class Tally:
         failures: cases left without a verdict, by the kind of reason.
         prompt_tokens, completion_tokens: as the endpoint counts them; of replies that were no verdict, too.
         usd: their price, where prices are set.
+        in_flight: requests that wait for an answer now.
     """
 
     calls: int = 0
@@ -30,6 +31,7 @@ class Tally:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     usd: float = 0.0
+    in_flight: int = 0
 
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))

@@ -12,19 +12,37 @@ import csv
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.composite import CompositeReward
+from cxr_rewards.console import shown
 from cxr_rewards.errors import ConfigError, MissingDependencyError
+from cxr_rewards.io import check_replaceable
+from cxr_rewards.progress import Progress
 from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
+from cxr_rewards.registry import component_names
+
+COLUMNS = ("study_id", "candidate", "reference", "prior_report")
+"""Of the file of reports."""
 
 
-def generate(model: Any, processor: Any, rows: Any, batch_size: int = 16, max_new_tokens: int = 512) -> list[str]:
+def generate(
+    model: Any,
+    processor: Any,
+    rows: Any,
+    batch_size: int = 16,
+    max_new_tokens: int = 512,
+    *,
+    progress: Progress | None = None,
+) -> list[str]:
     """Return the model's reports, greedily (temperature 0, as the paper evaluates)."""
     import torch
 
+    progress = progress or Progress()
+    progress.begin("writing reports", total=len(rows), unit="studies")
     reports: list[str] = []
     model.eval()
     for start in range(0, len(rows), batch_size):
@@ -40,6 +58,7 @@ def generate(model: Any, processor: Any, rows: Any, batch_size: int = 16, max_ne
             tokens = model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
         told = tokens[:, inputs["input_ids"].shape[1] :]
         reports += processor.tokenizer.batch_decode(told, skip_special_tokens=True)
+        progress.advance(len(batch))
     return reports
 
 
@@ -60,20 +79,22 @@ def write_reports(model: Any, processor: Any, rows: Any, path: Path, **options: 
         return
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(("study_id", "candidate", "reference", "prior_report"))
+        writer.writerow(COLUMNS)
         for i, row in enumerate(rows):
             priors = row.get("prior_reports") or []
             writer.writerow((row["study_id"], reports[i], row["reference"], json.dumps(priors) if priors else ""))
 
 
-def score_reports(reports: Path, reward: CompositeReward, out: Path) -> float | None:
+def score_reports(
+    reports: Path, reward: CompositeReward, out: Path, progress: Progress | None = None, *, force: bool = False
+) -> float | None:
     """Score such a CSV as `cxr-rewards score` would; return the mean reward."""
     from cxr_rewards.io import choose_columns, open_table
     from cxr_rewards.score_file import score_file
 
     table = open_table(reports)
     columns = choose_columns(table.columns, case_id="", where=str(reports))
-    scored = score_file(table, columns, reward, out, restart=True)
+    scored = score_file(table, columns, reward, out, restart=True, force=force, progress=progress)
     return scored.summary.overall()["reward"].mean
 
 
@@ -97,6 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
     parser.add_argument("--config", default="unirg_step1", help="unirg_step1, unirg_step2, or a TOML file like them")
     parser.add_argument("--model", help="name or folder; the config's if not given")
     parser.add_argument("-o", "--out", type=Path, required=True, help="CSV of the scores")
+    parser.add_argument("--force", action="store_true", help="overwrite an existing file that is not a file of scores")
     parser.add_argument("--batch-size", type=int, default=16, help="studies a process at a time")
     given = parser.parse_args(arguments)
     settings = load_settings(given.config)
@@ -110,15 +132,23 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
     state = PartialState()
     rows = list(read_rows(data["eval"], with_prior=data.get("with_prior", True)))
     reward = reward_of(settings["reward"])
-    model, processor = load_model(given.model or settings["model"]["name"])
     reports = given.out.with_suffix(".reports.csv")
     reports.parent.mkdir(parents=True, exist_ok=True)
+    if not given.force:  # said before hours of writing reports, not after
+        check_replaceable(given.out, [*reward.components, "reward", "reason"], component_names())
+        check_replaceable(reports, COLUMNS, ())
+    progress = Progress()
+    progress.begin("loading the model")
     options = {"max_new_tokens": settings.get("grpo", {}).get("max_completion_length", 512)}
     films = dataset_of(rows, data.get("image_pixels", 0))
-    write_reports(model.to(state.device), processor, films, reports, batch_size=given.batch_size, **options)
-    if not state.is_main_process:
-        return None
-    mean = score_reports(reports, reward, given.out)
+    with shown(progress) if state.is_main_process else nullcontext():
+        model, processor = load_model(given.model or settings["model"]["name"])
+        write_reports(
+            model.to(state.device), processor, films, reports, batch_size=given.batch_size, progress=progress, **options
+        )
+        if not state.is_main_process:
+            return None
+        mean = score_reports(reports, reward, given.out, progress, force=given.force)
     sys.stdout.write(f"{reward.name}: mean {mean if mean is None else round(mean, 4)} of {len(rows)} studies\n")
     return mean
 
