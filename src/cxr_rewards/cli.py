@@ -160,12 +160,13 @@ def score(
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
     judge = {"base_url": judge_url, "model": judge_model}
     settings = {"device": device, "dtype": dtype}
-    if engine is EngineName.ray:
-        with _long("starting actors"):
+    with _long("preparing the reward"):  # starts actors, reads weights for the signature
+        if engine is EngineName.ray:
             reward = _ray_reward(preset, config, cache, workers, gpus_per_worker, judge=judge, **settings)
-    else:
-        reward = _reward(preset, config, cache, judge=judge, **settings)
-    note(f"reward: {reward.name} #{reward.signature.rpartition('#')[2]}")
+        else:
+            reward = _reward(preset, config, cache, judge=judge, **settings)
+        digest = reward.signature.rpartition("#")[2]
+    note(f"reward: {reward.name} #{digest}")
     if not getattr(reward.cache, "shared", False) and _judges_of(reward):
         note("judges' replies are kept in memory only; --cache FILE keeps them for this run's continuation and others")
     named = {
@@ -173,8 +174,9 @@ def score(
         "case_id": "" if no_ids else id_col, "context": context_col or (),
     }  # fmt: skip
     options: dict[str, Any] = {
-        "on_error": on_error.value, "placeholders": placeholders.value, "by": by or (), "prefix": prefix,
-        "cluster": "" if cluster == "none" else cluster, "restart": restart, "force": force,
+        "on_error": on_error.value, "placeholders": placeholders.value, "prefix": prefix,
+        "by": [name for name in by or () if name], "cluster": "" if cluster == "none" else cluster,
+        "restart": restart, "force": force,
     }  # fmt: skip
     if engine is EngineName.ray:
         options["chunk"] = 4096 * workers  # so that all have something to do most of the time
@@ -249,7 +251,7 @@ def explain_case(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Context such as age=63; repeat it for several.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Take the case from a .csv, .jsonl or .parquet instead.")
+        Path | None, typer.Option("--input", "-i", help="Take the case from a .csv, .tsv, .jsonl or .parquet instead.")
     ] = None,
     row: Annotated[int | None, typer.Option(min=1, help="Which row of the input, 1 for the first.")] = None,
     case_id: Annotated[str | None, typer.Option("--id", help="Which case of the input, by its id.")] = None,
@@ -532,7 +534,7 @@ def fetch(
 
 @app.command()
 def warm(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .jsonl or .parquet.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .tsv, .jsonl or .parquet.")],
     preset: PresetOption = "rules",
     config: ConfigOption = None,
     cache: CacheOption = None,

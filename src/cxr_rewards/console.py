@@ -67,7 +67,7 @@ def shown(progress: Progress, *, every_s: float = EVERY_S) -> Iterator[Callable[
         with Display(lambda: note(progress.line(in_flight=in_flight())), every_s=every_s):
             yield note
         return
-    bar = Bar(BarColumn(), TextColumn("{task.description}"), console=stream, transient=True)
+    bar = Bar(BarColumn(), TextColumn("{task.description}", markup=False), console=stream, transient=True)
     task = bar.add_task("", total=None)
 
     def show() -> None:

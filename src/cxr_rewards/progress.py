@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
@@ -115,7 +116,8 @@ class Display:
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_s):
-            self._show()
+            with suppress(OSError, ValueError):  # nobody listens any more: a closed pipe or stream
+                self._show()
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -33,7 +33,8 @@ from cxr_rewards.errors import InputError
 
 LEVEL = 0.95
 MIN_CLUSTERS = 5
-"""Effective clusters from which on there is an interval: below, that of a skewed score covers 90% or less."""
+"""Effective clusters from which on there is an interval: with fewer it is as wide as the scale, and skewed scores fall
+outside most often."""
 
 MAX_GROUPS = 200
 _MAX_REASONS = 100
