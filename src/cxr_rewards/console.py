@@ -1,4 +1,4 @@
-"""How the command line speaks: tables to stdout, notes to stderr, and where a long work stands."""
+"""Output of the command line: tables to stdout, notes and the progress of a long work to stderr."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a long work stands, and a line about it now and then, also while nothing of it is finished."""
+"""Progress of a long work, and a line about it now and then, also while nothing of it is finished."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ EVERY_S = 30.0
 
 
 class Progress:
-    """Where a work stands: the work writes it down, a display reads it from another thread.
+    """Progress of a work: the work writes it down, a display reads it from another thread.
 
     Attributes:
         work: what is being done, such as `scoring`; empty: nothing.
@@ -95,9 +95,9 @@ def _duration(seconds: float) -> str:
 
 
 class Display:
-    """Shows something every so many seconds while a block runs, from a thread of its own.
+    """Timer that shows something every so many seconds while a block runs, from a thread of its own.
 
-    So it shows also during one long step that counts nothing. What is shown first comes after `every_s`.
+    So it shows also during one long step that counts nothing. The first time is after `every_s`.
 
     Example:
         >>> progress, shown = Progress(), []

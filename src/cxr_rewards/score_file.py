@@ -155,7 +155,7 @@ def score_file(
         progress.begin("summing up", total=total)
         summary = _summarise(journal, table, reward, groups, progress)
         corpus = _corpus(journal, reward)
-        if not force:  # hours may have passed; the finished rows stay for the same command with another output
+        if not force:  # it may have come in the meantime; the finished rows stay
             check_replaceable(target, list(kinds), names)
         progress.begin("writing")
         write_table(target, table, kinds, (row[: len(kinds)] for row in journal.results()))

@@ -135,7 +135,6 @@ class Summary:
         for statement in (
             "PRAGMA journal_mode = OFF",
             "PRAGMA synchronous = OFF",
-            "PRAGMA cache_size = -8000",  # kB
             f"CREATE TABLE rows (cluster, {', '.join(names)})",
             "BEGIN",
         ):
@@ -248,10 +247,10 @@ class Summary:
                     known = ~np.isnan(numbers)
                     numbers = np.stack((known, np.where(known, numbers, 0.0)), axis=1)
                 spread = spread + _spread(numbers, whole)
-            estimates[names] = count, self._told(*whole, *spread)
+            estimates[names] = count, self._by_label(*whole, *spread)
         return estimates
 
-    def _told(self, n: Any, total: Any, clusters: Any, squares: Any, deviations: Any) -> dict[str, Estimate]:
+    def _by_label(self, n: Any, total: Any, clusters: Any, squares: Any, deviations: Any) -> dict[str, Estimate]:
         estimates = {}
         bounds = self.bounds or [(-math.inf, math.inf)] * len(self.labels)
         for i, (label, (lowest, highest)) in enumerate(zip(self.labels, bounds, strict=True)):

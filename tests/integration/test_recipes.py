@@ -156,6 +156,14 @@ def test_a_model_is_evaluated_by_itself(tmp_path, monkeypatch, capsys):
         assert len(list(csv.DictReader(file))) == 4
     with pytest.raises(ConfigError, match="data.eval is missing"):
         evaluate.main(["--config", str(settings_of(tmp_path, rows, data="")), "-o", str(out)])
+    config, reports = str(settings_of(tmp_path, rows)), out.parent / "before.reports.csv"
+    for mine in (out, reports):
+        before = mine.read_bytes()
+        mine.write_text("my,own\n1,2\n")
+        with pytest.raises(InputError, match="is not a file of scores, so it is not overwritten"):
+            evaluate.main(["--config", config, "-o", str(out)])
+        assert mine.read_text() == "my,own\n1,2\n"
+        mine.write_bytes(before)
 
 
 def test_verl_is_told_the_recipe(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """From rows to cases."""
 
+import json
 import math
 import tracemalloc
 from pathlib import Path
@@ -195,6 +196,12 @@ PLACEHOLDERS = [
     "<NA>",
     "None",
     "<none>",
+    "(null)",
+    "#N/A N/A",
+    "\\N",
+    "-1.#IND",
+    "n.a.",
+    "undefined",
     "NULL",
     "null",
     "NaT",
@@ -209,7 +216,7 @@ def test_a_cell_that_says_that_nothing_is_there_is_absent(cell: str) -> None:
     case = to_case(row(c=cell, p=cell, i=cell, g=cell, a=cell), COLUMNS)
     assert (case.candidate, case.priors, case.case_id, case.group, case.context) == (None, (), "", "", {})
     assert to_case(row(r=cell), COLUMNS).reference is None
-    assert to_case(row(p=f'["Edema.", "{cell}"]'), COLUMNS).priors == ("Edema.",)
+    assert to_case(row(p=json.dumps(["Edema.", cell])), COLUMNS).priors == ("Edema.",)
     assert to_case(row(p=["Edema.", cell]), COLUMNS).priors == ("Edema.",)
 
 

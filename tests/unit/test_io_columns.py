@@ -150,6 +150,7 @@ def test_doubt_is_told_with_the_option_to_give(columns: list[str], options: dict
         (["group", "StudyID", "prompt_id"], "StudyID"),
         (["subject_id", "study_id"], "subject_id"),
         (["prompt_id"], "prompt_id"),
+        (["AccessionNumber", "PatientID", "subject-id"], "PatientID"),
         (["site", "sex"], ""),
         (["id"], ""),  # case ids, each there once
     ],

@@ -54,6 +54,11 @@ def test_two_inputs_of_one_output_are_refused(source: Path, tmp_path: Path) -> N
         pytest.skip("upper and lower case are the same here")
     with pytest.raises(InputError, match="'A.csv' and 'a.csv' would go to one file.*rename one"):
         Folder(source, tmp_path / "out", RUN)
+    (source / "A.csv").rename(source / "b.csv")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.csv").symlink_to("a.csv")
+    with pytest.raises(InputError, match="'a.csv' and 'b.csv' would go to one file"):
+        Folder(source, tmp_path / "out", RUN)
 
 
 def test_a_finished_file_stays_so_until_its_content_changes(source: Path, tmp_path: Path) -> None:

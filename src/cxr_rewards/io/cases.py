@@ -19,15 +19,20 @@ from cxr_rewards.types import Case
 Placeholders = Literal["absent", "text"]
 """How a cell is taken that says in words that nothing is there: as absent, or as the text it is."""
 
-_PLACEHOLDER = re.compile(r"[-+]?nan|<?na>?|#?n/?a|<?none>?|<?null>?|nil|nat|missing|[-\u2010-\u2015]+", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"[-+]?nan|#?na|#?n/a( n/a)?|n\.a\.?|none|null|nil|nat|undefined|missing|not available"
+    r"|<(na|n/a|none|null|nan)>|\((none|null)\)|\\n|-?1\.#(ind|qnan)|[-\u2010-\u2015]+",
+    re.IGNORECASE,
+)
 _LONGEST = 16  # a longer text is none, and need not be looked at
 _LOOKS_LIKE_LIST = re.compile(r"""\[\s*["'].*\]""", re.DOTALL)
 
 
 def is_placeholder(value: Any) -> bool:
-    """Say whether a cell says in words that nothing is there, as programs write it: `nan`, `N/A`, `None`, `null`, `-`.
+    """Return whether a cell says in words that nothing is there.
 
-    Blanks around it and upper or lower case do not matter.
+    These are the words of programs: `nan`, `N/A`, `None`, `null`, `-` and their like, in upper or lower case, with
+    blanks around them.
 
     Example:
         >>> [is_placeholder(cell) for cell in ("nan", " N/A ", "<NA>", "None", "null", "-", "None.", "No.", "", 3)]

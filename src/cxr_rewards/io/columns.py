@@ -24,10 +24,9 @@ _PRIORS = (("priors", "prior_reports", "previous_reports"), ("prior", "prior_rep
 _NUMBERED_PRIOR = re.compile(r"(?:prior|prior_report|previous_report)_?(\d+)")
 _CASE_ID = (("case_id",), ("id",))
 _CLUSTER = (
-    "patient_id", "patientid", "patient", "subject_id", "subjectid", "subject",
-    "study_id", "studyid", "study", "study_uid", "study_instance_uid", "studyinstanceuid", "accession",
-    "accession_number", "exam_id",
-    "group_id", "group", "prompt_id", "prompt_index", "sample_id", "example_id", "question_id", "case_id", "id", "uid",
+    "patientid", "patient", "patientnumber", "mrn", "subjectid", "subject",
+    "studyid", "study", "studyuid", "studyinstanceuid", "accession", "accessionnumber", "examid",
+    "groupid", "group", "promptid", "promptindex", "sampleid", "exampleid", "questionid", "caseid", "id", "uid",
 )  # fmt: skip
 _CONTEXT = ("age", "sex", "gender", "indication", "history")
 
@@ -157,7 +156,7 @@ def choose_cluster(columns: Sequence[str], cluster: str | None, used: ColumnMap,
     if used.group:
         return used.group
     taken = {used.candidate, used.reference, used.case_id, *used.priors}
-    free = {_usual(name): name for name in reversed(columns) if name not in taken}
+    free = {_usual(name).replace("_", ""): name for name in reversed(columns) if name not in taken}
     return next((free[form] for form in _CLUSTER if form in free), "")
 
 

@@ -1,4 +1,4 @@
-"""What lies under an output's name already: results of ours may be replaced, other files may not."""
+"""Files under an output's name already: results of ours may be replaced, others may not."""
 
 from __future__ import annotations
 

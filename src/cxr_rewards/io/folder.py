@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,7 +56,7 @@ class Folder:
         tables, self.left_out = _look_through(source)
         if not tables:
             raise InputError(f"{source}: holds no {', '.join(FORMATS)} file")
-        _check_distinct(tables)
+        _check_distinct(tables, out)
         out.mkdir(parents=True, exist_ok=True)
         self._path, self._run = out / ".run.json", json.loads(json.dumps(dict(run), default=str))
         self._finished = {} if restart else self._read()
@@ -119,15 +120,16 @@ def _look_through(source: Path) -> tuple[list[Path], dict[str, str]]:
     return tables, left_out
 
 
-def _check_distinct(tables: list[Path]) -> None:
-    """Raise if two names differ in case only: on many systems (macOS, Windows) they are one file."""
+def _check_distinct(tables: list[Path], out: Path) -> None:
+    """Raise if two outputs are one file: names that differ in case only (on macOS and Windows), or links."""
     seen: dict[str, str] = {}
     for table in tables:
-        other = seen.setdefault(table.name.casefold(), table.name)
+        target = os.path.realpath(out / table.name)
+        other = seen.setdefault(target.casefold(), table.name)
         if other != table.name:
             raise InputError(
-                f"{table.parent}: the scores of {other!r} and {table.name!r} would go to one file where upper and "
-                "lower case are the same; rename one"
+                f"{table.parent}: the scores of {other!r} and {table.name!r} would go to one file, {target!r} "
+                "(upper and lower case may be the same); rename one, or give another folder for the scores"
             )
 
 
