@@ -75,7 +75,7 @@ class Peers:
     def __init__(self, models: Path, root: Path, threads: int) -> None:
         self.models, self.root, self.threads = models, root, threads
 
-    def run(self, name: str, cases: list[Case], job: dict[str, Any] | None = None) -> Any:
+    def run(self, name: str, cases: list[Case], job: dict[str, Any] | None = None, batch: int = 64) -> Any:
         candidates, references = [case.candidate for case in cases], [case.reference for case in cases]
         jobs = {
             "chexbert_f1": {"run": "chexbert", "texts": candidates + references},
@@ -86,7 +86,7 @@ class Peers:
                 "settings": {"model_type": str(self.models / DISTILROBERTA), **ROBERTA},
             },
         }  # fmt: skip
-        job = job or {"candidates": candidates, "references": references, **jobs[name]}
+        job = job or {"candidates": candidates, "references": references, "batch": batch, **jobs[name]}
         return run_peer(job, self.models, self.root, threads=self.threads)
 
 
@@ -94,7 +94,7 @@ def agreement(peers: Peers, name: str, cases: list[Case]) -> dict[str, Any]:
     """Compare results, pair by pair or text by text."""
     if name.startswith("radgraph"):
         return annotations(peers, name, cases)
-    peer = peers.run(name, cases)["values"]
+    peer = peers.run(name, cases, batch=1)["values"]  # the same value in any batch
     rows = [row[0] for row in Engine({name: load_component(name)()}).run(cases)]
     if name == "chexbert_f1":
         known = {"": "0", 1: "1", 0: "2", -1: "3"}

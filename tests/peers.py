@@ -1,21 +1,24 @@
 """The packages whose numbers ours must equal, run unmodified on the same weights in a process of their own.
 
-`python tests/peers.py` reads a job, `{"run": name, "texts": [...], ...}`, from standard input and writes what the
-package says of it, with the seconds of the call itself (loading left out). Under transformers 5 and scikit-learn 1.8
-the packages need `shim()`.
+`python tests/peers.py` reads jobs, `{"run": name, "texts": [...], ...}`, one a line, and answers each with what the
+package says of it and the seconds of the call itself (loading left out). Under transformers 5 and scikit-learn 1.8 the
+packages need `shim()`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
+ANSWER = "ANSWER "
 SHORT_NAMES = ("bert-base-uncased",)
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -46,17 +49,42 @@ def hub_environment(models: Path, root: Path) -> dict[str, str]:
     }  # fmt: skip
 
 
-def run_peer(job: dict[str, Any], models: Path, root: Path, *, python: str = sys.executable, threads: int = 2) -> Any:
-    """Run one job in a fresh process and return its answer: `{"seconds": ..., "values": ...}`."""
-    environment = {
-        **os.environ, **hub_environment(models, root), "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore",
-    }  # fmt: skip
-    done = subprocess.run(
-        [python, __file__], input=json.dumps(job), capture_output=True, text=True, env=environment, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{job['run']}: {done.stderr[-3000:]}")
-    return json.loads(done.stdout.rpartition("ANSWER ")[2])
+class PeerProcess:
+    """A process that runs jobs until it is closed. It imports the packages once, which takes longer than most jobs."""
+
+    def __init__(self, models: Path, root: Path, *, threads: int = 1) -> None:
+        environment = {
+            **os.environ, **hub_environment(models, root), "OMP_NUM_THREADS": str(threads), "PYTHONWARNINGS": "ignore",
+            "PYTHONUTF8": "1",
+        }  # fmt: skip
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed by close()
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors,
+            encoding="utf-8", env=environment,
+        )  # fmt: skip
+
+    def run(self, job: dict[str, Any]) -> Any:
+        """Run one job and return its answer: `{"seconds": ..., "values": ...}`."""
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(job) + "\n")
+            self._process.stdin.flush()
+        for line in self._process.stdout:  # the packages print, too
+            if line.startswith(ANSWER):
+                return json.loads(line.removeprefix(ANSWER))
+        self._process.wait()
+        self._errors.seek(0)
+        raise RuntimeError(f"{job['run']}: {self._errors.read()[-3000:]}")
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+        self._errors.close()
+
+
+def run_peer(job: dict[str, Any], models: Path, root: Path, *, threads: int = 1) -> Any:
+    """Run one job in a process of its own."""
+    with contextlib.closing(PeerProcess(models, root, threads=threads)) as peer:
+        return peer.run(job)
 
 
 def shim() -> None:
@@ -121,6 +149,12 @@ def radgraph_rewards(job: dict[str, Any]) -> Any:
 
 
 def bertscore(job: dict[str, Any]) -> Any:
+    """Score in batches of `job["batch"]` pairs.
+
+    The package pads a batch to its longest report and masks the cosines of the padding to 0. A token whose cosines with
+    all real tokens are negative then takes that 0 for its best match, so its value depends on its neighbours in the
+    batch. Batches of one pair have no padding.
+    """
     from bert_score import BERTScorer
 
     scorer = BERTScorer(**job["settings"])
@@ -130,7 +164,7 @@ def bertscore(job: dict[str, Any]) -> Any:
         scorer._tokenizer = AutoTokenizer.from_pretrained(job["settings"]["model_type"], add_prefix_space=True)
     scorer.score(job["candidates"][:2], job["references"][:2])
     start = time.perf_counter()
-    parts = scorer.score(job["candidates"], job["references"])
+    parts = scorer.score(job["candidates"], job["references"], batch_size=job.get("batch", 64))
     return time.perf_counter() - start, [part.tolist() for part in parts]
 
 
@@ -163,10 +197,11 @@ JOBS = {
 }
 
 if __name__ == "__main__":
-    given = json.load(sys.stdin)
     import torch
 
     torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     shim()
-    took, values = JOBS[given["run"]](given)
-    print("ANSWER " + json.dumps({"seconds": took, "values": values}))
+    for line in sys.stdin:
+        given = json.loads(line)
+        took, values = JOBS[given["run"]](given)
+        print("\n" + ANSWER + json.dumps({"seconds": took, "values": values}), flush=True)

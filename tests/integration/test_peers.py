@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import json
-from pathlib import Path
+import random
 
 import numpy as np
 import pytest
-from tests.peers import run_peer
+from tests.peers import PeerProcess
 
 from cxr_rewards import Case
 from cxr_rewards.components.bertscore import Bertscore
@@ -21,7 +21,6 @@ from cxr_rewards.features.radgraph import ENCODERS, RadgraphAnnotations
 from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.testing.models import SENTENCES
 
-SHARED = Path(__file__).parents[2].parent / "shared" / "data" / "iu_xray_reports.csv"
 ODD = [
     "Lungs:clear,no effusion/edema(s).Heart:normal!",
     '5.3mm nodule, 50%. "Stable" - see prior (2019).',
@@ -32,20 +31,33 @@ TEXTS = [*SENTENCES, *ODD, " ".join(SENTENCES), " ".join(SENTENCES * 5)]
 
 
 @pytest.fixture(scope="module")
-def real():
-    """Pairs of real reports, where the data lies beside the checkout; else of our own."""
-    if not SHARED.exists():
-        return [(a, b) for a in TEXTS[:8] for b in TEXTS[8:16]]
-    with SHARED.open(newline="", encoding="utf-8") as file:
-        texts = [f"{row['findings'] or ''} {row['impression'] or ''}".strip() for row in csv.DictReader(file)]
+def peer(models_folder, tmp_path_factory):
+    """A process of the packages, which find the same weights."""
+    with contextlib.closing(PeerProcess(models_folder, tmp_path_factory.mktemp("peers"))) as process:
+        yield process
+
+
+def own_pairs():
+    """Each two texts of very different lengths, and reports of one to eight sentences."""
+    rng = random.Random(0)
+    reports = [" ".join(rng.choices([*SENTENCES, *ODD], k=rng.randint(1, 8))) for _ in range(100)]
+    return [*((a, b) for a in TEXTS[:8] for b in TEXTS[8:]), *zip(reports[:50], reports[50:], strict=True)]
+
+
+PAIRS = own_pairs()
+
+
+@pytest.fixture(scope="session")
+def real_pairs(real_reports):
+    texts = [f"{row['findings'] or ''} {row['impression'] or ''}".strip() for row in real_reports]
     texts = [text for text in texts if len(text) > 40]
     return list(zip(texts[:200], texts[200:400], strict=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ENCODERS)
-def test_annotations_are_those_of_radgraph(models, peers_root, model):
-    theirs = run_peer({"run": "radgraph", "model": model, "texts": TEXTS}, models, peers_root)["values"]
+def test_annotations_are_those_of_radgraph(models, peer, model):
+    theirs = peer.run({"run": "radgraph", "model": model, "texts": TEXTS})["values"]
     ours = RadgraphAnnotations(model=model).compute(TEXTS, FeatureTable({}))
     assert json.loads(json.dumps(ours)) == theirs
     assert sum(map(len, theirs)) > 30
@@ -53,7 +65,7 @@ def test_annotations_are_those_of_radgraph(models, peers_root, model):
 
 
 @pytest.mark.slow
-def test_rewards_are_those_of_radgraph(models, peers_root):
+def test_rewards_are_those_of_radgraph(models, peer):
     pairs = [(a, b) for a in TEXTS[:-2] for b in (TEXTS[-2], a)][:30]
     job = {
         "run": "radgraph_rewards",
@@ -61,7 +73,7 @@ def test_rewards_are_those_of_radgraph(models, peers_root):
         "candidates": [a for a, _ in pairs],
         "references": [b for _, b in pairs],
     }
-    theirs = run_peer(job, models, peers_root)["values"]
+    theirs = peer.run(job)["values"]
     cases = [Case(candidate=a, reference=b) for a, b in pairs]
     rows = [row[0].details for row in Engine({"r": RadgraphF1(case_sensitive=True)}).run(cases)]
     for level, values in zip(("simple", "partial", "complete"), theirs, strict=True):
@@ -69,10 +81,8 @@ def test_rewards_are_those_of_radgraph(models, peers_root):
     assert 0 < np.mean(theirs) < 1
 
 
-@pytest.mark.slow
-def test_labels_and_vectors_are_those_of_f1chexbert(models, peers_root, real):
-    texts = [*TEXTS, "", *(text for pair in real[:40] for text in pair)]
-    theirs = run_peer({"run": "chexbert", "texts": texts}, models, peers_root)["values"]
+def chexbert(models, peer, texts):
+    theirs = peer.run({"run": "chexbert", "texts": texts})["values"]
     feature = ChexbertLabels()
     (embedding,) = feature.needs
     vectors = embedding.compute(texts, FeatureTable({}))
@@ -84,11 +94,22 @@ def test_labels_and_vectors_are_those_of_f1chexbert(models, peers_root, real):
     assert ChexbertEmbedding() == embedding
 
 
-def bertscore(models, peers_root, pairs, ours, **job):
-    # Vectors whose cosines are all below 0 would differ: the package then takes the 0 of its padding for the best one.
+@pytest.mark.slow
+def test_labels_and_vectors_are_those_of_f1chexbert(models, peer):
+    chexbert(models, peer, [*TEXTS, "", *(text for pair in PAIRS[-20:] for text in pair)])
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_labels_and_vectors_of_real_reports_are_those_of_f1chexbert(models, peer, real_pairs):
+    chexbert(models, peer, [text for pair in real_pairs[:40] for text in pair])
+
+
+def bertscore(models, peer, pairs, ours, **job):
     candidates, references = map(list, zip(*pairs, strict=True))
-    job = {"run": "bertscore", "candidates": candidates, "references": references, **job}
-    theirs = np.array(run_peer(job, models, peers_root)["values"])
+    # One pair at a time, because the package's values of a batch depend on its padding (see tests/peers.py).
+    job = {"run": "bertscore", "candidates": candidates, "references": references, "batch": 1, **job}
+    theirs = np.array(peer.run(job)["values"])
     component = Bertscore(baseline=0.0, **ours)
     rows = [row[0].details for row in Engine({"b": component}).run([Case(candidate=a, reference=b) for a, b in pairs])]
     found = np.array([[row[key] for row in rows] for key in ("precision", "recall", "f1")])
@@ -96,19 +117,31 @@ def bertscore(models, peers_root, pairs, ours, **job):
     assert theirs.std() > 0.001
 
 
-@pytest.mark.slow
-def test_scores_of_real_vectors_are_those_of_bert_score(models, peers_root, minilm, real):
-    settings = {"model_type": str(minilm), "num_layers": 6}
-    bertscore(models, peers_root, real, {"model": str(minilm), "layer": 6}, settings=settings)
-
-
-@pytest.mark.slow
-def test_idf_of_a_corpus_is_that_of_bert_score(models, peers_root, minilm, real, tmp_path):
-    corpus = [" ".join(b.split()) for _, b in real]
-    (tmp_path / "corpus.txt").write_text("\n".join(corpus), encoding="utf-8")
+def bertscore_of_corpus(models, peer, minilm, pairs, folder):
+    corpus = [" ".join(b.split()) for _, b in pairs]
+    (folder / "corpus.txt").write_text("\n".join(corpus), encoding="utf-8")
     settings = {"model_type": str(minilm), "num_layers": 4, "idf": True, "idf_sents": corpus}
-    ours = {"model": str(minilm), "layer": 4, "idf_corpus": str(tmp_path / "corpus.txt")}
-    bertscore(models, peers_root, real[:60], ours, settings=settings)
+    ours = {"model": str(minilm), "layer": 4, "idf_corpus": str(folder / "corpus.txt")}
+    bertscore(models, peer, pairs[-60:], ours, settings=settings)
+
+
+@pytest.mark.slow
+def test_scores_of_real_vectors_are_those_of_bert_score(models, peer, minilm):
+    settings = {"model_type": str(minilm), "num_layers": 6}
+    bertscore(models, peer, PAIRS, {"model": str(minilm), "layer": 6}, settings=settings)
+
+
+@pytest.mark.slow
+def test_idf_of_a_corpus_is_that_of_bert_score(models, peer, minilm, tmp_path):
+    bertscore_of_corpus(models, peer, minilm, PAIRS, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.shared
+def test_scores_of_real_reports_are_those_of_bert_score(models, peer, minilm, real_pairs, tmp_path):
+    settings = {"model_type": str(minilm), "num_layers": 6}
+    bertscore(models, peer, real_pairs, {"model": str(minilm), "layer": 6}, settings=settings)
+    bertscore_of_corpus(models, peer, minilm, real_pairs, tmp_path)
 
 
 @pytest.mark.slow
@@ -121,10 +154,10 @@ def test_idf_of_a_corpus_is_that_of_bert_score(models, peers_root, minilm, real,
         ("distilbert--distilbert-base-uncased", "distilbert/distilbert-base-uncased", 6),
     ],
 )
-def test_other_encoders_score_as_in_bert_score(models, peers_root, name, model, layer):
+def test_other_encoders_score_as_in_bert_score(models, peer, name, model, layer):
     pairs = [(a, b) for a in TEXTS[:6] for b in TEXTS[6:14]]
     job = {"settings": {"model_type": str(models / name), "num_layers": layer}, "prefix_space": "roberta" in name}
-    bertscore(models, peers_root, pairs, {"model": model, "layer": layer}, **job)
+    bertscore(models, peer, pairs, {"model": model, "layer": layer}, **job)
 
 
 def ambiguous(entities):
@@ -136,7 +169,7 @@ def ambiguous(entities):
 
 
 @pytest.mark.slow
-def test_entities_and_scores_are_those_of_ratescore(models, peers_root):
+def test_entities_and_scores_are_those_of_ratescore(models, peer):
     short = [" ".join(sentence.split()[:3]) for sentence in SENTENCES]
     texts = list(dict.fromkeys([*short, *SENTENCES, *TEXTS]))
     pairs = [(a, b) for a in texts for b in short]
@@ -146,7 +179,7 @@ def test_entities_and_scores_are_those_of_ratescore(models, peers_root):
         "ner": str(models / "Angelakeke--RaTE-NER-Deberta"),
         "encoder": str(models / "FremyCompany--BioLORD-2023-C"),
     }
-    theirs = run_peer(job, models, peers_root)["values"]
+    theirs = peer.run(job)["values"]
     entities = dict(zip(candidates, theirs["entities"], strict=True))
     ours = dict(zip(texts, RateEntities().compute(texts, FeatureTable({})), strict=True))
     # The package drops an entity at the end of a sentence where two met before it: what it has, we have.
