@@ -13,8 +13,6 @@ from cxr_rewards.errors import InputError
 from cxr_rewards.io import Row, Table, choose_columns, open_table, read_cases
 from cxr_rewards.io.csv_table import LOOK_AHEAD
 
-DATA = Path(__file__).parents[2].parent / "shared" / "data"
-
 
 def table(folder: Path, content: str | bytes, name: str = "in.csv") -> Table:
     path = folder / name
@@ -238,17 +236,17 @@ def test_good_last_line_survives_any_mess_before_it(tmp_path_factory: pytest.Tem
         assert rows[-1].values == {"x": "last", "y": "row"}
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real data beside the repository")
-def test_real_reports_are_read_without_loss() -> None:
-    path = DATA / "iu_xray_reports.csv"
+@pytest.mark.shared
+def test_real_reports_are_read_without_loss(shared_data: Path) -> None:
+    path = shared_data / "iu_xray_reports.csv"
     with path.open(encoding="utf-8", newline="") as file:
         expected = list(csv.DictReader(file))
     assert [row.values for row in open_table(path)] == expected
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="no real data beside the repository")
-def test_rated_reports_become_cases() -> None:
-    rows = open_table(DATA / "radpref_dev.jsonl")
+@pytest.mark.shared
+def test_rated_reports_become_cases(shared_data: Path) -> None:
+    rows = open_table(shared_data / "radpref_dev.jsonl")
     columns = choose_columns(rows.columns)
     assert (columns.candidate, columns.reference, set(columns.context)) == (
         "candidate",

@@ -249,7 +249,7 @@ def test_sentences_of_a_part_of_the_text_keep_its_positions():
     ids=lambda text: repr(text[:12]),
 )
 def test_hostile_text_takes_little_time(text):
-    begin = time.perf_counter()
+    begin = time.process_time()
     sections(text)
     sentences(text)
-    assert time.perf_counter() - begin < 0.8
+    assert time.process_time() - begin < 0.8

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import time
 from pathlib import Path
@@ -19,7 +18,6 @@ from cxr_rewards.types import Case
 
 TESTS = Path(__file__).parents[2]
 GOLDEN = json.loads((TESTS / "golden" / "bleu.json").read_text(encoding="utf-8"))
-REAL = TESTS.parents[1] / "shared" / "data" / "iu_xray_reports.csv"
 SMOOTHING = SmoothingFunction().method1
 WORDS = st.lists(
     st.sampled_from(["no", "No", "left", "effusion", "effusion.", ".", "1.2", "a.b", "\n", "ß"]), max_size=14
@@ -59,11 +57,10 @@ def test_equals_nltk_on_any_text(candidate, reference):
     assert bleu(candidate, reference) == pytest.approx(nltk_bleu(candidate, reference), abs=1e-12, rel=0)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real reports are not here")
+@pytest.mark.shared
 @pytest.mark.parametrize("max_order", [1, 2, 4])
-def test_equals_nltk_on_real_reports(max_order):
-    with REAL.open(newline="", encoding="utf-8") as file:
-        texts = [row["findings"] for row in csv.DictReader(file) if row["findings"].strip()][:1001]
+def test_equals_nltk_on_real_reports(max_order, real_reports):
+    texts = [row["findings"] for row in real_reports if row["findings"].strip()][:1001]
     pairs = list(zip(texts[1:], texts, strict=False))
     deviations = [abs(bleu(c, r, max_order) - nltk_bleu(c, r, max_order)) for c, r in pairs]
     assert len(deviations) == 1000
@@ -100,6 +97,6 @@ def test_an_order_out_of_range_is_refused(max_order):
 
 @pytest.mark.parametrize("text", ["a " * 50_000, "." * 100_000, "x" * 100_000, " " * 100_000])
 def test_hostile_texts_take_linear_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert 0 <= bleu(text, "The lungs are clear.", 4) <= 1
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

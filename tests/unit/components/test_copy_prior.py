@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import statistics
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +14,6 @@ from cxr_rewards.errors import ConfigError
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
-REAL = Path(__file__).parents[3].parent / "shared" / "data" / "iu_xray_reports.csv"
 PRIOR = "Large right pleural effusion with collapse of the lower lobe. The heart cannot be assessed."
 REFERENCE = "The right effusion has been drained; the lung is expanded. Heart size is normal. No pneumothorax."
 REPORTS = st.lists(st.sampled_from(["no", "left", "effusion", "stable", "the", "."]), max_size=12).map(" ".join)
@@ -94,10 +91,9 @@ def test_is_the_share_of_distinct_ngrams(candidate, reference, priors, n):
     assert copied(candidate, reference, *priors, n=n).value == expected
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real reports are not here")
-def test_real_reports_of_other_patients_are_no_copies_of_each_other():
-    with REAL.open(newline="", encoding="utf-8") as file:
-        texts = [row["findings"] for row in csv.DictReader(file) if row["findings"].strip()]
+@pytest.mark.shared
+def test_real_reports_of_other_patients_are_no_copies_of_each_other(real_reports):
+    texts = [row["findings"] for row in real_reports if row["findings"].strip()]
     triples = list(zip(texts, texts[1:], texts[2:], strict=False))
     honest = [copied(c, r, p).value for c, r, p in triples]
     copies = [copied(p, r, p).value for _, r, p in triples]
@@ -113,6 +109,6 @@ def test_settings_out_of_range_are_refused(n):
 
 @pytest.mark.parametrize("text", ["a " * 50_000, "." * 100_000, "x" * 100_000])
 def test_hostile_texts_take_linear_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert copied(text, REFERENCE, PRIOR, text[::-1], n=20).value <= 1
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

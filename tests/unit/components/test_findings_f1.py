@@ -189,6 +189,6 @@ def test_what_is_read_is_not_kept_on_disk(feature):
 
 def test_scoring_a_case_takes_well_under_a_millisecond():
     cases = [Case(candidate=SICK, reference=f"{SICK} {NORMAL}")] * 1000
-    begin = time.perf_counter()
+    begin = time.process_time()
     Engine({"findings_f1": FindingsF1()}).run(cases)
-    assert time.perf_counter() - begin < 0.5
+    assert time.process_time() - begin < 0.5

@@ -6,7 +6,6 @@ import json
 import pickle
 import statistics
 from itertools import combinations
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -19,7 +18,6 @@ from cxr_rewards.errors import ConfigError
 from cxr_rewards.testing import check_component
 from cxr_rewards.types import Case
 
-DATA = Path(__file__).parents[3].parent / "shared" / "data" / "radpref_dev.jsonl"
 SICK = "The heart is enlarged. Small left pleural effusion. No pneumothorax."  # 0.5 and 0.5
 NORMAL = "The lungs are clear. The heart is normal in size. No pleural effusion or pneumothorax."
 N = FindingsSoftF1().normal_weight
@@ -252,9 +250,10 @@ def _tau_b(xs, ys):
     return agree / ((pairs - x_ties) * (pairs - y_ties)) ** 0.5
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="the rated reports are not here")
-def test_agrees_with_radiologists_better_than_word_overlap():
-    rows = [json.loads(line) for line in DATA.read_text(encoding="utf-8").splitlines()]
+@pytest.mark.shared
+def test_agrees_with_radiologists_better_than_word_overlap(shared_data):
+    lines = (shared_data / "radpref_dev.jsonl").read_text(encoding="utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
     cases = [Case(candidate=row["candidate"], reference=row["reference"]) for row in rows]
     ratings = [statistics.mean(row["ratings"]) for row in rows]
     scored = Engine({"findings_soft_f1": FindingsSoftF1(), "rouge_l": RougeL()}).run(cases)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +11,6 @@ from cxr_rewards.errors import ConfigError
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
-REAL = Path(__file__).parents[3].parent / "shared" / "data" / "iu_xray_reports.csv"
 ORDER = "once each, findings first"
 BOTH = "FINDINGS: The lungs are clear.\nIMPRESSION: Normal chest."
 
@@ -94,10 +91,9 @@ def test_an_unknown_profile_is_refused():
         Format(profile="finding")
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real reports are not here")
-def test_real_reports_with_headings_are_in_form():
-    with REAL.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["findings"].strip() and row["impression"].strip()]
+@pytest.mark.shared
+def test_real_reports_with_headings_are_in_form(real_reports):
+    rows = [row for row in real_reports if row["findings"].strip() and row["impression"].strip()]
     labelled = [form(f"FINDINGS: {row['findings']}\nIMPRESSION: {row['impression']}").value == 1.0 for row in rows]
     assert sum(labelled) / len(rows) > 0.995
     assert sum(form(row["findings"], "findings").value == 1.0 for row in rows) / len(rows) > 0.995
@@ -106,6 +102,6 @@ def test_real_reports_with_headings_are_in_form():
 
 @pytest.mark.parametrize("text", ["FINDINGS: " * 10_000, "IMPRESSION: x. FINDINGS: y. " * 3500, ":" * 100_000])
 def test_hostile_texts_take_linear_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert form(text).value < 1
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

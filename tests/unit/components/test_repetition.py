@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import random
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -16,7 +14,6 @@ from cxr_rewards.errors import ConfigError
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
-REAL = Path(__file__).parents[3].parent / "shared" / "data" / "iu_xray_reports.csv"
 SHORT = ("No pneumothorax", "No effusion", "No edema", "Clear lungs", "Normal heart")
 
 
@@ -85,10 +82,9 @@ def test_stays_within_bounds(text, n, allowed):
     assert 0 <= repetition(text, n=n, allowed=allowed).value < 1
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real reports are not here")
-def test_real_reports_hardly_repeat_themselves():
-    with REAL.open(newline="", encoding="utf-8") as file:
-        rows = [row for row in csv.DictReader(file) if row["findings"].strip()]
+@pytest.mark.shared
+def test_real_reports_hardly_repeat_themselves(real_reports):
+    rows = [row for row in real_reports if row["findings"].strip()]
     for text in ("{findings}", "{findings} {impression}", "FINDINGS: {findings}\nIMPRESSION: {impression}"):
         values = [repetition(text.format(**row)).value for row in rows]
         assert sum(value < 0.05 for value in values) / len(values) >= 0.99
@@ -110,6 +106,6 @@ def test_settings_out_of_range_are_refused(settings, message):
 
 @pytest.mark.parametrize("text", ["a " * 50_000, "." * 100_000, "x" * 100_000, "a. " * 33_000, "\n" * 100_000])
 def test_hostile_texts_take_linear_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert 0 <= repetition(text, n=20).value <= 1
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

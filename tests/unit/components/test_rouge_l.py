@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -16,7 +14,6 @@ from cxr_rewards.components.rouge_l import RougeL
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
-REAL = Path(__file__).parents[3].parent / "shared" / "data" / "iu_xray_reports.csv"
 PEERS = {stemmer: RougeScorer(["rougeL"], use_stemmer=stemmer) for stemmer in (True, False)}
 STEMS = st.sampled_from(["effus", "consolid", "relat", "y", "die", "s", "opac", "İ", "é", "k", "ﬁ", "9"])
 ENDINGS = st.sampled_from(["", "s", "ed", "ing", "ies", "ational", "y", "sses", "ly", "ness", "_", "-", ".", "\n"])
@@ -52,11 +49,10 @@ def test_words_are_stemmed_as_rouge_score_does(word):
     assert rouge_l._tokens(word, True) == PEERS[True]._tokenizer.tokenize(word)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real reports are not here")
+@pytest.mark.shared
 @pytest.mark.parametrize("stemmer", [True, False])
-def test_equals_rouge_score_on_real_reports(stemmer):
-    with REAL.open(newline="", encoding="utf-8") as file:
-        texts = [row["findings"] for row in csv.DictReader(file) if row["findings"].strip()][:501]
+def test_equals_rouge_score_on_real_reports(stemmer, real_reports):
+    texts = [row["findings"] for row in real_reports if row["findings"].strip()][:501]
     pairs = list(zip(texts[1:], texts, strict=False))
     assert [rouge(c, r, stemmer).value for c, r in pairs] == [peer(c, r, stemmer).fmeasure for c, r in pairs]
 
@@ -88,6 +84,6 @@ def test_hostile_words_do_not_fill_the_memory():
 )
 def test_hostile_texts_take_linear_time(text):
     rouge("warm", "up")
-    start = time.perf_counter()
+    start = time.process_time()
     assert 0 <= rouge(text, "A new effusion is seen. The lungs are clear.").value <= 1
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import re
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -15,7 +13,6 @@ from cxr_rewards.components.temporal_f1 import KEYWORDS, TemporalF1
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
-REAL = Path(__file__).parents[3].parent / "shared" / "data" / "iu_xray_reports.csv"
 SETS = st.frozensets(st.sampled_from(sorted(KEYWORDS)), max_size=6)
 
 
@@ -80,11 +77,10 @@ def test_the_list_of_words_is_complete():
     assert found(" ".join(KEYWORDS)) == sorted(KEYWORDS)
 
 
-@pytest.mark.skipif(not REAL.exists(), reason="the real reports are not here")
-def test_finds_what_one_pattern_a_word_finds_in_real_reports():
+@pytest.mark.shared
+def test_finds_what_one_pattern_a_word_finds_in_real_reports(real_reports):
     patterns = {word: re.compile(rf"(?<![^\W_]){word}(?![^\W_])", re.IGNORECASE) for word in KEYWORDS}
-    with REAL.open(newline="", encoding="utf-8") as file:
-        texts = [row["findings"] for row in csv.DictReader(file) if row["findings"].strip()][:500]
+    texts = [row["findings"] for row in real_reports if row["findings"].strip()][:500]
     results = [(found(text), sorted(w for w, p in patterns.items() if p.search(text))) for text in texts]
     assert all(ours == theirs for ours, theirs in results)
     assert sum(bool(ours) for ours, _ in results) > 50
@@ -92,6 +88,6 @@ def test_finds_what_one_pattern_a_word_finds_in_real_reports():
 
 @pytest.mark.parametrize("text", ["new " * 25_000, "-" * 100_000, "n" * 100_000])
 def test_hostile_texts_take_linear_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert 0 <= temporal(text, "New effusion.").value <= 1
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5

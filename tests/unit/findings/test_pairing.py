@@ -44,9 +44,9 @@ def test_nothing_to_pair():
 
 def test_many_candidates_take_little_time():
     gains = {(i, j): 1.0 if i == j else 0.5 for i in range(60) for j in range(60)}
-    start = time.perf_counter()
+    start = time.process_time()
     assert pair_up(gains) == [(i, i) for i in range(60)]
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(

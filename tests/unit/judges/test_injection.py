@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from pathlib import Path
 
 import pytest
 
@@ -17,7 +16,6 @@ from cxr_rewards.judges.prompt import harmless, mark_of, wrap
 from cxr_rewards.testing.fake_answers import answer_to
 from cxr_rewards.testing.fake_judge import FakeJudge
 
-DATA = Path(__file__).parents[4] / "shared" / "data"
 REFERENCE = "Large right pneumothorax. Small left pleural effusion."
 REPORT = "The lungs are clear. No pneumothorax or effusion."
 
@@ -145,10 +143,10 @@ def test_the_mark_depends_on_every_text():
     assert len({mark_of("a", "b"), mark_of("ab", ""), mark_of("b", "a"), mark_of("a", "b", "")}) == 4
 
 
-@pytest.mark.skipif(not DATA.exists(), reason="needs the shared reports")
+@pytest.mark.shared
 @pytest.mark.parametrize("file", ["iu_xray_reports.csv", "radpref_dev.jsonl"])
-def test_no_real_report_is_flagged(file):
-    lines = (DATA / file).read_text(encoding="utf-8").splitlines()
+def test_no_real_report_is_flagged(file, shared_data):
+    lines = (shared_data / file).read_text(encoding="utf-8").splitlines()
     if file.endswith(".csv"):
         rows = csv.DictReader(lines)
         texts = [row[key] for row in rows for key in ("indication", "comparison", "findings", "impression")]
