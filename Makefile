@@ -5,6 +5,12 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 VENV4 := $(VENV)-transformers4
+# Two processes, a file of tests at a time, in the order of folders (the long ones come early).
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
+# The unit tests, less those of models and judges.
+FAST := -m 'not slow' tests/unit --ignore=tests/unit/models --ignore=tests/unit/components/test_model_components.py \
+  --ignore=tests/unit/judges --ignore=tests/unit/testing
+
 # A trainer's own environment has none of our test packages, so none of our pytest settings.
 PYTEST_ALONE := -m pytest -W default -p no:doctest -o addopts=
 VENV_VERL := $(VENV)-verl
@@ -12,10 +18,12 @@ VENV_SWIFT := $(VENV)-swift
 VENV_RUBRIC := $(VENV)-verifiers3
 VENV_VERIFIERS := $(VENV)-verifiers
 
-.PHONY: help demo test test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs clean
+.PHONY: help demo test test-fast test-shared test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
+	@echo "make test-fast  the tests that need no model, judge, server or trainer: under a minute"
+	@echo "make test-shared SHARED=FOLDER  the tests on the data in FOLDER/data, which is not part of the repository"
 	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
 	@echo "make test-trainers  verl, ms-swift and verifiers on our functions, each in an environment of its own:"
 	@echo "                    test-verl, test-openrlhf, test-swift, test-verifiers"
@@ -40,8 +48,18 @@ demo: $(VENV)/.core
 	@mkdir -p demo-out
 	$(BIN)/cxr-rewards score examples/sample_reports.csv -o demo-out/rewards.csv --by sex --restart
 
+# The same in every locale.
+test test-fast test-shared test-transformers4 test-trainers: export PYTHONUTF8 := 1
+
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
+
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest $(PARALLEL) $(FAST)
+
+test-shared: $(VENV)/.dev
+	@test -n "$(SHARED)" || { echo "name the folder that holds data/: make test-shared SHARED=../shared" >&2; exit 1; }
+	$(BIN)/python -m pytest -m shared --shared='$(SHARED)'
 
 $(VENV4)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	$(PYTHON) -m venv $(VENV4)
@@ -51,7 +69,7 @@ $(VENV4)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 test-transformers4: $(VENV4)/.dev
-	$(VENV4)/bin/python -m pytest -m 'not slow' tests/unit/models tests/unit/components/test_model_components.py tests/conformance
+	$(VENV4)/bin/python -m pytest $(PARALLEL) -m 'not slow' tests/unit/models tests/unit/components/test_model_components.py tests/conformance
 
 $(VENV_VERL)/.dev: pyproject.toml | $(BIN)/python
 	$(PYTHON) -m venv $(VENV_VERL)

@@ -18,9 +18,10 @@ pytest.importorskip("trl")
 
 RECIPE = """
 import json, os, sys
+from functools import partial
 from cxr_rewards import CompositeReward
 from cxr_rewards.models.pool import ModelPool
-from cxr_rewards.recipes import grpo_trl
+from cxr_rewards.recipes import grpo_trl, tiny
 
 out, toml = sys.argv[1:]
 loads, scored = [], []
@@ -35,6 +36,7 @@ def kept(reward, cases, **options):
     return found
 
 ModelPool.get, CompositeReward.score_batch = counted, kept
+tiny.warm_start = partial(tiny.warm_start, steps=80)
 grpo_trl.main(["--tiny", "--max-steps", "3", "--reward", toml, "-o", out])
 with open(f"{out}/told.{os.environ['RANK']}.json", "w") as file:
     json.dump({"loads": loads, "scored": scored}, file)

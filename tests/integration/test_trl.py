@@ -22,7 +22,7 @@ from cxr_rewards.testing.fake_judge import FakeJudge
 from cxr_rewards.types import Failure, Score
 
 pytest.importorskip("trl")
-STEPS = 60
+STEPS = 40
 
 
 class Constant(Component):
