@@ -1,4 +1,4 @@
-"""The report in a rollout: out of chat messages, reasoning, answer tags, code fences and end tokens."""
+"""The report in a rollout: out of chat messages, reasoning, answer tags, boxes, code fences and end tokens."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.reasoning import final_answer, unwrapped, with_reasoning
 from cxr_rewards.text import SECTION_NAMES, sections
 
-_BEGIN = re.compile(r"\A\s*(?:<\|im_start\|>\s*assistant\s*\n|<\|start_header_id\|>assistant<\|end_header_id\|>\s*)")
-_END = re.compile(
-    r"<\|(?:im_end|endoftext|eot_id|end_of_text|eom_id|end|end_of_turn|return)\|>|</s>|<eos>|<end_of_turn>|<pad>"
-)
-_REASONING = re.compile(r"<(think|thinking|reasoning)>.*?(?:</\1>|\Z)", re.DOTALL | re.IGNORECASE)
-_REASONING_END = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
-_FENCE = re.compile(r"\A\s*```[\w-]*[ \t]*\n(.*?)\n?[ \t]*```\s*\Z", re.DOTALL)
+_FENCE = re.compile(r"```[\w-]*[ \t]*\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extract:
-    """How the report is taken out of a rollout.
+    r"""How the report is taken out of a rollout.
 
     Attributes:
-        reasoning: `strip` takes away what stands between `<think>` and `</think>` (also where the beginning is in the
-            prompt), `keep` scores it with the report. Reasoning that never ends leaves an empty report.
-        answer_tag: name of the tag that holds the report, where there is one; the last is taken. Empty: none is looked
-            for.
+        reasoning: `strip` takes away what is marked as reasoning: by `<think>` and its like, gpt-oss's channels (also
+            decoded without their tokens), or the marks of Magistral, Kimi, MedGemma, Gemma and others; also if its
+            beginning is in the prompt. `keep` scores it with the report. Reasoning that never ends is no report.
+        answer_tag: name of the tag that holds the report, if there is one; the last is taken. Empty: none is looked
+            for but the models' own, such as `<|begin_of_box|>`.
+        boxed: whether the last `\\boxed{...}` holds the report, if it holds several words or ends the text.
         sections: names of the sections to keep, such as `findings` and `impression`; empty: the whole text. A text
             without any of them is kept whole.
 
@@ -44,6 +41,7 @@ class Extract:
 
     reasoning: str = "strip"
     answer_tag: str = "answer"
+    boxed: bool = True
     sections: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -59,29 +57,20 @@ class Extract:
         Raises:
             InputError: it is none of them.
         """
-        text = _BEGIN.sub("", text_of(completion))
-        end = _END.search(text)
-        if end is not None:
-            text = text[: end.start()]
+        text = text_of(completion)
         if self.reasoning == "strip":
-            text = _without_reasoning(text)
-        if self.answer_tag:
-            tag = re.escape(self.answer_tag)
-            answers = re.findall(rf"<{tag}>(.*?)(?:</{tag}>|\Z)", text, re.DOTALL | re.IGNORECASE)
-            text = answers[-1] if answers else text
+            text = final_answer(text, tag=self.answer_tag, box=self.boxed).text
+        else:
+            text = unwrapped(with_reasoning(text), tag=self.answer_tag, box=self.boxed)
+        text = text.strip()
         fence = _FENCE.match(text)
-        text = (fence[1] if fence else text).strip()
+        if fence and text.endswith("```") and fence.end() <= len(text) - 3:
+            text = text[fence.end() : -3].strip()
         return self._kept(text) if self.sections else text
 
     def _kept(self, text: str) -> str:
         kept = [text[s.heading_start : s.end].strip() for s in sections(text) if s.name in self.sections]
         return "\n".join(kept) or text
-
-
-def _without_reasoning(text: str) -> str:
-    text = _REASONING.sub("", text)
-    *_, last = _REASONING_END.split(text)  # a template that begins the reasoning leaves only its end here
-    return last
 
 
 _ASSISTANT = re.compile(

@@ -38,7 +38,7 @@ class Chexprompt(OneReplyJudge):
     """
 
     name = "chexprompt"
-    version = 1
+    version = 2
     summary = "1 / (errors + 1), errors counted by a judge in CheXprompt's six types"
     reply = ChexpromptReply
 

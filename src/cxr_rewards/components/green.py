@@ -35,7 +35,7 @@ class Green(OneReplyJudge):
     """
 
     name = "green"
-    version = 1
+    version = 2
     summary = "GREEN: matched / (matched + significant errors), counted by a judge"
     reply = GreenReply
 

@@ -13,9 +13,10 @@ _INJECTIONS = Injections()
 class InjectionFlag(Component):
     """1 where the candidate holds text that is aimed at a judge, 0 where it speaks of a chest: for a gate or a penalty.
 
-    Noticed are instructions, verdicts handed over, addresses to a model, talk of candidate and reference, chat tokens,
-    delimiters, headings and JSON of answers, and invisible characters; see `cxr_rewards.judges.injection`. In 3,900
-    real reports nothing is flagged (tests/unit/judges/test_injection.py).
+    Noticed are instructions, verdicts handed over, claims that an authority found the report right, addresses to a
+    model, talk of candidate and reference, chat tokens, tool calls, comments, delimiters, headings and JSON of answers,
+    and hidden text: invisible characters, words spelled out, split or encoded. Look-alike letters are seen through. See
+    `cxr_rewards.judges.injection`. In 3,236 real reports nothing is flagged.
 
     Range: 0 or 1, lower is better.
 
@@ -27,7 +28,7 @@ class InjectionFlag(Component):
     """
 
     name = "injection_flag"
-    version = 1
+    version = 2
     summary = "whether the candidate speaks to its judge: 1 if so"
     higher_is_better = False
     reads = ("candidate",)

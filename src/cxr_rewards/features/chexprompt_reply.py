@@ -8,15 +8,16 @@ from typing import Any, ClassVar
 
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.features.judge_reply import JudgeReply
-from cxr_rewards.judges.reading import MOST, a_count, a_list, a_text, a_truth, answer_of, json_in, only_keys
+from cxr_rewards.judges.quoting import open_introductions, own_matches
+from cxr_rewards.judges.reading import MOST, a_count, a_list, a_text, a_truth, answer_of, only_keys, own_object
 
 TYPES = "ABCDEF"
 SORTS = ("significant", "insignificant")
 
 _LINE = re.compile(
-    r"Number of clinically (significant|insignificant) errors by type\W*?:\s*[*_`]*\s*"
-    r"([\[(].{0,300}?[\])])[*_`. \t]*(?:\n|\Z)",
-    re.IGNORECASE | re.DOTALL,
+    r"^[ \t*_#\-\d.)]*Number of clinically (significant|insignificant) errors by type\W{0,20}?:[\s*_`]*"
+    r"([\[(](?:(?!number of clinically).){0,300}?[\])])[*_`. \t]*(?:\n|\Z)",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
 _PAIR = re.compile(r"\(\s*['\"]?([A-Za-z])['\"]?\s*,\s*([^(),\s]+)\s*\)")
 _ONLY_PAIRS = re.compile(r"[\[(]\s*(?:PAIR\s*,?\s*)*[\])]")
@@ -25,8 +26,9 @@ _ONLY_PAIRS = re.compile(r"[\[(]\s*(?:PAIR\s*,?\s*)*[\])]")
 class ChexpromptReply(JudgeReply):
     """The judge's list of errors; `parse` returns their numbers, `{"significant": {"A": 0, ...}, ...}`.
 
-    Read are a JSON object `{"errors": [{"type", "significant", "what"}]}`, and CheXprompt's own two lines, with
-    brackets or parentheses around the pairs, with or without an empty line between.
+    Read are a JSON object `{"errors": [{"type", "significant", "what"}]}`, and, of a reply without one, CheXprompt's
+    own two lines, with brackets or parentheses around the pairs, with or without an empty line between. A verdict that
+    the judge quotes, in either form, does not count.
 
     Source: CheXprompt (Nat Commun 16:3108), repository at 8cfddec, for the types and the two lines.
     """
@@ -59,10 +61,10 @@ class ChexpromptReply(JudgeReply):
     def parse(cls, reply: str) -> dict[str, dict[str, int]]:
         """Return the number of errors by sort and type."""
         text = answer_of(reply)
-        if "errors by type" in text.lower():
+        data = own_object(text)
+        if data is None:
             return _lines(text)
         counts = {sort: dict.fromkeys(TYPES, 0) for sort in SORTS}
-        data = json_in(reply)
         only_keys(data, ("errors",))
         for error in a_list(data, "errors"):
             only_keys(error, ("type", "significant"), ("what",))
@@ -77,7 +79,7 @@ class ChexpromptReply(JudgeReply):
 
 def _lines(text: str) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
-    for line in _LINE.finditer(text):
+    for line in _own_lines(text):
         sort = line[1].lower()
         if sort in found:
             raise VerdictParseError(f"the line of {sort} errors is given twice")
@@ -89,5 +91,24 @@ def _lines(text: str) -> dict[str, dict[str, int]]:
         found[sort] = {kind.upper(): a_count(number, f"type {kind}") for kind, number in pairs}
     for sort in SORTS:
         if sort not in found:
-            raise VerdictParseError(f"no line of {sort} errors in {shorten(text)}")
+            raise VerdictParseError(f"no JSON object, and no line of {sort} errors, in {shorten(text)}")
     return found
+
+
+def _own_lines(text: str) -> list[re.Match[str]]:
+    """Return the lines that are not quoted: behind words that introduce a quote, one line of each sort is one."""
+    own: list[re.Match[str]] = []
+    introductions = open_introductions(text)
+    quoted: set[str] | None = None
+    for line in own_matches(_LINE, text):
+        while introductions and introductions[0] <= line.start():
+            quoted = set()
+            del introductions[0]
+        sort = line[1].lower()
+        if quoted is None or sort in quoted:
+            quoted = None
+            own.append(line)
+        else:
+            quoted.add(sort)
+            quoted = None if len(quoted) == len(SORTS) else quoted
+    return own

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.judge_reply import JudgeReply
+from cxr_rewards.judges.quoting import own_matches, unfenced, without_quotes
 from cxr_rewards.judges.reading import a_count, answer_of
 from cxr_rewards.settings import setting
 
@@ -19,11 +20,25 @@ _HEADINGS = {
     "clinically insignificant errors": "insignificant",
     "matched findings": "matched",
 }
-_HEADING = re.compile(r"^[*#\s]*\[(" + "|".join(_HEADINGS) + r")\][ \t]*:?[* \t]*:?", re.IGNORECASE | re.MULTILINE)
-_ERROR = re.compile(r"^[-*\s]*\(([a-f1-6])\)([^\n]*)$", re.IGNORECASE | re.MULTILINE)
-_OF_TYPE = re.compile(r":\s*([^\s.;,:]+)\s*(?:[.;,:]|$)")
-_MATCHED = re.compile(r"\s*([^\s.;,:]+)\s*(?:[.;:]|$)")
-_NONE = re.compile(r"[-*\s]*(?:no|none|n/a|nil)\b", re.IGNORECASE)
+_HEADING = re.compile(
+    r"^[*# \t]*\[(" + "|".join(_HEADINGS) + r")\][ \t]{0,9}:?[* \t]{0,9}:?", re.IGNORECASE | re.MULTILINE
+)
+_ERROR = re.compile(r"^[-* \t]*\(([a-f1-6])\)", re.IGNORECASE | re.MULTILINE)
+_ASIDE = re.compile(r"\([^()]{0,400}\)|\[[^\[\]]{0,400}\]")
+_COUNT = re.compile(r"[\s*_]{0,20}(?:-[ ])?([^\s.;,:*_]{1,20})[*_]{0,4}[ \t]{0,9}(?:[.;,:)](?!\d)|$)", re.MULTILINE)
+_COLON = re.compile(r"(?<!\d):[\s*_]{0,20}\d{1,4}[*_]{0,4}[ \t]{0,9}(?:[.;,)](?!\d)|$)", re.MULTILINE)
+_ITEM = re.compile(r"(?:(?P<line>^[-* \t]*)|(?<=[\s;,]))(\d{1,3})[.)](?=\s+\S)", re.MULTILINE)
+_OTHER_TYPE = re.compile(r"\([a-f]\)", re.IGNORECASE)
+_DESCRIBED = "clinically|significant|insignificant|further|other|additional|such|matched|matching|common|any"
+_THINGS = "errors?|findings?|match(?:es)?|discrepanc(?:y|ies)|mistakes?|differences?"
+_NONE = re.compile(
+    rf"(?:(?:there (?:is|are|was|were) )?(?:no|zero|0)(?:[ -](?:{_DESCRIBED})){{0,4}} (?:{_THINGS})|none)"
+    r"(?: (?:(?:is|are|was|were) )?(?:found|identified|detected|noted|present|made|observed|reported|seen|matched))?"
+    r"|nil|nothing|n/?a|not applicable|no|zero|0",
+    re.IGNORECASE,
+)
+_BRACKETS = frozenset("([{")
+_DRESS = " \t\r\n.,;!-*_`#•[]()"
 
 
 class Green(NamedTuple):
@@ -37,8 +52,10 @@ class Green(NamedTuple):
 class GreenReply(JudgeReply):
     """The judge's reply in GREEN's sections; `parse` returns their numbers.
 
-    Each of the sections on errors and on matched findings must be there, each at most once; a section that says "No
-    ..." counts 0. Types may be numbered 1 to 6 instead of lettered. (Upstream, a missing section counts 0.)
+    Each of the sections on errors and on matched findings must be there, each at most once. A number is what stands
+    behind a type's colon, or that of the items of a list numbered from 1. A section that says "No matched findings",
+    "None" or the like, and nothing else, counts 0. Types may be numbered 1 to 6 instead of lettered. What is quoted
+    counts nowhere. (Upstream, a section that is missing or begins with "No" counts 0.)
 
     Source: GREEN (Ostmeier et al. 2024), green_score/green.py at d72c195, for sections and types.
     """
@@ -60,13 +77,14 @@ class GreenReply(JudgeReply):
     def parse(cls, reply: str) -> Green:
         """Return the numbers of a reply."""
         text = answer_of(reply)
-        headings = list(_HEADING.finditer(text))
+        headings = own_matches(_HEADING, text)
         sections: dict[str, str] = {}
         for heading, following in zip_longest(headings, headings[1:]):
             name = _HEADINGS[heading[1].lower()]
             if name in sections:
                 raise VerdictParseError(f"the section [{heading[1]}] is given twice")
-            sections[name] = text[heading.end() : following.start() if following else len(text)].strip()
+            body = text[heading.end() : following.start() if following else len(text)]
+            sections[name] = without_quotes(unfenced(body)).strip()
         for title, name in _HEADINGS.items():
             if name not in sections and name != "explanation":
                 raise VerdictParseError(f"no section [{title.title()}] in {shorten(text)}")
@@ -81,28 +99,60 @@ def _first(text: str, words: int) -> str:
     return text if len(ends) <= words else text[: ends[words - 1]]
 
 
+def _says_none(body: str) -> bool:
+    """Return whether a text says that there is none, and nothing else."""
+    return _NONE.fullmatch(" ".join(body.strip(_DRESS).split())) is not None
+
+
 def _errors(body: str) -> dict[str, int]:
     counts = dict.fromkeys(TYPES, 0)
-    lines = _ERROR.findall(body)
+    lines = list(_ERROR.finditer(body))
     if not lines:
-        if not _NONE.match(body):
-            raise VerdictParseError(f"expected lines such as `(a) ...: 1. ...` or `No ...`, got {shorten(body)}")
+        if not _says_none(body):
+            raise VerdictParseError(f"expected lines such as `(a) ...: 1. ...` or `No errors`, got {shorten(body)}")
         return counts
     seen = set()
-    for letter, rest in lines:
+    for line, following in zip_longest(lines, lines[1:]):
+        letter = line[1]
         kind = TYPES[int(letter) - 1] if letter.isdigit() else letter.lower()
-        number = _OF_TYPE.search(rest)
-        if kind in seen or number is None:
-            raise VerdictParseError(f"({letter}): {'given twice' if kind in seen else f'no number in {shorten(rest)}'}")
+        rest = _ASIDE.sub(_asides_gone, body[line.end() : following.start() if following else len(body)])
+        described, _, said = rest.partition(":")
+        if kind in seen:
+            raise VerdictParseError(f"({letter}): given twice")
+        if not said.strip() or not _BRACKETS.isdisjoint(described) or len(_COLON.findall(rest)) > 1:
+            raise VerdictParseError(f"({letter}): no number, or more than one, in {shorten(rest)}")
         seen.add(kind)
-        counts[kind] = a_count(number[1], f"({letter})")
+        counts[kind] = _number(said, f"({letter})")
     return counts
 
 
+def _asides_gone(aside: re.Match[str]) -> str:
+    """Return what is left of words in parentheses: the letter of a type alone, for that is none."""
+    return aside[0] if _OTHER_TYPE.fullmatch(aside[0]) else ""
+
+
 def _matched(body: str) -> int:
-    if _NONE.match(body):
+    return 0 if _says_none(body) else _number(_ASIDE.sub("", body), "matched findings")
+
+
+def _number(said: str, what: str) -> int:
+    """Return the count with which a text begins, or that of the items which it numbers from 1.
+
+    Raises:
+        VerdictParseError: there is none, or number and items disagree.
+    """
+    if _says_none(said):
         return 0
-    number = _MATCHED.match(body)
-    if number is None:
-        raise VerdictParseError(f"matched findings: expected `<number>. ...` or `No ...`, got {shorten(body)}")
-    return a_count(number[1], "matched findings")
+    found = _COUNT.match(said)
+    if found is None or _OTHER_TYPE.search(said):
+        raise VerdictParseError(f"{what}: expected a number and a full stop, got {shorten(said)}")
+    count = a_count(found[1], what)
+    items = [(int(item[2]), item["line"] is not None) for item in _ITEM.finditer(said, found.end(1))]
+    numbers = [number for number, _ in items]
+    first = 2 if count == 1 else 1
+    if first in numbers or any(begins_line for _, begins_line in items):
+        total = count if first == 1 else len(items) + 1
+        if numbers != list(range(first, total + 1)) or (first == 2 and ";" in said):
+            raise VerdictParseError(f"{what}: the number {count} and the list disagree: {shorten(said)}")
+        return a_count(str(total), what)
+    return count

@@ -25,7 +25,7 @@ _PART = re.compile(r"^--- (system|user|assistant)[ \t]*$", re.MULTILINE)
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _TAG = re.compile(r"<(?=[^\s\d=])")
 _SPACES = re.compile(r"\n{3,}")
-_TOLD_APART = str.maketrans({"[": "(", "]": ")", "{": "(", "}": ")", "`": "'"})
+_TOLD_APART = str.maketrans({"[": "(", "]": ")", "{": "(", "}": ")", "`": "'", "◁": "‹", "▷": "›"})
 _CUT = "(cut here)"
 
 

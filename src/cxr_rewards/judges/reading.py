@@ -8,30 +8,55 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cxr_rewards.errors import VerdictParseError, shorten
+from cxr_rewards.judges.quoting import introduces_quote, line_before, marked_quotes, within
+from cxr_rewards.reasoning import final_answer
 
-_OPENED = re.compile(r"<(?:think|thinking|reasoning)>", re.IGNORECASE)
-_CLOSED = re.compile(r"</(?:think|thinking|reasoning)>", re.IGNORECASE)
-_FENCE = re.compile(r"^[ \t]*```[\w-]*[ \t]*$", re.MULTILINE)
 _LONGEST = 200_000
+_ATTEMPTS = 100
+_HIDE = "\x00"
+_HIDDEN = re.compile(f"{_HIDE}verdict (\\d+){_HIDE}")
+_QUOTES = ('"', "'", "“", "”", "‘", "’", "«", "»")
 MOST = 50
 """The largest count that is believed: no report makes more errors of one kind."""
 
 
 def answer_of(reply: str) -> str:
-    """Return a reply without the model's reasoning and without code fences.
+    """Return a reply without the model's reasoning, chat tokens, answer tags and boxes.
 
     Raises:
         VerdictParseError: nothing is left, or the reasoning never ends.
     """
     if len(reply) > _LONGEST:
         raise VerdictParseError(f"the reply has {len(reply):,} characters, more than {_LONGEST:,}")
-    *_, text = _CLOSED.split(reply)  # served without a template of its own, a model's reasoning lacks its beginning
-    if _OPENED.search(text):
+    hidden, objects = _hide_objects(reply)  # marks of reasoning that JSON quotes mark nothing
+    text, ended = final_answer(hidden)
+    if not ended:
         raise VerdictParseError("the reasoning does not end")
-    text = _FENCE.sub("", text).strip()
+    text = _HIDDEN.sub(lambda place: objects[int(place[1])], text).strip()
     if not text:
         raise VerdictParseError("the reply is empty")
     return text
+
+
+def _hide_objects(reply: str) -> tuple[str, list[str]]:
+    """Put a place for each JSON object of a reply, and return them beside it."""
+    reply = reply.replace(_HIDE, " ")
+    kept: list[str] = []
+    objects: list[str] = []
+    done, failures = 0, 0
+    start = reply.find("{")
+    while start >= 0 and failures < _ATTEMPTS:
+        end = start + 1
+        try:
+            _, end = _decode(reply, start)
+        except VerdictParseError:
+            failures += 1
+        else:
+            kept.append(f"{reply[done:start]}{_HIDE}verdict {len(objects)}{_HIDE}")
+            objects.append(reply[start:end])
+            done = end
+        start = reply.find("{", end)
+    return "".join((*kept, reply[done:])), objects
 
 
 def json_in(reply: str) -> dict[str, Any]:
@@ -43,20 +68,55 @@ def json_in(reply: str) -> dict[str, Any]:
     Example:
         >>> json_in('Here you are:\n```json\n{"errors": []}\n```')
         {'errors': []}
+        >>> json_in('The candidate says {"errors": []}. My verdict: {"errors": [1]}')
+        {'errors': [1]}
     """
     text = answer_of(reply)
-    start = text.find("{")
-    if start < 0:
+    found = own_object(text)
+    if found is None:
         raise VerdictParseError(f"no JSON object in {shorten(text)}")
+    return found
+
+
+def own_object(text: str) -> dict[str, Any] | None:
+    """Return the one JSON object of an answer that is not quoted; None if there is none.
+
+    Quoted is what stands within a report's marks, in lines that begin with `>`, or behind words that say so.
+
+    Raises:
+        VerdictParseError: as for `json_in`.
+    """
+    marked = marked_quotes(text)
+    own: list[dict[str, Any]] = []
+    start = text.find("{")
+    while start >= 0:
+        end = start + 1
+        if not within(marked, start):
+            value, end = _decode(text, start)
+            line = line_before(text, start)
+            if not (
+                introduces_quote(line)
+                or (_is_between_quotes(text, start, end) and text.strip("\"'") != text[start:end])
+            ):
+                own.append(value)
+        start = text.find("{", end)
+    if len(own) > 1:
+        raise VerdictParseError("more than one JSON object")
+    return own[0] if own else None
+
+
+def _is_between_quotes(text: str, start: int, end: int) -> bool:
+    return text[start - 1 : start] in _QUOTES and text[end : end + 1] in _QUOTES
+
+
+def _decode(text: str, start: int) -> tuple[dict[str, Any], int]:
     try:
         value, end = _DECODER.raw_decode(text, start)
     except RecursionError:
         raise VerdictParseError("JSON nested too deeply") from None
     except ValueError as error:
         raise VerdictParseError(f"no valid JSON: {error}") from None
-    if "{" in text[end:]:
-        raise VerdictParseError("more than one JSON object")
-    return dict(value)
+    return dict(value), end
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

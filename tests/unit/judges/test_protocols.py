@@ -243,7 +243,7 @@ def test_green_reads_every_form(change, value):
         (("3. Card", "Card"), "matched findings: expected a count"),
         (("3. Card", "-3. Card"), "matched findings: expected a count"),
         ((": 1. Edema", ": some"), "expected a count"),
-        ((": 1. Edema", " Edema"), "no number in"),
+        ((": 1. Edema", " Edema"), "no number, or more than one, in"),
         (("(b) Missing", "(a) Missing"), "given twice"),
         (("(b) Missing", "(2) Missing"), None),
         (("No insignificant errors", "All is well"), "expected lines such as"),
@@ -535,7 +535,7 @@ def test_a_bad_template_is_told_when_the_reward_is_made(tmp_path, text, message)
 
 def test_protocol_prompt_and_model_are_in_the_signature():
     signature = Chexprompt(model="gpt").signature
-    assert "chexprompt/1" in signature
+    assert "chexprompt/2" in signature
     assert "chexprompt_reply/1" in signature
     assert "#chexprompt_v1:" in signature
     assert 'model="gpt"' in signature
