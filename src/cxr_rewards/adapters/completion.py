@@ -117,7 +117,7 @@ def completion_of(query: str, prompt: str, marker: str = "") -> str:
 def text_of(completion: Any) -> str:
     """Return the text of what a trainer calls a completion.
 
-    Of several messages that is the last one of the assistant; of one in parts, its texts joined.
+    Of several messages that is the last one of the assistant; of one in parts, its texts joined, without reasoning.
 
     Raises:
         InputError: it is no text, message or list of messages.
@@ -129,10 +129,16 @@ def text_of(completion: Any) -> str:
         if content is None:
             return ""
         if isinstance(content, list | tuple):
-            parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+            parts = [
+                part.get("text") if isinstance(part, Mapping) else part for part in content if not _is_reasoning(part)
+            ]
             return "".join(part for part in parts if isinstance(part, str))
         return text_of(content)
     if isinstance(completion, list | tuple):
         ours = [m for m in completion if isinstance(m, Mapping) and m.get("role", "assistant") == "assistant"]
         return text_of(ours[-1]) if ours else ""
     raise InputError(f"a completion must be a text, a message or a list of messages, got {shorten(completion)}")
+
+
+def _is_reasoning(part: Any) -> bool:
+    return isinstance(part, Mapping) and str(part.get("type", "")).startswith(("reasoning", "thinking"))

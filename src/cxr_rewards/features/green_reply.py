@@ -28,6 +28,7 @@ _ASIDE = re.compile(r"\([^()]{0,400}\)|\[[^\[\]]{0,400}\]")
 _COUNT = re.compile(r"[\s*_]{0,20}(?:-[ ])?([^\s.;,:*_]{1,20})[*_]{0,4}[ \t]{0,9}(?:[.;,:)](?!\d)|$)", re.MULTILINE)
 _COLON = re.compile(r"(?<!\d):[\s*_]{0,20}\d{1,4}[*_]{0,4}[ \t]{0,9}(?:[.;,)](?!\d)|$)", re.MULTILINE)
 _ITEM = re.compile(r"(?:(?P<line>^[-* \t]*)|(?<=[\s;,]))(\d{1,3})[.)](?=\s+\S)", re.MULTILINE)
+_BETWEEN = re.compile(r";[ \t]{0,9}(?=\n|\d{1,3}[.)]\s|\Z)")
 _OTHER_TYPE = re.compile(r"\([a-f]\)", re.IGNORECASE)
 _DESCRIBED = "clinically|significant|insignificant|further|other|additional|such|matched|matching|common|any"
 _THINGS = "errors?|findings?|match(?:es)?|discrepanc(?:y|ies)|mistakes?|differences?"
@@ -152,7 +153,7 @@ def _number(said: str, what: str) -> int:
     first = 2 if count == 1 else 1
     if first in numbers or any(begins_line for _, begins_line in items):
         total = count if first == 1 else len(items) + 1
-        if numbers != list(range(first, total + 1)) or (first == 2 and ";" in said):
+        if numbers != list(range(first, total + 1)) or (first == 2 and ";" in _BETWEEN.sub("", said)):
             raise VerdictParseError(f"{what}: the number {count} and the list disagree: {shorten(said)}")
         return a_count(str(total), what)
     return count

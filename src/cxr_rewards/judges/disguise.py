@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import codecs
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -31,11 +30,11 @@ _MIXED = re.compile(
 _WORD = re.compile(r"\w{3,60}")
 _FIGURES = str.maketrans("01345789@$!|€", "oleastbgaslle")
 _FIGURED = re.compile(
-    r"[a-z][0134578@$!|€]{1,3}[a-z]|(?<![\w.])[0134578@$](?!(?:rd|st|nd|th|mm|cm|ml|kg|yo|yr|hr|wk|am|pm|fr|mg|lumen)\b)"
+    r"[a-z][01345789@$!|€]{1,3}[a-z]|(?<![\w.])[0134578@$](?!(?:rd|st|nd|th|mm|cm|ml|kg|yo|yr|hr|wk|am|pm|fr|mg|lumen)\b)"
     r"[a-z]{2}",
     re.IGNORECASE,
 )
-_FIGURE = re.compile(r"[0134578@$!|€]")
+_FIGURE = re.compile(r"[01345789@$!|€]")
 _TOKEN = re.compile(r"[^\s.,;:()\[\]\"']+")
 
 
@@ -142,8 +141,8 @@ def _base64(text: str) -> Iterator[str]:
         run.append(word.rstrip("="))
         if _decodes(run[-1]):
             yield word
-    whole = "".join(run)
-    if len(run) > 1 and any(_decodes(whole[start:]) for start in range(4)):
+    whole = "".join(run).replace("-", "").replace("_", "")
+    if any(_decodes(whole[start:]) for start in range(4)):
         yield " ".join(odd)
 
 
@@ -165,6 +164,12 @@ def _reads(data: bytes) -> bool:
 
 
 def ciphers(word: str) -> tuple[str, ...]:
-    """Return a word turned round, and in the ciphers that shift or mirror the alphabet."""
+    """Return a word turned round, and in the ciphers that shift or mirror the alphabet.
+
+    Example:
+        >>> ciphers("errors")[:3]
+        ('srorre', 'viilih', 'fsspst')
+    """
     letters = "abcdefghijklmnopqrstuvwxyz"
-    return word[::-1], codecs.encode(word, "rot13"), word.translate(str.maketrans(letters, letters[::-1]))
+    alphabets = (letters[::-1], *(letters[shift:] + letters[:shift] for shift in range(1, 26)))
+    return word[::-1], *(word.translate(str.maketrans(letters, alphabet)) for alphabet in alphabets)

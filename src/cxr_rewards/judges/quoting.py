@@ -23,6 +23,7 @@ _LABEL = re.compile(
     r"[\s*_#>-]*(?:the )?(?:candidate|reference|prior|earlier|generated)(?: report| text)?[\s*_]*:", re.IGNORECASE
 )
 
+_LEADS = re.compile(r"^[\s,;:\"'“‘«(>*_-]{0,40}$|:[\s\"'“‘«(>*_-]{0,40}$")
 _SPACE = re.compile(r"\s*")
 
 Spans = list[tuple[int, int]]
@@ -105,18 +106,37 @@ def without_quotes(text: str) -> str:
     return " ".join((*kept, text[position:]))
 
 
-def introduces_quote(line: str) -> bool:
-    """Return whether a line says that what follows it is a report's words and not the judge's.
+def leads_to_quote(line: str) -> bool:
+    """Return whether a line ends where words begin that are a report's and not the judge's.
 
     Example:
-        >>> introduces_quote("The candidate report ends with:"), introduces_quote("Errors of the candidate report:")
-        (True, False)
+        >>> [leads_to_quote(line) for line in ("The candidate ends with:", 'It is as the candidate says "Clear.')]
+        [True, True]
+        >>> [leads_to_quote(line) for line in ("Errors of the candidate:", "The candidate states an effusion.")]
+        [False, False]
     """
+    rest = _behind_introduction(line)
+    if rest is None:
+        return False
+    return bool(_LEADS.search(rest)) or rest.count('"') % 2 == 1 or rest.count("“") > rest.count("”")
+
+
+def introduces_quote(line: str) -> bool:
+    """Return whether a line leads to a quote, or begins one, as in "Candidate: Clear lungs."."""
+    rest = _behind_introduction(line)
+    return rest is not None and (leads_to_quote(line) or rest.startswith(":") or _LABEL.match(line) is not None)
+
+
+def _behind_introduction(line: str) -> str | None:
+    """Return what follows the words by which a line names a report as the speaker; None if it does not."""
     line = line[-400:]
-    if _LABEL.match(line):
-        return not _OWN.search(line)
+    if _OWN.search(line):
+        return None
+    if label := _LABEL.match(line):
+        return line[label.end() :]
     whose = _WHOSE.search(line)
-    return whose is not None and bool(_SAYS.search(line, whose.end())) and not _OWN.search(line)
+    says = _SAYS.search(line, whose.end()) if whose else None
+    return line[says.end() :] if says else None
 
 
 def open_introductions(text: str) -> list[int]:

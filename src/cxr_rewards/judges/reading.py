@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.judges.quoting import introduces_quote, line_before, marked_quotes, within
+from cxr_rewards.judges.quoting import leads_to_quote, line_before, marked_quotes, within
 from cxr_rewards.reasoning import final_answer
 
 _LONGEST = 200_000
@@ -93,11 +93,9 @@ def own_object(text: str) -> dict[str, Any] | None:
         end = start + 1
         if not within(marked, start):
             value, end = _decode(text, start)
-            line = line_before(text, start)
-            if not (
-                introduces_quote(line)
-                or (_is_between_quotes(text, start, end) and text.strip("\"'") != text[start:end])
-            ):
+            is_alone = text.strip("\"'") == text[start:end]
+            is_quoted = leads_to_quote(line_before(text, start)) or _is_between_quotes(text, start, end)
+            if is_alone or not is_quoted:
                 own.append(value)
         start = text.find("{", end)
     if len(own) > 1:
@@ -130,7 +128,8 @@ def _no_number(name: str) -> Any:
     raise VerdictParseError(f"{name} is no number")
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
+# Not strict: a report that is quoted may have lines.
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number, strict=False)
 
 
 def only_keys(data: Mapping[str, Any], required: Iterable[str], optional: Iterable[str] = ()) -> None:

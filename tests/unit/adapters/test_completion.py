@@ -41,6 +41,7 @@ REPORT = "FINDINGS: Clear lungs. IMPRESSION: Normal chest."
             }
         ],
         [{"role": "assistant", "content": [{"type": "image"}, {"type": "text", "text": REPORT}]}],
+        [{"role": "assistant", "content": [{"type": "reasoning", "text": "Hm."}, {"type": "text", "text": REPORT}]}],
         [{"content": REPORT}],
     ],
 )
