@@ -87,7 +87,7 @@ def own_object(text: str) -> dict[str, Any] | None:
         VerdictParseError: as for `json_in`.
     """
     marked = marked_quotes(text)
-    own: list[dict[str, Any]] = []
+    own: dict[str, Any] | None = None
     start = text.find("{")
     while start >= 0:
         end = start + 1
@@ -96,11 +96,11 @@ def own_object(text: str) -> dict[str, Any] | None:
             is_alone = text.strip("\"'") == text[start:end]
             is_quoted = leads_to_quote(line_before(text, start)) or _is_between_quotes(text, start, end)
             if is_alone or not is_quoted:
-                own.append(value)
+                if own is not None:
+                    raise VerdictParseError("more than one JSON object")
+                own = value
         start = text.find("{", end)
-    if len(own) > 1:
-        raise VerdictParseError("more than one JSON object")
-    return own[0] if own else None
+    return own
 
 
 def _is_between_quotes(text: str, start: int, end: int) -> bool:
