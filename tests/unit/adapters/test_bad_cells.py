@@ -61,7 +61,7 @@ class Near(ElsewhereReward):
 
     def send(self, cases):
         assert all(isinstance(case.candidate, str) and isinstance(case.reference, str) for case in cases)
-        return [tuple(score_of(score_table(s, details=False)) for s in row) for row in self.reward.parts(cases)]
+        return [tuple(score_of(score_table(s, ())) for s in row) for row in self.reward.parts(cases)]
 
 
 def through_callable(rows, reward=None):
