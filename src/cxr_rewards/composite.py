@@ -223,7 +223,7 @@ class CompositeReward:
             ConfigError: both or neither of cases and columns, columns of different lengths, or group normalisation
                 without groups.
             SetupError: a component cannot work at all.
-            CacheError: the cache's file is corrupt.
+            CacheError: a feature's value cannot be stored.
 
         Example:
             >>> rewards = CompositeReward(["bleu"]).score_batch(
@@ -329,7 +329,7 @@ class CompositeReward:
 
         Raises:
             SetupError: a component cannot work at all.
-            CacheError: the cache's file is corrupt.
+            CacheError: a feature's value cannot be stored.
         """
         return self._engine.warm(texts, self.cache)
 

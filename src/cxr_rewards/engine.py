@@ -160,7 +160,8 @@ class Engine:
         lasting: dict[str, str] = {}
         wanted: dict[str, dict[Item, None]] = {}
         for step in self._steps:
-            lasts = step.feature.over == "text" and step.feature.persistent and not step.reads <= {"candidate"}
+            stays = step.feature.persistent and step.feature.code_home is not None
+            lasts = step.feature.over == "text" and stays and not step.reads <= {"candidate"}
             wanted[step.feature.signature] = dict.fromkeys(items) if lasts else {}
             if lasts:
                 lasting[step.feature.signature] = step.feature.name

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar, Literal, NamedTuple
 
+from cxr_rewards.home import class_home, join_homes
 from cxr_rewards.settings import Configurable
 from cxr_rewards.types import Case, Failure
 
@@ -54,8 +55,8 @@ class Feature(Configurable, ABC):
         over: what one item is: a `text`, a `pair` (candidate, reference) or a whole `case`.
         context: the keys of a case's context that its items keep, for features over `case`; None: all. Cases that
             differ elsewhere only are one item.
-        persistent: whether values are worth keeping on disk. Leave it False where computing costs less than a
-            look-up in a file.
+        persistent: whether values are worth keeping on disk. Leave it False if computing costs less than a look-up in
+            a file. Values of a feature without a `code_home` stay in memory anyway.
         keeps: which values outlive the call: `all`, or those of `references` (and priors) alone, for features over
             texts whose values are large, and of no use for a candidate, which a policy hardly writes twice.
         chunk_size: items per `compute` call; what an interruption loses at most, and what is retried one by one
@@ -74,6 +75,16 @@ class Feature(Configurable, ABC):
     def needs(self) -> tuple[Feature, ...]:
         """Features this one is computed from; they must not form a cycle."""
         return ()
+
+    @property
+    def code_home(self) -> str | None:
+        """Digits that a file knows the code by, its own and that of what it needs, beside the signature.
+
+        None if another process could not import it: values of a script's or a notebook's feature never go into a file,
+        for the next script may give the same name to other code.
+        """
+        homes = [class_home(type(self)), *(need.code_home for need in self.needs)]
+        return None if None in homes else join_homes([home for home in homes if home])
 
     @abstractmethod
     def compute(self, items: Sequence[Any], upstream: FeatureTable) -> Sequence[Any]:

@@ -14,6 +14,7 @@ from typing import Any
 
 from cxr_rewards.errors import ConfigError, MissingDependencyError, shorten, unknown_name
 from cxr_rewards.feature import CaseItem, Feature, FeatureTable, Over, PairItem
+from cxr_rewards.home import join_homes, module_home
 from cxr_rewards.settings import setting
 from cxr_rewards.types import Failure
 
@@ -40,6 +41,13 @@ class ExternalValues(Feature):
     def chunk_size(self) -> int:  # type: ignore[override]
         """Items of one call of the metric."""
         return self.batch
+
+    @property
+    def code_home(self) -> str | None:
+        """As of any feature, with the home of the function."""
+        source = self.metric.partition(":")[0]
+        homes = [super().code_home, "" if source == "radeval" else module_home(source)]
+        return None if None in homes else join_homes([home for home in homes if home])
 
     def _sign(self) -> str:
         return f"{super()._sign()}@{_version(self.metric.partition(':')[0])}"

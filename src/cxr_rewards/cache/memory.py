@@ -1,0 +1,170 @@
+"""Values in memory, for the threads of one process, and what all caches do around a fork."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from cxr_rewards.errors import CacheError, ConfigError
+from cxr_rewards.feature import Feature, Item
+from cxr_rewards.types import Failure
+
+MAX_ITEMS = 16_384
+"""Values kept in memory by default: a few rollout batches of 1,000 reports for a handful of features."""
+
+MAX_BYTES = 1 << 30
+"""Bytes of arrays kept in memory by default: token embeddings of about 3,000 reports."""
+
+_MISSING = object()
+
+
+class Cache(Protocol):
+    """What the engine asks of a cache. Values are shared, not copied: treat them as immutable."""
+
+    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
+        """Return the values that are kept for `items`, and nothing for the others."""
+
+    def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
+        """Keep values, by item. Raises `CacheError` if one of them is a `Failure`."""
+
+
+# A connection must not live through a fork: the child would believe in locks it does not have, and both would write.
+# So before a fork every cache finishes what it is doing and closes its file; both sides open it again when needed.
+_live: weakref.WeakSet[Any] = weakref.WeakSet()
+_paused: list[Any] = []
+_fork_lock = threading.Lock()
+
+
+def register(cache: Any) -> None:
+    """Have a cache, with its `_lock` and its `_disconnect`, rest during forks."""
+    with _fork_lock:
+        _live.add(cache)
+
+
+def _before_fork() -> None:
+    _fork_lock.acquire()
+    for cache in list(_live):
+        cache._lock.acquire()
+        _paused.append(cache)
+        cache._disconnect()
+
+
+def _after_fork() -> None:
+    while _paused:
+        _paused.pop()._lock.release()
+    _fork_lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+
+
+def _array_bytes(value: Any) -> int:
+    """Return the bytes of an array or of the arrays in a tuple; other values are small: `max_items` counts them."""
+    if type(value) is tuple:
+        return sum(getattr(part, "nbytes", 0) for part in value)
+    size: int = getattr(value, "nbytes", 0)
+    return size
+
+
+def refuse_failures(feature: Feature, values: Iterable[Any]) -> None:
+    for value in values:
+        if type(value) is Failure:
+            raise CacheError(f"cache: {feature.name}: a failure cannot be kept: {value}. Leave failures out.")
+
+
+def _code(feature: Feature) -> Hashable:
+    """Return what tells a feature from others in this process: a notebook may define its class anew."""
+    return feature.signature, type(feature), tuple(map(_code, feature.needs))
+
+
+class MemoryCache:
+    """Keeps the most recently used values in memory, for all threads of one process.
+
+    Holds the texts too, as keys. A pickled copy starts empty.
+
+    Args:
+        max_items: values kept over all features; the least recently used are dropped first. 0 keeps none.
+        max_bytes: the same limit for the arrays among them, alone or in a tuple.
+
+    Attributes:
+        hits: items found so far.
+        misses: items asked for and not found.
+
+    Raises:
+        ConfigError: `max_items` or `max_bytes` is negative.
+
+    Example:
+        >>> from cxr_rewards.feature import Feature
+        >>> class WordCount(Feature):
+        ...     name = "word_count"
+        ...     def compute(self, items, upstream):
+        ...         return [len(text.split()) for text in items]
+        >>> cache = MemoryCache(max_items=1000)
+        >>> cache.put_many(WordCount(), {"No effusion.": 2})
+        >>> cache.get_many(WordCount(), ["No effusion.", "Clear lungs."])
+        {'No effusion.': 2}
+        >>> cache.hits, cache.misses
+        (1, 1)
+    """
+
+    def __init__(self, max_items: int = MAX_ITEMS, max_bytes: int = MAX_BYTES) -> None:
+        for name, limit in (("max_items", max_items), ("max_bytes", max_bytes)):
+            if limit < 0:
+                raise ConfigError(f"MemoryCache: {name} must be 0 or more, got {limit!r}")
+        self.max_items = max_items
+        self.max_bytes = max_bytes
+        self._bytes = 0
+        self.hits = 0
+        self.misses = 0
+        self._entries: OrderedDict[tuple[Hashable, Item], Any] = OrderedDict()
+        self._lock = threading.Lock()
+        register(self)
+
+    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
+        """Return the values that are kept for `items`, and nothing for the others."""
+        code, entries = _code(feature), self._entries
+        found: dict[Item, Any] = {}
+        with self._lock:
+            for item in items:
+                key = (code, item)
+                value = entries.get(key, _MISSING)
+                if value is not _MISSING:
+                    entries.move_to_end(key)
+                    found[item] = value
+            self.hits += len(found)
+            self.misses += len(items) - len(found)
+        return found
+
+    def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
+        """Keep values, by item.
+
+        Raises:
+            CacheError: a value is a `Failure`; nothing is kept then.
+        """
+        refuse_failures(feature, values.values())
+        code, entries = _code(feature), self._entries
+        with self._lock:
+            for item, value in values.items():
+                key = (code, item)
+                self._bytes += _array_bytes(value) - _array_bytes(entries.get(key))
+                entries[key] = value
+                entries.move_to_end(key)
+            while len(entries) > self.max_items or self._bytes > self.max_bytes:
+                self._bytes -= _array_bytes(entries.popitem(last=False)[1])
+
+    def clear(self) -> None:
+        """Drop all."""
+        with self._lock:
+            self._entries.clear()
+            self._bytes = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.max_items, self.max_bytes)
+
+    def _disconnect(self) -> None:
+        """Nothing is open here."""
