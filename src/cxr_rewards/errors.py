@@ -77,6 +77,10 @@ class CacheError(CxrRewardsError):
     """A cache file that is corrupt, not ours, or cannot be written."""
 
 
+class ModelWarning(UserWarning):
+    """A model whose numbers are in doubt; they are given all the same."""
+
+
 def shorten(value: object, limit: int = 80) -> str:
     """Return `repr(value)`, cut in the middle so that it has at most `limit` characters.
 

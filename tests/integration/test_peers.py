@@ -55,6 +55,7 @@ def real_pairs(real_reports):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:modern-radgraph-xl")
 @pytest.mark.parametrize("model", ENCODERS)
 def test_annotations_are_those_of_radgraph(models, peer, model):
     theirs = peer.run({"run": "radgraph", "model": model, "texts": TEXTS})["values"]

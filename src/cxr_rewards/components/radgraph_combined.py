@@ -30,7 +30,7 @@ class RadgraphCombined(ModelComponent):
     bounds = (0.0, 1.0)
     identical = "F1 of two empty sets is 0: identical reports without relations get 0.5"
 
-    model: RadgraphModel = setting("radgraph", "radgraph (as RadCliQ), radgraph-xl or modern-radgraph-xl.")
+    model: RadgraphModel = setting("radgraph", "radgraph (as RadCliQ), radgraph-xl or modern-radgraph-xl (unproved).")
 
     def __post_init__(self) -> None:
         super().__post_init__()

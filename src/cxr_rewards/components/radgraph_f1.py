@@ -34,7 +34,7 @@ class RadgraphF1(ModelComponent):
     bounds = (0.0, 1.0)
     identical = "0 where RadGraph finds no entities in the reports"
 
-    model: RadgraphModel = setting("radgraph-xl", "radgraph, radgraph-xl or modern-radgraph-xl.")
+    model: RadgraphModel = setting("radgraph-xl", "radgraph, radgraph-xl or modern-radgraph-xl (unproved).")
     level: Level = setting("partial", "simple, partial or complete.")
     case_sensitive: bool = setting(False, "Tell `Effusion` from `effusion`, as radgraph 0.1.18 from PyPI does.")
 

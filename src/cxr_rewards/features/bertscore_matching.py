@@ -46,6 +46,7 @@ class BertscoreMatching(Feature):
     device: str = setting("auto", "As of the token embeddings.", changes_scores=False)
     dtype: Dtype = setting("float32", "As of the token embeddings.")
     batch_tokens: int = setting(0, "As of the token embeddings.", changes_scores=False)
+    accept_other_weights: bool = setting(False, "As of the token embeddings.", changes_scores=False)
 
     @property
     def needs(self) -> tuple[TokenEmbeddings]:

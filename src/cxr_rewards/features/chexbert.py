@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.models.feature import ModelFeature
+from cxr_rewards.models.published import SCORERS_COMMIT, SHA256
 from cxr_rewards.models.sources import TOKENIZER, Source
 from cxr_rewards.settings import setting
 
@@ -20,8 +21,9 @@ Stored = Literal["float32", "float16", "no"]
 CHECKPOINT = Source(
     "StanfordAIMI/RRG_scorers",
     ("chexbert.pth",),
-    sha256=(("chexbert.pth", "6550703c92d6"),),
+    sha256=(("chexbert.pth", SHA256["chexbert.pth"]),),
     purpose="CheXbert",
+    commit=SCORERS_COMMIT,
 )
 BASE = Source("google-bert/bert-base-uncased", ("config.json", *TOKENIZER), purpose="CheXbert's tokenizer")
 _MAX_LENGTH = 512

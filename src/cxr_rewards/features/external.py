@@ -87,7 +87,7 @@ def check_metric(metric: str, options: str, where: str) -> None:
         )
     try:
         good = isinstance(json.loads(options), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         good = False
     if not good:
         raise ConfigError(f"{where}: options must be a JSON object, got {shorten(options)}")

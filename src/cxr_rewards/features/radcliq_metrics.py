@@ -9,7 +9,7 @@ from cxr_rewards.features.bertscore_matching import BASELINE, BertscoreMatching,
 from cxr_rewards.features.chexbert import ChexbertEmbedding
 from cxr_rewards.features.radgraph import RadgraphAnnotations
 from cxr_rewards.graph import combined_f1
-from cxr_rewards.models.placement import Dtype
+from cxr_rewards.models.placement import PLACEMENT, Dtype
 from cxr_rewards.ngrams import bleu
 from cxr_rewards.settings import setting
 from cxr_rewards.vectors import cosine
@@ -25,14 +25,15 @@ class RadcliqMetrics(Feature):
     device: str = setting("auto", "As of the models.", changes_scores=False)
     dtype: Dtype = setting("float32", "As of the models.")
     batch_tokens: int = setting(0, "As of the models.", changes_scores=False)
+    accept_other_weights: bool = setting(False, "As of the models.", changes_scores=False)
 
     @property
     def needs(self) -> tuple[RadgraphAnnotations, BertscoreMatching, ChexbertEmbedding]:
-        placement = {"device": self.device, "dtype": self.dtype, "batch_tokens": self.batch_tokens}
+        placement = {key: getattr(self, key) for key in PLACEMENT}
         return (
-            RadgraphAnnotations(model="radgraph", **placement),  # type: ignore[arg-type]
-            BertscoreMatching(**placement),  # type: ignore[arg-type]
-            ChexbertEmbedding(**placement),  # type: ignore[arg-type]
+            RadgraphAnnotations(model="radgraph", **placement),
+            BertscoreMatching(**placement),
+            ChexbertEmbedding(**placement),
         )
 
     def compute(self, items: Sequence[PairItem], upstream: FeatureTable) -> list[list[float]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from cxr_rewards.errors import ModelWarning
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.models.feature import ModelFeature
+from cxr_rewards.models.published import SCORERS_COMMIT, SHA256
 from cxr_rewards.models.sources import TOKENIZER, Source
 from cxr_rewards.settings import setting
 
@@ -18,6 +21,12 @@ ENCODERS: dict[str, str] = {
     "radgraph-xl": "microsoft/BiomedVLP-CXR-BERT-general",
     "modern-radgraph-xl": "answerdotai/ModernBERT-base",
 }
+
+MODERN_WARNING = (
+    "modern-radgraph-xl: its encoder is taken to be answerdotai/ModernBERT-base, by the size of its file, and its "
+    "annotations with these weights were never compared: the radgraph package's own port to transformers 5 is reported "
+    "to give wrong ones (radgraph, pull request 16). Prefer radgraph-xl"
+)
 
 # As the models were trained: the first one's text is split before and after these characters, `,` to `.` among them.
 _V1 = re.compile(r"(?<! )(?=[/,-,:,.,!?()])|(?<=[/,-,:,.,!?()])(?! )")
@@ -52,7 +61,7 @@ class RadgraphAnnotations(ModelFeature):
 
     name = "radgraph_annotations"
 
-    model: RadgraphModel = setting("radgraph-xl", "radgraph, radgraph-xl or modern-radgraph-xl.")
+    model: RadgraphModel = setting("radgraph-xl", "radgraph, radgraph-xl or modern-radgraph-xl (unproved).")
 
     @property
     def kind(self) -> str:  # type: ignore[override]
@@ -61,8 +70,10 @@ class RadgraphAnnotations(ModelFeature):
 
     @property
     def sources(self) -> tuple[Source, Source]:
+        archive = f"{self.model}.tar.gz"
+        sums = ((archive, SHA256[archive]),) if archive in SHA256 else ()  # none is known of radgraph.tar.gz
         return (
-            Source("StanfordAIMI/RRG_scorers", (f"{self.model}.tar.gz",), purpose=f"RadGraph ({self.model})"),
+            Source("StanfordAIMI/RRG_scorers", (archive,), sums, f"RadGraph ({self.model})", SCORERS_COMMIT),
             Source(ENCODERS[self.model], ("config.json", *TOKENIZER), purpose="RadGraph's tokenizer"),
         )
 
@@ -70,6 +81,8 @@ class RadgraphAnnotations(ModelFeature):
         """Load RadGraph."""
         from cxr_rewards.models.radgraph import RadGraph
 
+        if self.model == "modern-radgraph-xl":
+            warnings.warn(MODERN_WARNING, ModelWarning, stacklevel=2)
         return RadGraph(archive / f"{self.model}.tar.gz", encoder, self.model)
 
     def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[dict[str, Any]]:  # noqa: ARG002

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.models.feature import ModelFeature
+from cxr_rewards.models.published import SHA256
 from cxr_rewards.models.sources import ENCODER, TOKENIZER, Source
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class RateEmbeddings(ModelFeature):
 
     @property
     def sources(self) -> tuple[Source]:
-        return (Source("FremyCompany/BioLORD-2023-C", (*ENCODER, *TOKENIZER), purpose="RaTEScore's encoder"),)
+        sums = (("model.safetensors", SHA256["BioLORD-2023-C"]),)
+        return (Source("FremyCompany/BioLORD-2023-C", (*ENCODER, *TOKENIZER), sums, "RaTEScore's encoder"),)
 
     def load(self, folder: Path) -> Any:
         """Load the encoder."""

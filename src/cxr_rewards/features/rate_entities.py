@@ -9,6 +9,7 @@ from typing import Any
 
 from cxr_rewards.feature import FeatureTable
 from cxr_rewards.models.feature import ModelFeature
+from cxr_rewards.models.published import SHA256
 from cxr_rewards.models.sources import ENCODER, TOKENIZER, Source
 from cxr_rewards.text import sentences
 
@@ -27,7 +28,8 @@ class RateEntities(ModelFeature):
 
     @property
     def sources(self) -> tuple[Source]:
-        return (Source("Angelakeke/RaTE-NER-Deberta", (*ENCODER, *TOKENIZER), purpose="RaTEScore's entities"),)
+        sums = (("model.safetensors", SHA256["RaTE-NER-Deberta"]),)
+        return (Source("Angelakeke/RaTE-NER-Deberta", (*ENCODER, *TOKENIZER), sums, "RaTEScore's entities"),)
 
     def load(self, folder: Path) -> Any:
         """Load the tagger."""

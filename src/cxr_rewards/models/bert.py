@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from cxr_rewards.errors import ModelLoadError
-from cxr_rewards.models.checkpoint import take
+from cxr_rewards.models.checkpoint import number_of, take
 
 _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "gelu": functional.gelu,
@@ -22,6 +22,11 @@ _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "relu": functional.relu,
 }
 FAMILIES = ("bert", "roberta")
+_SIZES = {
+    "hidden_size": 16_384, "intermediate_size": 65_536, "num_attention_heads": 256, "num_hidden_layers": 200,
+    "vocab_size": 1_000_000, "max_position_embeddings": 65_536,
+}  # fmt: skip
+"""The largest that is believed of a configuration: beyond, it is damaged, and would only fill the memory."""
 
 
 class _Layer(nn.Module):
@@ -91,18 +96,19 @@ class Bert(nn.Module):
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         super().__init__()
-        hidden, eps = config["hidden_size"], config.get("layer_norm_eps", 1e-12)
+        sizes = {key: number_of(config, key, "config.json", 1, most) for key, most in _SIZES.items()}
+        hidden, eps = sizes["hidden_size"], config.get("layer_norm_eps", 1e-12)
         activation = config.get("hidden_act", "gelu")
         if activation not in _ACTIVATIONS:
             raise ModelLoadError(f"config.json: hidden_act {activation!r} is not one of {', '.join(_ACTIVATIONS)}")
         # RoBERTa counts positions from behind its padding token.
         self.first_position = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
-        self.words = nn.Embedding(config["vocab_size"], hidden)
-        self.positions = nn.Embedding(config["max_position_embeddings"], hidden)
+        self.words = nn.Embedding(sizes["vocab_size"], hidden)
+        self.positions = nn.Embedding(sizes["max_position_embeddings"], hidden)
         self.kind = nn.Parameter(torch.zeros(hidden))
         self.norm = nn.LayerNorm(hidden, eps)
-        inner, heads = config["intermediate_size"], config["num_attention_heads"]
-        self.stack = [_Layer(hidden, inner, heads, eps, activation) for _ in range(config["num_hidden_layers"])]
+        inner, heads = sizes["intermediate_size"], sizes["num_attention_heads"]
+        self.stack = [_Layer(hidden, inner, heads, eps, activation) for _ in range(sizes["num_hidden_layers"])]
         self.layers = nn.ModuleList(self.stack)
 
     @property

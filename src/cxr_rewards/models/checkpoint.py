@@ -1,43 +1,90 @@
-"""Reading weights from disk, safely: safetensors, or pickles restricted to tensors."""
+"""Reading weights from disk, safely: safetensors, or pickles restricted to tensors, whatever state a file is in."""
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import tarfile
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_rewards.errors import ModelLoadError, shorten
+from cxr_rewards.errors import CxrRewardsError, ModelLoadError, shorten
 
 if TYPE_CHECKING:
     import torch
+
+_BLOCK = 1 << 20
+_UNPACKED = 64 << 20
+_RATIO = 20
+"""An archive may unpack to 64 MiB and 20 times its own size: weights hardly shrink, so that more is a bomb."""
+
+
+@contextmanager
+def reading(where: object, what: str) -> Iterator[None]:
+    """Turn whatever a damaged file makes its reader raise into a `ModelLoadError` that names the file and the cure.
+
+    The readers are pickle, tarfile, zipfile, torch, transformers and Rust, on bytes that may be anything.
+    """
+    try:
+        yield
+    except (CxrRewardsError, Warning):  # a warning that its user has made an error
+        raise
+    except BaseException as error:
+        # Rust's panics (tokenizers, safetensors) are no Exception.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        reason = shorten(str(error), 200)
+        raise ModelLoadError(
+            f"{where}: cannot be read as {what}: {type(error).__name__}: {reason}. Fetch it again"
+        ) from error
 
 
 def load_state(path: Path) -> dict[str, Any]:
     """Return the content of a `.safetensors` file or of a torch pickle that holds nothing but tensors and plain data.
 
+    The checksums of a torch archive's records are compared. A `.safetensors` file, and a pickle of before torch 1.6,
+    has none: only a published checksum of the whole tells that its numbers are whole.
+
     Raises:
-        ModelLoadError: the file is unreadable, or holds code.
+        ModelLoadError: the file is unreadable, damaged, or holds code.
     """
-    import pickle
-
     import torch
-    from safetensors import SafetensorError
 
-    try:
+    with reading(path, "weights"):
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
 
             return load_file(path)
+        zipped = zipfile.is_zipfile(path)
+        if zipped:
+            check_zip(path)
         # Files of before torch 1.6, as CheXbert's may be, are no archives and cannot be mapped.
-        mapped = zipfile.is_zipfile(path)
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
-        raise _unreadable(path, error) from error
-    return state
+        return _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=zipped))
+
+
+def check_zip(path: Path | io.BytesIO) -> None:
+    """Raise `ValueError` or `BadZipFile` unless each record of a torch archive has its checksum."""
+    size = path.stat().st_size if isinstance(path, Path) else len(path.getbuffer())
+    with zipfile.ZipFile(path) as archive:
+        records = archive.infolist()
+        names = {record.filename for record in records}
+        if len(names) < len(records) or any(record.compress_type != zipfile.ZIP_STORED for record in records):
+            raise ValueError("its records are compressed or repeated, which torch never writes")
+        if sum(record.file_size for record in records) > size:
+            raise ValueError("its records overlap")
+        bad = archive.testzip()
+    if bad is not None:
+        raise ValueError(f"its record {bad} fails its checksum")
+
+
+def _mapping(state: Any) -> dict[str, Any]:
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise ValueError(f"it holds no tensors by name but {shorten(state)}")
+    return dict(state)
 
 
 def encoder_state(folder: Path) -> dict[str, torch.Tensor]:
@@ -46,56 +93,105 @@ def encoder_state(folder: Path) -> dict[str, torch.Tensor]:
     return load_state(weights if weights.is_file() else folder / "pytorch_model.bin")
 
 
+def load_json(path: Path, what: str) -> Any:
+    """Return the content of a JSON file.
+
+    Raises:
+        ModelLoadError: it is absent, or not JSON; calls it `what`.
+    """
+    with reading(path, what):
+        return json.loads(path.read_text(encoding="utf-8"))
+
+
 def load_config(folder: Path) -> dict[str, Any]:
     """Return a folder's `config.json`.
 
     Raises:
-        ModelLoadError: it is absent or no JSON.
+        ModelLoadError: it is absent, or not a JSON object.
     """
     path = folder / "config.json"
-    try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelLoadError(f"{path}: cannot be read as a model's configuration: {error}") from error
+    config = load_json(path, "a model's configuration")
+    if not isinstance(config, dict):
+        raise ModelLoadError(f"{path}: cannot be read as a model's configuration: it is not a JSON object")
     return config
+
+
+def number_of(config: Mapping[str, Any], key: str, where: object, low: float, high: float) -> Any:
+    """Return a number of a configuration.
+
+    Raises:
+        ModelLoadError: it is absent, or not between `low` and `high`, both included; whole if `low` is.
+    """
+    value = config.get(key)
+    kinds = (int,) if isinstance(low, int) else (int, float)
+    if type(value) not in kinds or not low <= value <= high:  # type: ignore[operator]
+        raise ModelLoadError(f"{where}: {key} must be from {low:,} to {high:,}, got {shorten(value)}: another model?")
+    return value
+
+
+class _Bounded:
+    """A stream that ends with an error if it gives more than it may."""
+
+    def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
+        self._stream, self._left = stream, limit
+
+    def read(self, size: int) -> bytes:
+        data = self._stream.read(min(size, _BLOCK))
+        self._left -= len(data)
+        if self._left < 0:
+            raise ValueError("it unpacks to far more than its own size")
+        return data
 
 
 def read_archive(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
     """Return files of a `.tar.gz` by their name without folders' `./`; nothing is unpacked to disk.
 
+    It is read to its end, where its checksum is, and must hold plain files and folders alone, each once.
+
     Raises:
-        ModelLoadError: the archive is unreadable or lacks one of `names`.
+        ModelLoadError: the archive is unreadable, damaged or odd, or lacks one of `names`.
     """
-    try:
-        with tarfile.open(path, "r:gz") as archive:
-            found = {}
+    found: dict[str, bytes] = {}
+    seen: set[str] = set()
+    with reading(path, "an archive"), gzip.open(path) as unpacked:
+        stream: Any = _Bounded(unpacked, _UNPACKED + _RATIO * path.stat().st_size)
+        with tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = member.name.removeprefix("./")
+                _check_member(member, name, seen)
                 if name in names and (file := archive.extractfile(member)) is not None:
                     found[name] = file.read()
-    except (OSError, tarfile.TarError, EOFError) as error:
-        raise ModelLoadError(f"{path}: cannot be read as an archive: {error}. Fetch it again") from error
+                    if len(found[name]) != member.size:
+                        raise ValueError(f"its member {name} is cut short")
+        while rest := stream.read(_BLOCK):
+            if rest.strip(b"\0"):
+                raise ValueError("something lies behind its end")
     absent = [name for name in names if name not in found]
     if absent:
-        raise ModelLoadError(f"{path}: lacks {', '.join(absent)}; it holds {shorten(sorted(found))}")
+        raise ModelLoadError(f"{path}: lacks {', '.join(absent)}; it holds {shorten(sorted(seen))}")
     return found
+
+
+def _check_member(member: tarfile.TarInfo, name: str, seen: set[str]) -> None:
+    if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE, tarfile.DIRTYPE):
+        raise ValueError(f"its member {shorten(name)} is a link or a device")
+    if name.startswith("/") or ".." in name.split("/"):
+        raise ValueError(f"its member {shorten(name)} lies outside of it")
+    if name in seen and not member.isdir():
+        raise ValueError(f"its member {shorten(name)} is there twice")
+    seen.add(name)
 
 
 def load_state_bytes(data: bytes, where: str) -> dict[str, Any]:
     """Return the content of a torch pickle that holds nothing but tensors and plain data; `where` begins messages."""
-    import pickle
-
     import torch
 
-    try:
-        state: dict[str, Any] = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
-    except (RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
-        raise _unreadable(where, error) from error
-    return state
-
-
-def _unreadable(where: object, error: Exception) -> ModelLoadError:
-    return ModelLoadError(f"{where}: cannot be read as weights: {shorten(str(error), 200)}. Fetch it again")
+    with reading(where, "weights"):
+        stream = io.BytesIO(data)
+        if zipfile.is_zipfile(stream):
+            check_zip(stream)
+        stream.seek(0)
+        return _mapping(torch.load(stream, map_location="cpu", weights_only=True))
 
 
 def take(state: Mapping[str, Any], name: str, where: str, shape: tuple[int, ...] | None = None) -> Any:
@@ -104,9 +200,20 @@ def take(state: Mapping[str, Any], name: str, where: str, shape: tuple[int, ...]
     Raises:
         ModelLoadError: it is absent or of another shape: the file is of another model.
     """
+    import torch
+
     tensor = state.get(name)
-    if tensor is None or (shape is not None and tuple(tensor.shape) != shape):
-        got = "absent" if tensor is None else f"of shape {tuple(tensor.shape)}"
+    if not isinstance(tensor, torch.Tensor) or (shape is not None and tuple(tensor.shape) != shape):
+        got = f"of shape {tuple(tensor.shape)}" if isinstance(tensor, torch.Tensor) else "absent"
         wanted = "" if shape is None else f", expected {shape}"
         raise ModelLoadError(f"{where}: {name} is {got}{wanted}: another model?")
     return tensor.float()
+
+
+def check_numbers(model: torch.nn.Module, where: str) -> None:
+    """Raise `ModelLoadError` if a model's weights hold what is not a number."""
+    import torch
+
+    for name, tensor in model.state_dict().items():
+        if torch.is_tensor(tensor) and tensor.is_floating_point() and bool(torch.isnan(tensor).any()):
+            raise ModelLoadError(f"{where}: {name} holds NaN: the weights are damaged. Fetch them again")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from cxr_rewards.errors import ModelLoadError
 from cxr_rewards.models.bert import Bert
 from cxr_rewards.models.checkpoint import load_config, load_state, take
+from cxr_rewards.models.encoder import try_out
 from cxr_rewards.models.tokenizer import Tokenizer
 
 _HEADS = 14
@@ -59,6 +60,7 @@ class Chexbert(nn.Module):
             bias[rows] = take(state, f"linear_heads.{head}.bias", str(path), (ways,))
         self.weight = nn.Parameter(weight)
         self.bias = nn.Parameter(bias)
+        try_out(self, checkpoint)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return the last layer's vector of [CLS]: (batch, hidden)."""

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from cxr_rewards.errors import ConfigError, ModelLoadError, shorten
+from cxr_rewards.errors import ConfigError, ModelLoadError
 from cxr_rewards.models.bert import FAMILIES, Bert
-from cxr_rewards.models.checkpoint import encoder_state, load_config
-from cxr_rewards.models.tokenizer import Tokenizer
+from cxr_rewards.models.checkpoint import encoder_state, load_config, reading
+from cxr_rewards.models.tokenizer import Tokenizer, pad
 
 
 class TextEncoder(nn.Module):
@@ -43,6 +43,7 @@ class TextEncoder(nn.Module):
             self.max_length = min(limit - (2 if family == "mpnet" else 0), 8192)
             self.layers = len(_layers(self.net))
         self.max_length = min(self.max_length, self.tokenizer.fast.model_max_length)
+        try_out(self, folder)
 
     @property
     def device(self) -> torch.device:
@@ -59,9 +60,11 @@ class TextEncoder(nn.Module):
             return found
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
         if layer is None or layer == self.layers:
-            out = self.net(input_ids=ids, attention_mask=mask).last_hidden_state
+            out = self.net(input_ids=ids, attention_mask=mask, return_dict=True).last_hidden_state
         else:
-            states = self.net(input_ids=ids, attention_mask=mask, output_hidden_states=True).hidden_states
+            states = self.net(
+                input_ids=ids, attention_mask=mask, output_hidden_states=True, return_dict=True
+            ).hidden_states
             out = states[layer]
             if hasattr(self.net, "final_norm"):
                 out = self.net.final_norm(out)
@@ -72,6 +75,13 @@ class TextEncoder(nn.Module):
         """Raise `ConfigError` if there is no such layer."""
         if not 0 <= layer <= self.layers:
             raise ConfigError(f"{where}: layer must be 0 to {self.layers} for this model, got {layer}")
+
+
+def try_out(model: Any, folder: Path) -> None:
+    """Encode a word, so that parts which do not fit together are told when a model is loaded, not for each report."""
+    with reading(folder, "a model whose parts fit together"), torch.inference_mode():
+        model.eval()
+        model(*pad(model.tokenizer.encode(["effusion"], 8), model.tokenizer.pad, "cpu"))
 
 
 def _layers(net: Any) -> Any:
@@ -88,13 +98,26 @@ def _foreign(folder: Path, **options: Any) -> nn.Module:
     """Load a model of another family with transformers."""
     from transformers import AutoModel
 
-    try:
-        model: nn.Module = AutoModel.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, **options
-        )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelLoadError(f"{folder}: cannot be read as an encoder: {shorten(str(error), 200)}") from error
+    model: nn.Module = from_folder(AutoModel, folder, "an encoder", **options)
     without_compiling(model)
+    return model
+
+
+def from_folder(kind: Any, folder: Path, what: str, **options: Any) -> Any:
+    """Load a model with transformers; a tensor that its file lacks is an error, where transformers takes a random one.
+
+    Raises:
+        ModelLoadError: the folder is not such a model, or not the whole of it.
+    """
+    with reading(folder, what):
+        model, about = kind.from_pretrained(
+            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True,
+            **options,
+        )  # fmt: skip
+    absent = sorted(name for name in map(str, about["missing_keys"]) if "pooler" not in name)
+    if absent or about["mismatched_keys"]:
+        wrong = absent or [str(key) for key in about["mismatched_keys"]]
+        raise ModelLoadError(f"{folder}: lacks {len(wrong)} tensors of {what}, such as {wrong[0]}: another model?")
     return model
 
 

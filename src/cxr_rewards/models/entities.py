@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from cxr_rewards.errors import ModelLoadError, shorten
+from cxr_rewards.models.checkpoint import reading
+from cxr_rewards.models.encoder import from_folder, try_out
 from cxr_rewards.models.tokenizer import Tokenizer
 
 
@@ -26,23 +28,18 @@ class EntityTagger(nn.Module):
         from transformers import AutoModelForTokenClassification
 
         self.tokenizer = Tokenizer(folder)
-        try:
-            self.net: Any = AutoModelForTokenClassification.from_pretrained(
-                folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            raise ModelLoadError(
-                f"{folder}: cannot be read as a token classifier: {shorten(str(error), 200)}"
-            ) from error
+        self.net: Any = from_folder(AutoModelForTokenClassification, folder, "a token classifier")
         names = self.net.config.id2label
-        self.labels = [names[i] for i in range(len(names))]
+        with reading(folder, "a token classifier"):
+            self.labels = [str(names[i]) for i in range(len(names))]
         if not all(name == "O" or name[:2] in ("B-", "I-") for name in self.labels):
             raise ModelLoadError(f"{folder}: labels must be O, B-TYPE or I-TYPE, got {shorten(self.labels)}")
+        try_out(self, folder)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """Return the number of each token's label: (batch, tokens)."""
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
-        labels: Tensor = self.net(input_ids=ids, attention_mask=mask).logits.argmax(-1)
+        labels: Tensor = self.net(input_ids=ids, attention_mask=mask, return_dict=True).logits.argmax(-1)
         return labels
 
     def entities(self, ids: Sequence[int], labels: Sequence[int]) -> list[list[str]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 from cxr_rewards.feature import Feature
 from cxr_rewards.models.batches import run_batches
-from cxr_rewards.models.placement import Dtype
+from cxr_rewards.models.checkpoint import check_numbers, reading
+from cxr_rewards.models.placement import PLACEMENT, Dtype
 from cxr_rewards.models.pool import POOL, devices
+from cxr_rewards.models.published import check_published
 from cxr_rewards.models.sources import Source, fingerprint, locate
 from cxr_rewards.settings import setting
 
@@ -29,16 +32,22 @@ class ModelFeature(Feature):
     device: str = setting("auto", "auto, cpu, cuda:N, or several between commas.", changes_scores=False)
     dtype: Dtype = setting("float32", "Numbers of the model: float32, bfloat16 or float16.")
     batch_tokens: int = setting(0, "Tokens in a batch with padding; 0: the device's default.", changes_scores=False)
+    accept_other_weights: bool = setting(False, "Load files that are not the published ones.", changes_scores=False)
 
     @property
     def placement(self) -> dict[str, Any]:
         """The settings to pass on to features this one needs."""
-        return {"device": self.device, "dtype": self.dtype, "batch_tokens": self.batch_tokens}
+        return {key: getattr(self, key) for key in PLACEMENT}
 
     @property
     @abstractmethod
     def sources(self) -> tuple[Source, ...]:
         """The files the model is made of."""
+
+    @property
+    def wanted_sources(self) -> tuple[Source, ...]:
+        """The same, without checksums if other weights are accepted."""
+        return tuple(s._replace(sha256=()) for s in self.sources) if self.accept_other_weights else self.sources
 
     @abstractmethod
     def load(self, *folders: Any) -> Any:
@@ -51,15 +60,24 @@ class ModelFeature(Feature):
         """Return the shared copies of the model, each with its device; they are loaded by the first call.
 
         Raises:
-            ModelLoadError: weights are absent, foreign or unreadable.
+            ModelLoadError: weights are absent, foreign, damaged or unreadable.
             ConfigError: there is no such device.
         """
         folders = [locate(source) for source in self.sources]
+        for source, folder in zip(self.wanted_sources, folders, strict=True):
+            check_published(source, folder)
         key = (self.kind or type(self).__qualname__, fingerprint(self.sources))
         return [
-            (device, POOL.get(self.name, key, device, self.dtype, lambda: self.load(*folders)))
+            (device, POOL.get(self.name, key, device, self.dtype, lambda: self._load(folders)))
             for device in devices(self.device)
         ]
+
+    def _load(self, folders: Sequence[Path]) -> Any:
+        where = ", ".join(map(str, folders))
+        with reading(where, f"the model of {self.name}"):
+            model = self.load(*folders)
+        check_numbers(model, where)
+        return model
 
     def run(self, lengths: Sequence[int], forward: Callable[[Any, list[int]], Sequence[Any]]) -> list[Any]:
         """Run `forward(model, indices)` over all items in batches; see `run_batches`."""

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import json
 import struct
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from cxr_rewards.errors import ModelLoadError, shorten
 from cxr_rewards.feature import Feature
+from cxr_rewards.models.checkpoint import check_zip, read_archive
 from cxr_rewards.models.feature import ModelFeature
+from cxr_rewards.models.published import checksum_problem
 from cxr_rewards.models.sources import Source, files_in, locate, models_folder
-
-_BLOCK = 1 << 20
 
 
 class Fetched(NamedTuple):
@@ -36,7 +32,7 @@ def sources_of(features: Iterable[Feature]) -> list[Source]:
     def walk(features: Iterable[Feature]) -> Iterator[Source]:
         for feature in features:
             if isinstance(feature, ModelFeature):
-                yield from feature.sources
+                yield from feature.wanted_sources
             yield from walk(feature.needs)
 
     return list(dict.fromkeys(walk(features)))
@@ -101,10 +97,13 @@ def _download(source: Source, spec: str, place: Path, tell: Callable[[str], obje
             continue
         except Exception as error:  # the hub raises errors of its own, of its HTTP library and of the system
             raise _failed(source, name, error) from error
-        problem = _checksum_problem(path, source)
+        problem = checksum_problem(source, path)
         if problem:
             path.unlink()
-            raise ModelLoadError(f"{source.repo}: {problem}; the file was deleted. Fetch it again")
+            raise ModelLoadError(
+                f"{source.repo}: {problem}; the file was deleted. Fetch it again; to fetch other weights on purpose, "
+                "name a reward's TOML with accept_other_weights = true"
+            )
         return 1
     if spec.endswith("?"):
         return 0
@@ -128,18 +127,6 @@ def _failed(source: Source, name: str, error: Exception) -> ModelLoadError:
     return ModelLoadError(f"{source.repo}: {name} cannot be downloaded from {constants.ENDPOINT}: {reason}; {cure}")
 
 
-def _checksum_problem(path: Path, source: Source) -> str:
-    expected = dict(source.sha256).get(path.name)
-    if expected is None:
-        return ""
-    state = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            state.update(block)
-    got = state.hexdigest()
-    return "" if got.startswith(expected) else f"{path}: sha256 begins {got[:12]}, expected {expected}"
-
-
 def check(sources: Iterable[Source], folder: Path | None = None, *, checksums: bool = True) -> list[str]:
     """Return what is wrong with the files of sources: absent, cut short, or not what was published. Changes nothing.
 
@@ -158,7 +145,7 @@ def check(sources: Iterable[Source], folder: Path | None = None, *, checksums: b
         for path in files_in(place, source.files)[0]:
             problem = _defect(path)
             if not problem and checksums:
-                problem = _checksum_problem(path, source)
+                problem = checksum_problem(source, path)
             if problem:
                 problems.append(f"{source.repo}: {problem}")
     return problems
@@ -172,17 +159,15 @@ def _defect(path: Path) -> str:
         elif path.suffix == ".safetensors":
             _check_safetensors(path)
         elif path.name.endswith(".tar.gz"):
-            with gzip.open(path) as stream:  # to its end, where its checksum is
-                while stream.read(_BLOCK):
-                    pass
+            read_archive(path, ())
         elif path.suffix in (".pth", ".bin"):
             with path.open("rb") as file:
                 zipped = file.read(2) == b"PK"
             if zipped:
-                zipfile.ZipFile(path).close()  # its directory is at the end
+                check_zip(path)
         elif not path.stat().st_size:
             raise ValueError("it is empty")
-    except (OSError, ValueError, zlib.error, zipfile.BadZipFile, EOFError, struct.error) as error:
+    except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
         return f"{path}: is damaged: {shorten(str(error), 120)}"
     return ""
 

@@ -12,6 +12,10 @@ Dtype = Literal["float32", "bfloat16", "float16"]
 _DEVICES = re.compile(r"(auto|cpu|mps|cuda)(:\d+)?(,\s*(auto|cpu|mps|cuda)(:\d+)?)*")
 
 
+PLACEMENT = ("device", "dtype", "batch_tokens", "accept_other_weights")
+"""Settings that a component passes on to its features."""
+
+
 class ModelComponent(Component):
     """Base of components whose features are computed by a model."""
 
@@ -27,6 +31,9 @@ class ModelComponent(Component):
     batch_tokens: int = setting(
         0, "Tokens in a batch, padding included; 0: 1,024 on a CPU, 32,768 on a GPU.", changes_scores=False
     )
+    accept_other_weights: bool = setting(
+        False, "Load files whose sha256 is not the published one; the signature tells them apart.", changes_scores=False
+    )
 
     def __post_init__(self) -> None:
         if not _DEVICES.fullmatch(self.device):
@@ -39,4 +46,4 @@ class ModelComponent(Component):
     @property
     def placement(self) -> dict[str, Any]:
         """The settings to pass on to features."""
-        return {"device": self.device, "dtype": self.dtype, "batch_tokens": self.batch_tokens}
+        return {key: getattr(self, key) for key in PLACEMENT}

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from cxr_rewards.errors import ModelLoadError
 from cxr_rewards.models.bert import Bert
-from cxr_rewards.models.checkpoint import load_config, load_state_bytes, read_archive, take
+from cxr_rewards.models.checkpoint import load_config, load_state_bytes, number_of, read_archive, reading, take
 from cxr_rewards.models.encoder import without_compiling
 from cxr_rewards.models.sources import TOKENIZER, Source, locate
 from cxr_rewards.models.tokenizer import Tokenizer, pad
@@ -65,13 +65,17 @@ class RadGraph(nn.Module):
         super().__init__()
         vocabulary = [f"vocabulary/{kind}__{what}_labels.txt" for what in ("ner", "relation")]
         files = read_archive(archive, ("config.json", "weights.th", *vocabulary))
-        config = json.loads(files["config.json"])["model"]
-        about = config["embedder"]["token_embedders"]["bert"]
+        with reading(f"{archive}: config.json", "RadGraph's configuration"):
+            config = json.loads(files["config.json"])["model"]
+            about = config["embedder"]["token_embedders"]["bert"]
+            about = {"max_length": 512, **about, "model_name": str(about["model_name"])}
+            relation = config["modules"]["relation"]
         if about["model_name"].replace("/", "--") != encoder.name and not Path(about["model_name"]).exists():
             encoder = _named(about["model_name"], encoder)
-        self.window = about.get("max_length", 512) - 2
-        self.widths = config["max_span_width"]
-        self.kept = config["modules"]["relation"]["spans_per_word"]
+        where = f"{archive}: config.json"
+        self.window = number_of(about, "max_length", where, 3, 8192) - 2
+        self.widths = number_of(config, "max_span_width", where, 1, 64)
+        self.kept = number_of(relation, "spans_per_word", where, 0.0, 10.0)
         # The first entity label is the empty one, of spans that are none; relations have no such line.
         self.entity_labels = files[vocabulary[0]].decode().split("\n")[1:]
         self.relation_labels = files[vocabulary[1]].decode().split("\n")
@@ -82,6 +86,9 @@ class RadGraph(nn.Module):
         self.heads = nn.ParameterDict(_heads(state, kind, str(archive)))
         self.entity_labels = self.entity_labels[: self.heads["ner_bias"].shape[0]]
         self.relation_labels = self.relation_labels[: self.heads["relation_bias"].shape[0]]
+        with reading(archive, "a model whose parts fit together"), torch.inference_mode():
+            self.eval()
+            self(self.pieces([["no", "effusion"]]))
 
     def pieces(self, reports: Sequence[Sequence[str]]) -> list[Pieces]:
         """Cut the words of reports into pieces; a word that is seen again is looked up."""
@@ -223,7 +230,8 @@ class _Foreign(nn.Module):
         from transformers import AutoConfig, AutoModel
 
         super().__init__()
-        self.net: Any = AutoModel.from_config(AutoConfig.from_pretrained(folder, local_files_only=True))
+        config = AutoConfig.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+        self.net: Any = AutoModel.from_config(config)
         without_compiling(self.net)
         absent = self.net.load_state_dict(dict(state), strict=False).missing_keys
         if absent:
@@ -231,7 +239,7 @@ class _Foreign(nn.Module):
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
-        vectors: Tensor = self.net(input_ids=ids, attention_mask=mask).last_hidden_state
+        vectors: Tensor = self.net(input_ids=ids, attention_mask=mask, return_dict=True).last_hidden_state
         return vectors
 
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from cxr_rewards.errors import ModelLoadError
+from cxr_rewards.models.checkpoint import load_json
 from cxr_rewards.models.encoder import TextEncoder
 
 _KNOWN = ("Transformer", "Pooling", "Normalize")
@@ -28,11 +28,9 @@ class SentenceEncoder(nn.Module):
         self.text = TextEncoder(folder)
         self.mean = True
         self.max_length = self.text.max_length
-        try:
-            modules = json.loads((folder / "modules.json").read_text(encoding="utf-8"))
-            pooling = json.loads((folder / "1_Pooling" / "config.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise ModelLoadError(f"{folder}: cannot be read as a sentence-transformers folder: {error}") from error
+        what = "a part of a sentence-transformers folder"
+        modules = load_json(folder / "modules.json", what)
+        pooling = load_json(folder / "1_Pooling" / "config.json", what)
         foreign = [m["type"] for m in modules if m["type"].rpartition(".")[2] not in _KNOWN]
         modes = [key for key, on in pooling.items() if key.startswith("pooling_mode") and on is True]
         known = {"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}

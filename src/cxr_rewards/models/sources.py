@@ -31,14 +31,16 @@ class Source(NamedTuple):
     Attributes:
         repo: a Hugging Face repository (`org/name`, `org/name@revision`), or the path of a local folder.
         files: what is needed of it; see `TOKENIZER` for the notation.
-        sha256: beginnings of published checksums, by file.
+        sha256: published checksums, by file.
         purpose: what it is for, in a few words.
+        commit: what to download of it, if `repo` names no revision.
     """
 
     repo: str
     files: tuple[str, ...]
     sha256: tuple[tuple[str, str], ...] = ()
     purpose: str = ""
+    commit: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -53,7 +55,7 @@ class Source(NamedTuple):
     @property
     def revision(self) -> str:
         """Branch, tag or commit."""
-        return self.repo.partition("@")[2] or "main"
+        return self.repo.partition("@")[2] or self.commit or "main"
 
     @property
     def repo_id(self) -> str:
@@ -66,8 +68,12 @@ def models_folder() -> Path:
     given = os.environ.get(FOLDER_VARIABLE)
     if given:
         return Path(given).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(cache).expanduser() / "cxr_rewards" / "models"
+    return cache_folder() / "models"
+
+
+def cache_folder() -> Path:
+    """Return this library's folder in the user's cache folder."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "cxr_rewards"
 
 
 def files_in(folder: Path, files: Iterable[str]) -> tuple[list[Path], list[str]]:
@@ -91,8 +97,9 @@ def _hub_snapshots(source: Source) -> Iterator[Path]:
     # Short ids of the hub's first years (`distilroberta-base`) are still what many caches hold.
     for repo in dict.fromkeys((source.repo_id, source.repo_id.rpartition("/")[2])):
         home = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
-        commit = home / "refs" / source.revision
-        yield home / "snapshots" / (commit.read_text().strip() if commit.is_file() else source.revision)
+        for revision in dict.fromkeys((source.revision, source.repo.partition("@")[2] or "main")):
+            commit = home / "refs" / revision
+            yield home / "snapshots" / (commit.read_text().strip() if commit.is_file() else revision)
 
 
 def locate(source: Source) -> Path:
@@ -127,7 +134,7 @@ _BLOCKS = 64
 
 
 @lru_cache(maxsize=256)
-def _digest(path: str, size: int, changed_ns: int) -> bytes:  # noqa: ARG001 - a changed file is another entry
+def file_digest(path: str, size: int, changed_ns: int) -> bytes:  # noqa: ARG001 - a changed file is another entry
     """Hash a file: small ones whole, large ones by their size and 64 evenly spread blocks of 64 KiB.
 
     Training moves every tensor, so blocks tell weights apart, in milliseconds instead of seconds.
@@ -173,5 +180,5 @@ def fingerprint(sources: Iterable[Source]) -> str:
             raise
         for path in files_in(place, source.files)[0]:
             about = path.stat()
-            state.update(path.name.encode() + _digest(str(path.resolve()), about.st_size, about.st_mtime_ns))
+            state.update(path.name.encode() + file_digest(str(path.resolve()), about.st_size, about.st_mtime_ns))
     return state.hexdigest()[:12]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr_rewards.errors import ModelLoadError, shorten
+from cxr_rewards.errors import ModelLoadError
+from cxr_rewards.models.checkpoint import reading
 
 
 class Tokenizer:
@@ -23,10 +24,10 @@ class Tokenizer:
         """Args: folder: of the files.  options: for the tokenizer's own constructor, e.g. `add_prefix_space`."""
         from transformers import AutoTokenizer
 
-        try:
-            self.fast: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True, **options)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ModelLoadError(f"{folder}: cannot be read as a tokenizer: {shorten(str(error), 200)}") from error
+        with reading(folder, "a tokenizer"):
+            self.fast: Any = AutoTokenizer.from_pretrained(
+                folder, local_files_only=True, trust_remote_code=False, use_fast=True, **options
+            )
         if not self.fast.is_fast:
             raise ModelLoadError(f"{folder}: has no fast tokenizer; it needs a tokenizer.json")
         self.first = _first_of(self.fast.cls_token_id, self.fast.bos_token_id)
@@ -36,7 +37,8 @@ class Tokenizer:
             raise ModelLoadError(f"{folder}: the tokenizer has no [CLS] and [SEP] (or <s> and </s>)")
         # The first call takes off the limits that a tokenizer.json may set: later ones change nothing, and threads may
         # share it.
-        self.pieces(["a"])
+        with reading(folder, "a tokenizer"):
+            self.pieces(["a"])
 
     def pieces(self, texts: Sequence[str]) -> list[list[int]]:
         """Return the ids of each text, without special tokens and without a limit."""

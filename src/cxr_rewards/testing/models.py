@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from cxr_rewards.models.published import write_made_up
+
 SENTENCES = (
     "No acute cardiopulmonary process.",
     "The lungs are clear without focal consolidation, effusion or edema.",
@@ -106,6 +108,8 @@ class _Builder:
         }
         for kind, encoder in encoders.items():
             self.radgraph(scorers / f"{kind}.tar.gz", kind, encoder)
+        for repository in self.folder.iterdir():
+            write_made_up(repository)
 
     def bert(self, **other: Any) -> dict[str, Any]:
         """Return the configuration of a BERT."""

@@ -16,6 +16,7 @@ from cxr_rewards.components.radcliq_v1 import RadcliqV1
 from cxr_rewards.components.ratescore import Ratescore
 from cxr_rewards.components.semb_score import SembScore
 from cxr_rewards.models.fetch import check, sources_of
+from cxr_rewards.models.published import SCORERS_COMMIT, SHA256
 from cxr_rewards.models.sources import Source
 
 
@@ -53,23 +54,27 @@ def test_what_components_need_is_listed_once_through_all_features():
 
 
 def test_fetch_downloads_what_scoring_needs_and_nothing_twice(cli, hub, tmp_path):
-    first = cli("fetch", "ratescore", "bertscore", "--json")
+    first = cli("fetch", "radgraph_combined", "bertscore", "--json")
     assert first.returncode == 0, first.stderr
     rows = json.loads(first.stdout)
     assert {row["folder"] for row in rows} == {
         str(tmp_path / "models" / name)
-        for name in ("Angelakeke--RaTE-NER-Deberta", "FremyCompany--BioLORD-2023-C", "distilbert--distilroberta-base")
+        for name in (
+            "StanfordAIMI--RRG_scorers",
+            "microsoft--BiomedNLP-PubMedBERT-base-uncased-abstract-fulltext",
+            "distilbert--distilroberta-base",
+        )
     }
-    assert all(row["downloaded"] >= 3 and row["bytes"] > 1000 for row in rows)
+    assert all(row["downloaded"] >= 1 and row["bytes"] > 1000 for row in rows)
     hub.requests.clear()
-    again = cli("fetch", "ratescore", "bertscore", "--json")
+    again = cli("fetch", "radgraph_combined", "bertscore", "--json")
     assert [row["downloaded"] for row in json.loads(again.stdout)] == [0, 0, 0]
     assert hub.requests == []
-    assert cli("fetch", "ratescore", "bertscore", "--check").returncode == 0
+    assert cli("fetch", "radgraph_combined", "bertscore", "--check").returncode == 0
     table = tmp_path / "in.csv"
     table.write_text("candidate,reference\nSmall left effusion.,Left effusion.\n")
     config = tmp_path / "r.toml"
-    config.write_text("[components.ratescore]\nweight = 0.5\n[components.bertscore]\nweight = 0.5\n")
+    config.write_text("[components.radgraph_combined]\nweight = 0.5\n[components.bertscore]\nweight = 0.5\n")
     scored = cli("score", str(table), "-o", str(tmp_path / "out.csv"), "--config", str(config), HF_HUB_OFFLINE="1")
     assert scored.returncode == 0, scored.stderr
 
@@ -86,11 +91,30 @@ def test_fetch_into_a_folder_for_another_machine(cli, tmp_path):
     assert "lacks config.json" in absent.stderr
 
 
+def test_a_pinned_revision_is_downloaded_unless_another_is_named(cli, hub):
+    assert cli("fetch", "radgraph_combined").returncode == 0
+    asked = {path for _, path in hub.requests if "RRG_scorers" in path}
+    assert asked
+    assert all(f"/resolve/{SCORERS_COMMIT}/" in path for path in asked)
+    assert Source("org/name@v2", (), commit="abc").revision == "v2"
+
+
+def test_other_weights_can_be_fetched_on_purpose(cli, tmp_path):
+    config = tmp_path / "r.toml"
+    config.write_text("accept_other_weights = true\n[components.chexbert_f1]\nweight = 1.0\n")
+    done = cli("fetch", str(config))
+    assert done.returncode == 0, done.stderr
+    assert cli("fetch", str(config), "--check").returncode == 0
+    refused = cli("fetch", "chexbert_f1", "--check")
+    assert refused.returncode == 1
+    assert SHA256["chexbert.pth"] in refused.stderr
+
+
 def test_a_published_checksum_must_hold(cli, tmp_path):
     done = cli("fetch", "chexbert_f1")  # the random weights are not the published ones
     assert done.returncode == 1
-    assert "chexbert.pth: sha256 begins" in done.stderr
-    assert "expected 6550703c92d6; the file was deleted" in done.stderr
+    assert "chexbert.pth has sha256 " in done.stderr
+    assert f"the published file {SHA256['chexbert.pth']}; the file was deleted" in done.stderr
     assert not (tmp_path / "models" / "StanfordAIMI--RRG_scorers" / "chexbert.pth").exists()
 
 
