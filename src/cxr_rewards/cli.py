@@ -58,6 +58,9 @@ class Placeholder(StrEnum):
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
 PresetOption = Annotated[str, typer.Option("--preset", "-p", help="A preset; `cxr-rewards presets` lists them.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A reward's TOML, instead of a preset.")]
+AllowCodeOption = Annotated[
+    bool, typer.Option("--allow-code", help="Let the reward's TOML name Python code to be run; it is data otherwise.")
+]
 CandidateColumn = Annotated[
     str | None,
     typer.Option(
@@ -108,6 +111,7 @@ def score(
     ],
     preset: PresetOption = "rules",
     config: ConfigOption = None,
+    allow_code: AllowCodeOption = False,
     candidate_col: CandidateColumn = None,
     reference_col: ReferenceColumn = None,
     prior_col: PriorColumn = None,
@@ -159,7 +163,7 @@ def score(
     if no_ids and id_col:
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
     judge = {"base_url": judge_url, "model": judge_model}
-    settings = {"device": device, "dtype": dtype}
+    settings: dict[str, Any] = {"device": device, "dtype": dtype, "allow_code": allow_code}
     with _long("preparing the reward"):  # starts actors, reads weights for the signature
         if engine is EngineName.ray:
             reward = _ray_reward(preset, config, cache, workers, gpus_per_worker, judge=judge, **settings)
@@ -199,7 +203,7 @@ def _ray_reward(
     workers: int,
     gpus: float,
     judge: Mapping[str, str],
-    **changes: str,
+    **changes: str | bool,
 ) -> CompositeReward:
     """Return the reward in Ray actors; paths are made absolute, for actors begin elsewhere."""
     from cxr_rewards.ray_pool import RayReward
@@ -220,7 +224,7 @@ def _judges_of(reward: CompositeReward) -> list[tuple[str, str]]:
 
 
 def _reward(
-    preset: str, config: Path | None, cache: Path | None, judge: Mapping[str, str] | None = None, **changes: str
+    preset: str, config: Path | None, cache: Path | None, judge: Mapping[str, str] | None = None, **changes: str | bool
 ) -> CompositeReward:
     from cxr_rewards import CompositeReward
 
@@ -262,6 +266,7 @@ def explain_case(
     context_col: ContextColumn = None,
     preset: PresetOption = "rules",
     config: ConfigOption = None,
+    allow_code: AllowCodeOption = False,
     component: Annotated[
         str, typer.Option(help="Explain one component alone: the reward's, or else any, with its defaults.")
     ] = "",
@@ -277,7 +282,7 @@ def explain_case(
     from cxr_rewards.io import choose_columns, open_table
     from cxr_rewards.types import Case
 
-    reward = _reward(preset, config, None)
+    reward = _reward(preset, config, None, allow_code=allow_code)
     if source is not None:
         if candidate is not None or reference is not None or prior or context:
             raise InputError(f"give either --input {source} or texts (--candidate, --prior, --context, ...), not both")
@@ -380,6 +385,7 @@ def presets() -> None:
 def show(
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset, or the path of a reward's TOML.")],
     toml: Annotated[bool, typer.Option("--toml", help="Print the TOML, to start a reward of your own from.")] = False,
+    allow_code: AllowCodeOption = False,
 ) -> None:
     """Show what is in a preset: each component's direction, range and weight, gates, and the range of the reward."""
     from cxr_rewards import CompositeReward
@@ -396,9 +402,10 @@ def show(
         from cxr_rewards.models.sources import absent_allowed, locate
 
         with absent_allowed():
-            reward = CompositeReward.from_config(preset) if is_file else CompositeReward.from_preset(preset)
+            build = CompositeReward.from_config if is_file else CompositeReward.from_preset
+            reward = build(preset, allow_code=allow_code)
         typer.echo(reward.describe())
-        for needed in sources_of(features_of(preset)):
+        for needed in sources_of(features_of(preset, allow_code=allow_code)):
             try:
                 where = str(locate(needed))
             except ModelLoadError:
@@ -440,6 +447,7 @@ def fake_judge(
 def serve(
     preset: PresetOption = "rules",
     config: ConfigOption = None,
+    allow_code: AllowCodeOption = False,
     host: Annotated[
         str, typer.Option(help="Address to listen at; beyond this machine a token is needed.")
     ] = "127.0.0.1",
@@ -474,6 +482,7 @@ def serve(
     )  # fmt: skip
     judge = {key: value for key, value in (("base_url", judge_url), ("model", judge_model)) if value}
     overrides: dict[str, Any] = {"cache": str(cache) if cache else "", "dtype": dtype, "judge": judge}
+    overrides["allow_code"] = allow_code
     devices = [one.strip() for one in device.split(",") if one.strip()]
     if workers == 1:
         overrides["device"], devices = device, []
@@ -492,6 +501,7 @@ def fetch(
     check: Annotated[
         bool, typer.Option("--check", help="Download nothing; check that all is there and whole.")
     ] = False,
+    allow_code: AllowCodeOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Download the weights that a reward needs, ahead and for machines without internet, and say where they lie.
@@ -504,7 +514,7 @@ def fetch(
     from cxr_rewards.models import fetch as fetching
     from cxr_rewards.models.sources import FOLDER_VARIABLE
 
-    sources = fetching.sources_of(feature for name in names for feature in features_of(name))
+    sources = fetching.sources_of(feature for name in names for feature in features_of(name, allow_code=allow_code))
     if check:
         with _long("checking weights"):
             problems = fetching.check(sources, to)
@@ -537,6 +547,7 @@ def warm(
     source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .tsv, .jsonl or .parquet.")],
     preset: PresetOption = "rules",
     config: ConfigOption = None,
+    allow_code: AllowCodeOption = False,
     cache: CacheOption = None,
     reference_col: ReferenceColumn = None,
     prior_col: PriorColumn = None,
@@ -547,7 +558,7 @@ def warm(
     from cxr_rewards.io import choose_columns, open_table
     from cxr_rewards.warm import warm_file
 
-    reward = _reward(preset, config, cache, device=device, dtype=dtype)
+    reward = _reward(preset, config, cache, device=device, dtype=dtype, allow_code=allow_code)
     progress = Progress()
     progress.begin("opening")
     with shown(progress):

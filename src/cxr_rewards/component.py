@@ -61,6 +61,14 @@ class Component(Configurable, ABC):
         """Features to be computed before `score_case` is called."""
         return ()
 
+    @property
+    def foreign_code(self) -> str:
+        """The setting that has code run which no name known to the library stands for; empty if none does.
+
+        A reward's TOML is data, so a component that returns something here is built from one with `allow_code` alone.
+        """
+        return ""
+
     @abstractmethod
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the score of one case: pure arithmetic on `features` and the texts it `reads`."""

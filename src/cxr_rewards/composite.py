@@ -150,7 +150,7 @@ class CompositeReward:
             **overrides: `weights` (label to number), `transforms` (label to list) and `settings` (label to a table)
                 change those of the components named, `judge` (a table) those of every judge; any other key of a
                 reward's TOML (`on_failure`, `normalize`, `gates`, `max_chars`, `name`) replaces the preset's; `cache`
-                as in the constructor.
+                as in the constructor; `allow_code=True` lets settings name Python code (see `External`).
 
         Raises:
             ConfigError: an unknown preset, label or key, with the nearest known one.
@@ -169,8 +169,11 @@ class CompositeReward:
     def from_config(cls, path: str | Path, /, **overrides: Any) -> CompositeReward:
         """Build the reward that a TOML file describes (see `cxr_rewards.config`); overrides as in `from_preset`.
 
+        A file is data: one whose settings name Python code is refused without `allow_code=True`.
+
         Raises:
-            ConfigError: the file is absent, is not TOML or does not describe a reward; names the file and the place.
+            ConfigError: the file is absent, is not TOML, does not describe a reward, or names code that is not allowed;
+                names the file and the place.
             MissingDependencyError: a component needs a package that is not installed; holds the pip line.
         """
         from cxr_rewards.config import load_config
@@ -181,9 +184,12 @@ class CompositeReward:
     def _from(cls, config: RewardConfig, where: str, overrides: Mapping[str, Any]) -> CompositeReward:
         from cxr_rewards.config import build, override
 
-        cache = overrides.get("cache")
-        config = override(config, {k: v for k, v in overrides.items() if k != "cache"}, where)
-        components, total = build(config, where)
+        cache, allow_code = overrides.get("cache"), overrides.get("allow_code", False)
+        if not isinstance(allow_code, bool):
+            raise ConfigError(f"{where}: allow_code must be true or false, got {shorten(allow_code)}")
+        changes = {k: v for k, v in overrides.items() if k not in ("cache", "allow_code")}
+        config = override(config, changes, where)
+        components, total = build(config, where, allow_code=allow_code)
         reward = cls.__new__(cls)
         cache = config.cache if cache is None else cache
         reward._set_up(components, total, config.max_chars, cache, name=config.name, where=where)

@@ -40,7 +40,7 @@ from cxr_rewards.feature import Feature
 from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.registry import component_names, load_component, require
 
-_PLACEMENT = ("device", "dtype", "batch_tokens")
+_PLACEMENT = ("device", "dtype", "batch_tokens", "accept_other_weights")
 _PRESETS = files("cxr_rewards") / "presets"
 
 
@@ -94,6 +94,9 @@ class RewardConfig(_Strict):
     device: str = Field("", description="Where models run: the `device` of each component that has one and none given.")
     dtype: str = Field("", description="Numbers of the models: the `dtype` of each component that has one, likewise.")
     batch_tokens: int = Field(0, ge=0, description="Tokens in a batch of a model: the `batch_tokens`, likewise.")
+    accept_other_weights: bool = Field(
+        False, description="Load weights whose sha256 is not the published one: the `accept_other_weights`, likewise."
+    )
     judge: dict[str, Any] = Field(
         {}, description="Settings of every judge (`model`, `base_url`, `concurrency`, `budget_usd`, ...), where a "
         "component's own do not say otherwise.",
@@ -141,6 +144,8 @@ def parse_config(text: str, where: str) -> RewardConfig:
         return validate_config(tomllib.loads(text), where)
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: is not TOML: {error}") from error
+    except RecursionError:
+        raise ConfigError(f"{where}: its lists or tables lie too deep within each other") from None
 
 
 def validate_config(data: Mapping[str, Any], where: str) -> RewardConfig:
@@ -172,11 +177,12 @@ def _explain(error: ValidationError, where: str) -> str:
     return "\n".join(lines)
 
 
-def build_component(name: str, settings: Mapping[str, Any], where: str) -> Component:
+def build_component(name: str, settings: Mapping[str, Any], where: str, *, allow_code: bool = False) -> Component:
     """Return a component by registered name with its settings, checked by type and by the component itself.
 
     Raises:
-        ConfigError: an unknown component or setting (with the nearest known), or a bad value.
+        ConfigError: an unknown component or setting (with the nearest known), a bad value, or one that names code which
+            is not allowed.
         MissingDependencyError: it needs a package that is not installed; holds the pip line.
     """
     cls = load_component(name, where)
@@ -186,13 +192,25 @@ def build_component(name: str, settings: Mapping[str, Any], where: str) -> Compo
             raise ConfigError(unknown_name(where, f"setting of {name}", key, known))
     require(cls)
     try:
-        return cls(**settings)
+        component = cls(**settings)
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from None
+    if component.foreign_code and not allow_code:
+        raise ConfigError(
+            f"{where}: settings.{component.foreign_code} has code run that the library does not know. A reward's file "
+            "is data, which may come from others: if you trust it, allow its code with allow_code=True "
+            "(CompositeReward.from_config, from_preset) or --allow-code"
+        )
+    return component
 
 
-def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], WeightedSum]:
+def build(config: RewardConfig, where: str, *, allow_code: bool = False) -> tuple[dict[str, Component], WeightedSum]:
     """Return the components by label and the weighted sum that a configuration describes.
+
+    Args:
+        config: of a TOML file or preset, perhaps changed.
+        where: begins the messages.
+        allow_code: build components that run code which their settings name.
 
     Raises:
         ConfigError, MissingDependencyError: as `build_component` and `parse_transform`.
@@ -208,7 +226,7 @@ def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], Weigh
         shared = {key: value for key in _PLACEMENT if (value := getattr(config, key)) and key in known}
         if issubclass(load_component(name, at), JudgeSettings):
             shared.update(config.judge)
-        components[label] = build_component(name, {**shared, **spec.settings}, at)
+        components[label] = build_component(name, {**shared, **spec.settings}, at, allow_code=allow_code)
         listed = spec.transform if isinstance(spec.transform, list | tuple) else [spec.transform]
         transforms = tuple(parse_transform(t, f"{at}.transform") for t in listed)
         terms[label] = Term(weight=spec.weight, transforms=transforms)
@@ -220,7 +238,7 @@ def build(config: RewardConfig, where: str) -> tuple[dict[str, Component], Weigh
     return components, total
 
 
-def features_of(name: str) -> list[Feature]:
+def features_of(name: str, *, allow_code: bool = False) -> list[Feature]:
     """Return the features of the components of a preset, a reward's TOML file, or a single component by name.
 
     Raises:
@@ -228,7 +246,7 @@ def features_of(name: str) -> list[Feature]:
         MissingDependencyError: a component needs a package that is not installed; holds the pip line.
     """
     if name.endswith(".toml"):
-        components = build(load_config(name), name)[0]
+        components = build(load_config(name), name, allow_code=allow_code)[0]
     elif name in preset_names():
         components = build(parse_config(preset_text(name), f"preset {name}"), f"preset {name}")[0]
     elif name in component_names():
@@ -264,6 +282,6 @@ def override(config: RewardConfig, changes: Mapping[str, Any], where: str) -> Re
         elif key in RewardConfig.model_fields and key != "components":
             data[key] = value
         else:
-            known = {*fields, *RewardConfig.model_fields, "cache"} - {"components"}
+            known = {*fields, *RewardConfig.model_fields, "cache", "allow_code"} - {"components"}
             raise ConfigError(unknown_name(where, "override", key, known))
     return validate_config(data, where)

@@ -163,3 +163,10 @@ def test_presets_are_valid_and_unknown_ones_answered():
         CompositeReward.from_preset("rules", wieghts={})
     with pytest.raises(ConfigError, match="preset rules: weights: unknown component 'blue'; .* mean 'bleu'"):
         CompositeReward.from_preset("rules", weights={"blue": 1.0})
+
+
+@pytest.mark.parametrize("text", ["x = " + "[" * 100_000, "x = " + "{a = " * 100_000, "a." * 50_000 + "b = 1"])
+def test_a_reward_nested_without_end_is_an_error_of_ours(tmp_path, text):
+    (tmp_path / "deep.toml").write_text(text)
+    with pytest.raises(ConfigError, match="deep.toml"):
+        load_config(tmp_path / "deep.toml")

@@ -30,6 +30,7 @@ class Samples:
         config: a preset or the path of a reward's TOML; empty: what `CXR_REWARDS_CONFIG` names.
         reward: a reward in its place.
         judge, cache: in place of the reward's own, as in `CompositeReward.from_preset`.
+        allow_code: let the reward's TOML name Python code, likewise.
         unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
             every reward that a report can get.
         missing: what is told of a component that has no value. None: verl gets None, which it leaves out of its means;
@@ -55,6 +56,7 @@ class Samples:
         reward: CompositeReward | None = None,
         judge: Mapping[str, Any] | None = None,
         cache: str = "",
+        allow_code: bool = False,
         unscored: float | None = None,
         missing: float | None = None,
         priors: str = "priors",
@@ -64,7 +66,7 @@ class Samples:
         diagnostics: str = "",
         wait_s: float = 0.02,
     ) -> None:
-        given = {"judge": judge, "cache": cache}
+        given = {"judge": judge, "cache": cache, "allow_code": allow_code}
         if reward is None:
             reward = named_reward(config, **{key: value for key, value in given.items() if value})
         if isinstance(unscored, bool) or not isinstance(unscored, int | float):

@@ -105,7 +105,7 @@ class _FromEnvironment:
     """`reward`, built from the environment when it is first called, for trainers that take a name and no arguments.
 
     `CXR_REWARDS_CONFIG`: a preset or a reward's TOML; `rules` if it is not set. `CXR_REWARDS_OPTIONS`: a JSON object of
-    the arguments of `as_trl`, such as `{"reference": "report", "priors": "prior_reports"}`.
+    the arguments of `as_trl`, such as `{"reference": "report", "priors": "prior_reports"}`, and `allow_code`.
     """
 
     __name__ = "cxr_rewards"
@@ -115,7 +115,9 @@ class _FromEnvironment:
 
     def __call__(self, *given: Any, **columns: Any) -> list[float | None]:
         if self._made is None:
-            self._made = as_trl(named_reward(), **options_from_environment())
+            options = options_from_environment()
+            allowed = {"allow_code": code} if (code := options.pop("allow_code", False)) else {}
+            self._made = as_trl(named_reward(**allowed), **options)
         return self._made(*given, **columns)
 
     def __reduce__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 from cxr_rewards.component import Component
@@ -21,6 +22,10 @@ class External(Component):
 
     and gets a third list, of each case's priors, with `priors`. None, or what is no finite number, leaves that pair
     unscored with the reason; an exception is tried again pair by pair, so that only the guilty are unscored.
+
+    A reward's TOML is data that may come from others, so one that names a function (or gives RadEval's metric options
+    that are not numbers) is refused unless `CompositeReward.from_config` is told `allow_code=True`, or a command
+    `--allow-code`. In Python, `External(metric=...)` asks for nothing.
 
     The value of a pair must not depend on the other pairs of the call. Values are kept in the cache under the metric,
     its options, the version of its package and `revision`: change that when you change a function of your own.
@@ -55,6 +60,14 @@ class External(Component):
         object.__setattr__(self, "bounds", (self.low, self.high))
         if self.priors:
             object.__setattr__(self, "reads", ("candidate", "reference", "priors"))
+
+    @property
+    def foreign_code(self) -> str:
+        """The metric, unless it is RadEval's by name; its options, if a text in them may name a model to be loaded."""
+        if self.metric.partition(":")[0] != "radeval":
+            return f"metric = {self.metric!r}"
+        plain = all(isinstance(value, int | float | None) for value in json.loads(self.options).values())
+        return "" if plain else f"options = {self.options!r}"
 
     @property
     def needs(self) -> tuple[ExternalValues]:

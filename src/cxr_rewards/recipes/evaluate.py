@@ -98,9 +98,11 @@ def score_reports(
     return scored.summary.overall()["reward"].mean
 
 
-def reward_of(settings: Mapping[str, Any]) -> CompositeReward:
-    """Return the reward of a recipe's `[reward]`."""
+def reward_of(settings: Mapping[str, Any], *, allow_code: bool = False) -> CompositeReward:
+    """Return the reward of a recipe's `[reward]`; `allow_code` is the caller's to give, not the file's."""
     overrides = {key: settings[key] for key in ("judge", "cache") if key in settings}
+    if allow_code:
+        overrides["allow_code"] = True
     return named_reward(settings.get("config") or settings.get("preset", ""), **overrides)
 
 
@@ -120,6 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
     parser.add_argument("-o", "--out", type=Path, required=True, help="CSV of the scores")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file that is not a file of scores")
     parser.add_argument("--batch-size", type=int, default=16, help="studies a process at a time")
+    parser.add_argument("--allow-code", action="store_true", help="let the reward's TOML name Python code to be run")
     given = parser.parse_args(arguments)
     settings = load_settings(given.config)
     data = settings["data"]
@@ -131,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
         raise MissingDependencyError(f'evaluate: needs trl: pip install "cxr_rewards[trl]" ({error})') from error
     state = PartialState()
     rows = list(read_rows(data["eval"], with_prior=data.get("with_prior", True)))
-    reward = reward_of(settings["reward"])
+    reward = reward_of(settings["reward"], allow_code=given.allow_code)
     reports = given.out.with_suffix(".reports.csv")
     reports.parent.mkdir(parents=True, exist_ok=True)
     if not given.force:  # said before hours of writing reports, not after

@@ -57,6 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--tiny", action="store_true", help="rehearse on a CPU, without data or weights")
     parser.add_argument("--max-steps", type=int, default=0, help="stop after this many steps")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--allow-code", action="store_true", help="let the reward's TOML name Python code to be run")
     given = parser.parse_args(arguments)
     try:
         from trl import GRPOConfig, GRPOTrainer
@@ -70,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     model, processor, train, held_out = load_tiny(given.seed) if given.tiny else _load(settings)
     pixels = settings["data"].get("image_pixels", 0)
 
-    reward = reward_of(settings["reward"])
+    reward = reward_of(settings["reward"], allow_code=given.allow_code)
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes one scores and tells
     score = reward.as_trl(
         priors=None if given.tiny else "prior_reports", group="study_id",

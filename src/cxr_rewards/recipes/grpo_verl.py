@@ -58,7 +58,7 @@ def write_data(rows: Iterable[Mapping[str, Any]], path: Path, pixels: int = 0) -
     return len(made)
 
 
-def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8) -> list[str]:
+def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8, *, allow_code: bool = False) -> list[str]:
     """Return the `key=value` of verl's configuration that say what a recipe says.
 
     Raises:
@@ -70,7 +70,8 @@ def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8) -> list[str
     if rollouts % group:
         raise ConfigError(f"grpo_verl: {rollouts} rollouts an update, with {gpus} GPUs, are no multiple of {group}")
     beta = grpo.get("beta", 0.0)
-    low = reward_of({key: value for key, value in told.items() if key != "cache"}).bounds[0]  # opens none for that
+    uncached = {key: value for key, value in told.items() if key != "cache"}  # opens none for that
+    low = reward_of(uncached, allow_code=allow_code).bounds[0]
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     kwargs = "reward.custom_reward_function.reward_kwargs"
     values = {
@@ -103,6 +104,7 @@ def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8) -> list[str
         f"+{kwargs}.config": _absolute(told.get("config", "")) or told.get("preset", ""),
         **({f"+{kwargs}.judge.{key}": value for key, value in told.get("judge", {}).items()}),
         **({f"+{kwargs}.cache": _absolute(told["cache"])} if "cache" in told else {}),
+        **({f"+{kwargs}.allow_code": True} if allow_code else {}),
         f"+{kwargs}.unscored": round(low - 0.01, 6),
         f"+{kwargs}.group": "study_id",
         f"+{kwargs}.diagnostics": str(out / "diagnostics"),
@@ -135,6 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", default="unirg_step1", help="unirg_step1, unirg_step2, or a TOML file like them")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for data, checkpoints and diagnostics")
     parser.add_argument("--gpus", type=int, default=8, help="of this machine")
+    parser.add_argument("--allow-code", action="store_true", help="let the reward's TOML name Python code to be run")
     parser.add_argument("--print", action="store_true", dest="shown", help="print the command and do not run it")
     parser.add_argument("more", nargs="*", metavar="key=value", help="of verl's configuration")
     given = parser.parse_args(arguments)
@@ -146,7 +149,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for key in ("train", "eval"):
         rows = read_rows(data[key], with_prior=data.get("with_prior", True))
         write_data(rows, out / f"{key}.parquet", data.get("image_pixels", 0))
-    command = [sys.executable, "-m", "verl.trainer.main_ppo", *overrides(settings, out, given.gpus), *given.more]
+    options = overrides(settings, out, given.gpus, allow_code=given.allow_code)
+    command = [sys.executable, "-m", "verl.trainer.main_ppo", *options, *given.more]
     if given.shown:
         sys.stdout.write(shlex.join(command) + "\n")
         return 0

@@ -178,3 +178,8 @@ def test_an_unknown_radeval_metric_is_told_with_the_nearest(radeval):
 def test_a_metric_that_depends_on_its_batch_is_refused(radeval):
     with pytest.raises(ConfigError, match="use the components radcliq_v0 and radcliq_v1"):
         External(metric="radeval:radcliq")
+
+
+def test_options_nested_without_end_are_refused():
+    with pytest.raises(ConfigError, match="options must be a JSON object"):
+        External(metric="operator:eq", options="[" * 100_000)
