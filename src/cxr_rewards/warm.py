@@ -39,6 +39,7 @@ def warm_file(table: Table, columns: ColumnMap, reward: CompositeReward, progres
     Raises:
         ConfigError: the reward has no cache file.
         SetupError: a component cannot work at all.
+        CacheError: the file cannot be written.
     """
     if not isinstance(reward.cache, SqliteCache):
         raise ConfigError(f"{reward.name}: has no cache file to fill; give --cache FILE, or `cache` in its TOML")
@@ -60,5 +61,7 @@ def warm_file(table: Table, columns: ColumnMap, reward: CompositeReward, progres
                     seen.add(hash(text))
                     texts[text] = None
         computed.update(reward.warm(texts))
+        if reward.cache.write_error is not None:  # nothing that is computed would be kept
+            raise reward.cache.write_error
         progress.advance(len(chunk))
     return Warmed(rows, len(seen), bad, dict(computed))

@@ -8,7 +8,9 @@ from itertools import pairwise
 import pytest
 from typer.testing import CliRunner
 
+from cxr_rewards.cache import CacheWarning, SqliteCache
 from cxr_rewards.cli import app
+from cxr_rewards.errors import CacheError
 from cxr_rewards.testing.models import SENTENCES
 
 
@@ -66,3 +68,14 @@ def test_scoring_tells_what_only_a_whole_file_has(models, tmp_path):
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["candidate", "reference", "chexbert_f1", "radcliq_v1", "reward", "reason"]
     assert rows[-1]["reward"] == ""
+
+
+def test_a_cache_that_cannot_be_written_ends_it_before_more_is_computed_in_vain(models, table, tmp_path, monkeypatch):
+    def fail(*_):
+        raise CacheError("the disk is full")
+
+    monkeypatch.setattr(SqliteCache, "_write", fail)
+    with pytest.warns(CacheWarning, match="the disk is full"):
+        done = run("warm", table, "--preset", "unirg", "--cache", tmp_path / "cache.sqlite")
+    assert isinstance(done.exception, CacheError)
+    assert "computed now" not in done.output

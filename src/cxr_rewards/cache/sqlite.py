@@ -43,6 +43,9 @@ class SqliteCache:
     A pickled copy holds the path and the settings, and opens the file itself. After `close`, or in a forked process,
     the next use opens the file again.
 
+    Attributes:
+        write_error: why the last attempt to write failed; None if it did not.
+
     Args:
         path: the file; `~` stands for the home folder.
         max_memory_items: as `MemoryCache.max_items`.
@@ -70,6 +73,7 @@ class SqliteCache:
         self.busy_timeout_s = busy_timeout_s
         self._memory = MemoryCache(max_memory_items)
         self._disk_hits = 0
+        self.write_error: CacheError | None = None
         self._read_again_at = self._write_again_at = 0.0
         self._warned: set[str] = set()
         self._steps = Steps()
@@ -145,7 +149,10 @@ class SqliteCache:
                     ((key, found[0], now, checksum_of(key, payload), payload) for key, payload in stored),
                 )
         except CacheError as error:  # the values were computed: they must not be lost with the file
+            self.write_error = error
             self._rest(error, "write")
+        else:
+            self.write_error = None
 
     def _goes_into_file(self, feature: Feature) -> bool:
         """Say whether a feature's values may go into a file; tell of one whose do not for want of a home."""

@@ -66,7 +66,7 @@ class ModelFeature(Feature):
         folders = [locate(source) for source in self.sources]
         for source, folder in zip(self.wanted_sources, folders, strict=True):
             check_published(source, folder)
-        key = (self.kind or type(self).__qualname__, fingerprint(self.sources))
+        key = (self.kind or type(self), fingerprint(self.sources))
         return [
             (device, POOL.get(self.name, key, device, self.dtype, lambda: self._load(folders)))
             for device in devices(self.device)

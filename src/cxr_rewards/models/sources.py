@@ -99,7 +99,7 @@ def _hub_snapshots(source: Source) -> Iterator[Path]:
         home = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
         for revision in dict.fromkeys((source.revision, source.repo.partition("@")[2] or "main")):
             commit = home / "refs" / revision
-            yield home / "snapshots" / (commit.read_text().strip() if commit.is_file() else revision)
+            yield home / "snapshots" / (commit.read_text(errors="replace").strip() if commit.is_file() else revision)
 
 
 def locate(source: Source) -> Path:

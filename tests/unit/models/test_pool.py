@@ -100,3 +100,24 @@ def test_device_names():
         devices("gpu")
     with pytest.raises(ConfigError, match="'cuda:99' is not on this machine"):
         devices("cuda:99")
+
+
+def test_features_of_one_name_in_two_places_never_share_a_model(models):
+    from cxr_rewards.feature import FeatureTable
+    from cxr_rewards.models.feature import ModelFeature
+    from cxr_rewards.models.sources import Source
+
+    def make(size):
+        class Sized(ModelFeature):
+            name = "sized"
+            sources = (Source("distilbert/distilroberta-base", ("config.json",)),)
+
+            def load(self, folder):
+                return torch.nn.Linear(size, 1)
+
+            def compute(self, items, upstream):
+                return [self.models()[0][1].in_features for _ in items]
+
+        return Sized()
+
+    assert [make(size).compute(["a"], FeatureTable({})) for size in (2, 3)] == [[2], [3]]
