@@ -500,7 +500,7 @@ def test_changed_and_misplaced_values_are_found_by_their_checksum(path):
     assert [entry[:2] for entry in report.bad_entries] == [(NOTE.signature, key_of["b"]), (NOTE.signature, key_of["c"])]
     assert reopened(path, NOTE, ["a"]) == {"a": 1}
     for item in ("b", "c"):
-        with pytest.warns(CacheWarning, match=f"note: entry {key_of[item]}: it fails its checksum.*cache verify"):
+        with pytest.warns(CacheWarning, match=f"note: entry {key_of[item]}: its checksum differs.*cache verify"):
             assert reopened(path, NOTE, [item]) == {}
 
 

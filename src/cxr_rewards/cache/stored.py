@@ -111,7 +111,7 @@ def _unpack(key: Any, checksum: Any, payload: Any) -> Any:
         raise BadValueError("its key, checksum and value are not all bytes")
     try:
         if checksum_of(key, payload) != checksum:
-            raise BadValueError("it fails its checksum")
+            raise BadValueError("its checksum differs")
         if payload[:1] == b"j":
             return json.loads(payload[1:].decode("utf-8", "surrogatepass"))
         if payload[:1] != b"a":
