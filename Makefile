@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 
 VENV4 := $(VENV)-transformers4
-# Two processes, a file of tests at a time, in the order of folders (the long ones come early).
+# Two processes (pytest-xdist), a file of tests at a time, in the order of folders (the long ones come early).
 PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 # The unit tests, less those of models and judges.
 FAST := -m 'not slow' tests/unit --ignore=tests/unit/models --ignore=tests/unit/components/test_model_components.py \

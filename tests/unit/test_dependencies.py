@@ -18,13 +18,18 @@ EXTRAS = PROJECT["optional-dependencies"]
 MODULES = {"pillow": "PIL"}
 """Modules that are not called as their package, but for dashes."""
 
-TOOLS = {"ruff": "Makefile", "mypy": "Makefile", "import-linter": "pyproject.toml", "pre-commit": "CONTRIBUTING.md"}
+TOOLS = {
+    "ruff": "Makefile", "mypy": "Makefile", "pytest-xdist": "Makefile", "import-linter": "pyproject.toml",
+    "pre-commit": "CONTRIBUTING.md",
+}  # fmt: skip
 """Commands of a contributor, and the file that has them run."""
 
 TAKEN_BY = {"httptools": "uvicorn", "uvloop": "uvicorn"}
 """Packages that another one of the same extra takes if they are there, and is faster."""
 
-COME_WITH = {"starlette": "fastapi", "datasets": "trl", "accelerate": "trl", "peft": "", "pyarrow": "", "swift": ""}
+COME_WITH = {
+    "pydantic_core": "pydantic", "starlette": "fastapi", "datasets": "trl", "accelerate": "trl", "peft": "", "pyarrow": "", "swift": "",
+}  # fmt: skip
 """Modules that a declared package brings; those of no package are asked for with a message where they are missing."""
 
 
