@@ -23,8 +23,8 @@ from typing import Any
 from scipy.stats import kendalltau
 
 from cxr_rewards import CompositeReward
+from cxr_rewards.core.registry import component_names, load_component
 from cxr_rewards.judges.component import JudgeComponent
-from cxr_rewards.registry import component_names, load_component
 from report import options_of, report
 
 

@@ -17,9 +17,9 @@ from typing import Any
 
 from cxr_rewards import Case, Component, CompositeReward, Feature, Score
 from cxr_rewards.cache import MemoryCache
-from cxr_rewards.engine import Engine
-from cxr_rewards.feature import FeatureTable, PairItem
-from cxr_rewards.settings import setting
+from cxr_rewards.core.engine import Engine
+from cxr_rewards.core.feature import FeatureTable, PairItem
+from cxr_rewards.core.settings import setting
 from report import options_of, report
 
 SAMPLE = Path(__file__).parent.parent / "examples" / "sample_reports.csv"

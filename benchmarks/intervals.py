@@ -1,10 +1,10 @@
 """How often the 95% interval of a summary covers the true mean, beside two intervals of the bootstrap.
 
 `python benchmarks/intervals.py`: samples of n rows are drawn from scores whose mean is known. "ours" is the interval of
-`cxr_rewards.summary`, "Poisson" the percentile interval of a Poisson bootstrap of rows, "BCa" the bias-corrected and
-accelerated bootstrap of rows (with clusters: of clusters). The coverage is in percent of the samples; those that are
-all alike have no bootstrap interval, and are counted as not covered. "given": the share of samples that ours gives an
-interval at all, for clusters that differ in size may be fewer than they seem.
+`cxr_rewards.files.summary`, "Poisson" the percentile interval of a Poisson bootstrap of rows, "BCa" the bias-corrected
+and accelerated bootstrap of rows (with clusters: of clusters). The coverage is in percent of the samples; those that
+are all alike have no bootstrap interval, and are counted as not covered. "given": the share of samples that ours gives
+an interval at all, for clusters that differ in size may be fewer than they seem.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from cxr_rewards.summary import MAX_GROUPS, MIN_CLUSTERS, Summary
+from cxr_rewards.files.summary import MAX_GROUPS, MIN_CLUSTERS, Summary
 
 SIZES = (3, 5, 8, 12, 24, 100)
 REPLICATES = 1000

@@ -24,8 +24,8 @@ from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 from rouge_score.rouge_scorer import RougeScorer
 
 from cxr_rewards import Case
-from cxr_rewards.feature import FeatureTable
-from cxr_rewards.registry import load_component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.registry import load_component
 from report import options_of, report
 
 NEARBY = Path(__file__).parents[1].parent / "shared" / "data" / "iu_xray_reports.csv"

@@ -17,7 +17,7 @@ from report import options_of, report
 
 CODE = """
 import sys
-from cxr_rewards.cli import app
+from cxr_rewards.cli.app import app
 app(["score", sys.argv[1], "-o", sys.argv[2]], standalone_mode=False)
 print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])
 """

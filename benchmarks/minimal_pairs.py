@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from cxr_rewards import CompositeReward
-from cxr_rewards.registry import component_names, load_component
+from cxr_rewards.core.registry import component_names, load_component
 from cxr_rewards.types import Case
 from report import options_of, report
 

@@ -33,12 +33,12 @@ from tests.peers import run_peer
 
 from cxr_rewards import Case, Component, CompositeReward
 from cxr_rewards.cache import MemoryCache
-from cxr_rewards.engine import Engine
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.engine import Engine
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.registry import load_component
 from cxr_rewards.features.radgraph import RadgraphAnnotations
 from cxr_rewards.models.pool import POOL
 from cxr_rewards.models.sources import FOLDER_VARIABLE
-from cxr_rewards.registry import load_component
 from cxr_rewards.testing.models import build_models
 from report import options_of, report
 

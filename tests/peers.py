@@ -172,7 +172,7 @@ def ratescore(job: dict[str, Any]) -> Any:
     # Its sentences come from medspaCy, which this stands in for with ours: what is compared is all that follows.
     from types import ModuleType, SimpleNamespace
 
-    from cxr_rewards.text import sentences
+    from cxr_rewards.text.sentences import sentences
 
     medspacy = ModuleType("medspacy")
     medspacy.load = lambda **options: lambda text: SimpleNamespace(sents=[text[a:b] for a, b in sentences(text)])

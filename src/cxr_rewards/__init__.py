@@ -9,17 +9,17 @@ __version__ = "0.1.0"
 __all__ = ["Case", "Component", "CompositeReward", "Failure", "Feature", "Reward", "Score", "__version__"]
 
 if TYPE_CHECKING:
-    from cxr_rewards.component import Component
-    from cxr_rewards.composite import CompositeReward
-    from cxr_rewards.feature import Feature
+    from cxr_rewards.core.component import Component
+    from cxr_rewards.core.feature import Feature
+    from cxr_rewards.reward.composite import CompositeReward
     from cxr_rewards.types import Case, Failure, Reward, Score
 
 _HOMES = {
     "Case": "types",
-    "Component": "component",
-    "CompositeReward": "composite",
+    "Component": "core.component",
+    "CompositeReward": "reward.composite",
     "Failure": "types",
-    "Feature": "feature",
+    "Feature": "core.feature",
     "Reward": "types",
     "Score": "types",
 }

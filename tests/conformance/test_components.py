@@ -9,12 +9,12 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from cxr_rewards.component import Component
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import Feature, FeatureFailed
+from cxr_rewards.core.registry import component_names, load_component
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ModelLoadError
-from cxr_rewards.feature import Feature, FeatureFailed
 from cxr_rewards.judges.component import JudgeComponent
-from cxr_rewards.registry import component_names, load_component
-from cxr_rewards.settings import setting
 from cxr_rewards.testing import check_component
 from cxr_rewards.types import Failure, Score
 

@@ -23,7 +23,7 @@ import pytest
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.cache import SqliteCache
-from cxr_rewards.feature import Feature
+from cxr_rewards.core.feature import Feature
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_reports.csv"
@@ -615,7 +615,7 @@ def test_a_narrow_terminal_shows_every_number_on_one_line(tmp_path):
 def peak_mb(tmp_path, n):
     write(tmp_path / "in.csv", [{**row, "note": "x" * 300} for row in reports(n)])
     code = (
-        "import sys; from cxr_rewards.cli import app; "
+        "import sys; from cxr_rewards.cli.app import app; "
         f"app(['score', {str(tmp_path / 'in.csv')!r}, '-o', {str(tmp_path / 'out.csv')!r}], standalone_mode=False);"
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr)"
     )
@@ -816,9 +816,9 @@ def test_a_folder_of_every_format_is_one_json_document(tmp_path):
 
 def test_a_slow_work_is_heard_of_without_a_terminal(tmp_path, slow):
     code = (
-        "import cxr_rewards.progress as p, cxr_rewards.console as c\n"
+        "import cxr_rewards.core.progress as p, cxr_rewards.cli.console as c\n"
         "c.shown.__wrapped__.__kwdefaults__['every_s'] = 0.1\n"
-        "from cxr_rewards.cli import main; main()"
+        "from cxr_rewards.cli.app import main; main()"
     )
     source = write(tmp_path / "in.csv", reports(20))
     done = subprocess.run(

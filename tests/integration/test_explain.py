@@ -18,10 +18,10 @@ from rich.console import Console
 
 from cxr_rewards import Case, Component, CompositeReward, Score
 from cxr_rewards.components.findings_score import FindingsScore
-from cxr_rewards.crimson import crimson_score
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.explain import explain
-from cxr_rewards.explain_page import printable, show
+from cxr_rewards.explain.build import explain
+from cxr_rewards.explain.page import printable, show
+from cxr_rewards.formulas.crimson import crimson_score
 
 REFERENCE = "Large right pneumothorax. Moderate left pleural effusion. Pulmonary edema. No fracture."
 CANDIDATE = "Small left pleural effusion. Pulmonary edema. No pneumothorax. Cardiomegaly."

@@ -14,8 +14,8 @@ from cxr_rewards import Case
 from cxr_rewards.components.bertscore import Bertscore
 from cxr_rewards.components.radgraph_f1 import RadgraphF1
 from cxr_rewards.components.ratescore import Ratescore
-from cxr_rewards.engine import Engine
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.engine import Engine
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.chexbert import ChexbertEmbedding, ChexbertLabels
 from cxr_rewards.features.radgraph import ENCODERS, RadgraphAnnotations
 from cxr_rewards.features.rate_entities import RateEntities

@@ -30,7 +30,7 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def pool():
-    from cxr_rewards.ray_pool import RayReward
+    from cxr_rewards.remote.ray import RayReward
 
     ray.init(num_cpus=4, namespace="cxr_rewards", log_to_driver=False, include_dashboard=False)
     reward = RayReward("rules", actors=2, batch=40)
@@ -74,7 +74,7 @@ def test_a_pool_is_found_by_its_name(pool):
 
 
 def test_what_cannot_work_is_told(pool, monkeypatch):
-    from cxr_rewards.ray_pool import RayReward
+    from cxr_rewards.remote.ray import RayReward
 
     with pytest.raises(SetupError, match="the actors cannot be made.*unknown preset"):
         RayReward("rulez", actors=1)
@@ -85,8 +85,8 @@ def test_what_cannot_work_is_told(pool, monkeypatch):
 
 
 def test_a_batch_that_kills_every_actor_is_unscored(pool):
-    from cxr_rewards.component import Component
-    from cxr_rewards.ray_pool import RayReward
+    from cxr_rewards.core.component import Component
+    from cxr_rewards.remote.ray import RayReward
     from cxr_rewards.types import Score
 
     class Deadly(Component):
@@ -114,8 +114,8 @@ def test_a_batch_that_kills_every_actor_is_unscored(pool):
 
 def test_whole_files_keep_their_statistics(pool, tmp_path):
     """Files give the same rows and the same summary through the pool."""
-    from cxr_rewards.io import choose_columns, open_table
-    from cxr_rewards.score_file import score_file
+    from cxr_rewards.files import choose_columns, open_table
+    from cxr_rewards.files.score_file import score_file
 
     rows = [case for case in cases(60) if str(case.candidate).isprintable() and len(str(case.candidate)) < 100][:60]
     source = tmp_path / "in.jsonl"
@@ -185,8 +185,8 @@ def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path, monkeypa
 
 def test_a_pool_does_what_a_local_reward_does(pool):
     """Explanations, single components, building and releasing; and a value out of bounds is a failure."""
-    from cxr_rewards.explain import explain
-    from cxr_rewards.ray_pool import RayReward
+    from cxr_rewards.explain.build import explain
+    from cxr_rewards.remote.ray import RayReward
 
     local, case = CompositeReward(), Case(candidate="Small left effusion.", reference="Left effusion with edema.")
     for only in ("", "bleu", "length"):

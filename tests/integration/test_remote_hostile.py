@@ -13,9 +13,9 @@ import pytest
 from tests.serving import served
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.elsewhere import describe
 from cxr_rewards.errors import ConfigError, SetupError
-from cxr_rewards.remote import TOKEN_VARIABLE, RemoteReward, token_of
+from cxr_rewards.remote.base import describe
+from cxr_rewards.remote.http import TOKEN_VARIABLE, RemoteReward, token_of
 
 LOCAL = CompositeReward(["bleu", "rouge_l"])
 CASE = Case(candidate="Left effusion.", reference="Left effusion.")

@@ -10,10 +10,10 @@ from tests.serving import served
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.errors import ConfigError, SetupError
-from cxr_rewards.explain import explain
-from cxr_rewards.io import choose_columns, open_table
-from cxr_rewards.remote import RemoteReward
-from cxr_rewards.score_file import score_file
+from cxr_rewards.explain.build import explain
+from cxr_rewards.files import choose_columns, open_table
+from cxr_rewards.files.score_file import score_file
+from cxr_rewards.remote.http import RemoteReward
 
 PAIRS = [
     ("Small left pleural effusion.", "Left pleural effusion."),

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cxr_rewards.cache import CacheWarning, SqliteCache
-from cxr_rewards.cli import app
+from cxr_rewards.cli.app import app
 from cxr_rewards.errors import CacheError
 from cxr_rewards.testing.models import SENTENCES
 

@@ -166,7 +166,7 @@ def test_verls_reward_loop_scores_a_batch_in_its_own_workers(tokenizer, reward):
     import ray
     from verl.experimental.reward_loop import RewardLoopManager
 
-    from cxr_rewards.ray_pool import RayReward
+    from cxr_rewards.remote.ray import RayReward
 
     made, folder = tokenizer
     paths = os.pathsep.join(p for p in (os.getcwd(), os.environ.get("PYTHONPATH", "")) if p)

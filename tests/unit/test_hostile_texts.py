@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from cxr_rewards.adapters.completion import Extract, completion_of
-from cxr_rewards.age import age_in_years
 from cxr_rewards.components.bleu import Bleu
 from cxr_rewards.components.copy_prior import CopyPrior
 from cxr_rewards.components.format import Format
@@ -25,7 +24,9 @@ from cxr_rewards.findings import read
 from cxr_rewards.judges import reading
 from cxr_rewards.judges.injection import find_injections
 from cxr_rewards.judges.prompt import harmless
-from cxr_rewards.text import sections, sentences
+from cxr_rewards.text.ages import age_in_years
+from cxr_rewards.text.sections import sections
+from cxr_rewards.text.sentences import sentences
 
 UNITS = (
     " ", "\n", "a", "a ", "1", "1. ", "(", "[", "{", "<", '"', "`", "*", "_", "-", "=", "\\", "```\n", "\n```", '{"a":',

@@ -40,7 +40,7 @@ def loaded_by(code: str) -> set[str]:
         "import cxr_rewards",
         "from cxr_rewards import CompositeReward",
         SCORE,
-        "from typer.testing import CliRunner; from cxr_rewards.cli import app;"
+        "from typer.testing import CliRunner; from cxr_rewards.cli.app import app;"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
     ],
 )

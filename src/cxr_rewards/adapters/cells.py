@@ -9,8 +9,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from cxr_rewards.core.filling import reason
 from cxr_rewards.errors import InputError, SetupError, shorten
-from cxr_rewards.filling import reason
 from cxr_rewards.types import Failure
 
 _UNWRAP = ("as_py", "to_pylist", "tolist", "to_list")

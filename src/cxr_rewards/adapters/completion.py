@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
-from cxr_rewards.reasoning import final_answer, unwrapped, with_reasoning
-from cxr_rewards.text import SECTION_NAMES, sections
+from cxr_rewards.text.reasoning import final_answer, unwrapped, with_reasoning
+from cxr_rewards.text.sections import SECTION_NAMES, sections
 
 _FENCE = re.compile(r"```[\w-]*[ \t]*\n")
 

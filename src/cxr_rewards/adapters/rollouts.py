@@ -24,11 +24,11 @@ from cxr_rewards.adapters.cells import (
     text_cell,
 )
 from cxr_rewards.adapters.completion import Extract, text_of
-from cxr_rewards.composite import CompositeReward
-from cxr_rewards.diagnostics import Diagnostics
+from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
-from cxr_rewards.ray_pool import RayReward
-from cxr_rewards.remote import RemoteReward
+from cxr_rewards.remote.http import RemoteReward
+from cxr_rewards.remote.ray import RayReward
+from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.types import Case, Failure, Reward
 
 CONFIG_VARIABLE = "CXR_REWARDS_CONFIG"

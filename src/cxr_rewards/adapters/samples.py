@@ -15,8 +15,8 @@ from typing import Any
 from cxr_rewards.adapters.cells import fields_of, read
 from cxr_rewards.adapters.coalesce import Coalescer
 from cxr_rewards.adapters.rollouts import Rollouts, named_reward
-from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import ConfigError
+from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.types import Case, Failure, Reward
 
 _made: dict[str, Samples] = {}

@@ -15,8 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxr_rewards.adapters.rollouts import Rollouts, named_reward
-from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import MissingDependencyError
+from cxr_rewards.reward.composite import CompositeReward
 
 
 class SwiftReward:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from cxr_rewards.adapters.completion import Extract
+from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.adapters.rollouts import Rollouts, Scored, named_reward, options_from_environment
-from cxr_rewards.composite import CompositeReward
-from cxr_rewards.diagnostics import Diagnostics
+from cxr_rewards.reward.composite import CompositeReward
 
 Log = Callable[..., object]
 

@@ -9,8 +9,8 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
+from cxr_rewards.core.feature import Feature, Item
 from cxr_rewards.errors import CacheError, ConfigError
-from cxr_rewards.feature import Feature, Item
 from cxr_rewards.types import Failure
 
 MAX_ITEMS = 16_384
@@ -99,7 +99,7 @@ class MemoryCache:
         ConfigError: `max_items` or `max_bytes` is negative.
 
     Example:
-        >>> from cxr_rewards.feature import Feature
+        >>> from cxr_rewards.core.feature import Feature
         >>> class WordCount(Feature):
         ...     name = "word_count"
         ...     def compute(self, items, upstream):

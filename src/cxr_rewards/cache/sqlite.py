@@ -17,8 +17,8 @@ from cxr_rewards.cache.file import ERRORS, CacheWarning, Steps, connect, damaged
 from cxr_rewards.cache.memory import MAX_ITEMS, MemoryCache, refuse_failures, register
 from cxr_rewards.cache.reports import BadEntry, CacheStats, FeatureUsage, PruneResult, VerifyReport
 from cxr_rewards.cache.stored import BadValueError, checksum_of, defect, keys, load, pack, show_key
+from cxr_rewards.core.feature import Feature, Item
 from cxr_rewards.errors import CacheError, ConfigError, shorten, unknown_name
-from cxr_rewards.feature import Feature, Item
 
 RETRY_AFTER_S = 60.0
 """Seconds for which a file is left alone after reading or writing it has failed."""

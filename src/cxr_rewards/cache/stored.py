@@ -9,8 +9,8 @@ from hashlib import blake2b
 from math import prod
 from typing import Any
 
+from cxr_rewards.core.feature import Feature, Item
 from cxr_rewards.errors import CacheError, shorten
-from cxr_rewards.feature import Feature, Item
 
 MAX_VALUE_BYTES = 1 << 28
 """Longest stored form of one value: far beyond any feature's, and little enough that a forged file fills no memory."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cxr_rewards.component import one_of
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.bertscore_matching import BASELINE, BertscoreMatching, rescaled
 from cxr_rewards.features.token_embeddings import DISTILROBERTA, LongTexts, Stored
 from cxr_rewards.models.placement import ModelComponent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 _MEASURES = ("precision", "recall", "f1")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
-from cxr_rewards.ngrams import bleu
-from cxr_rewards.settings import setting
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
+from cxr_rewards.formulas.bleu import bleu
 from cxr_rewards.types import Case, Score
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from cxr_rewards.chexpert import CONDITIONS, FIVE, Uncertain, corpus_f1, positives
-from cxr_rewards.component import one_of
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.chexbert import ChexbertLabels, LongTexts, Stored
+from cxr_rewards.formulas.chexpert import CONDITIONS, FIVE, Uncertain, corpus_f1, positives
 from cxr_rewards.models.placement import ModelComponent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 

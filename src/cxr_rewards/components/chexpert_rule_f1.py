@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.findings import Findings
 from cxr_rewards.findings import CHEXPERT, Finding, ontology
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
 _FINDINGS = Findings()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cxr_rewards.component import one_of
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.chexprompt_reply import SORTS, ChexpromptReply
 from cxr_rewards.judges.component import OneReplyJudge
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case
 
 Counts = Literal["significant", "all"]

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
-from cxr_rewards.settings import setting
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.types import Case, Score
 
 _WORD = re.compile(r"\w+")

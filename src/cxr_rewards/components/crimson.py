@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_rewards.crimson import crimson_score
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.crimson_reply import CrimsonReply
+from cxr_rewards.formulas.crimson import crimson_score
 from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.types import Case
 
@@ -14,10 +14,10 @@ from cxr_rewards.types import Case
 class Crimson(OneReplyJudge):
     """CRIMSON: a language model lists both reports' abnormal findings, weighs and matches them.
 
-    The arithmetic is that of `cxr_rewards.crimson.crimson_score`: weights 1, 0.5, 0.25, 0 for urgent, actionable, not
-    actionable and benign findings; 0.5 for a significant attribute error, 0 for a negligible one. The judge is told
-    of the patient what the context has: `age`, `sex`, `indication`, `history`. `findings_score` uses the same
-    arithmetic on findings read by rules.
+    The arithmetic is that of `cxr_rewards.formulas.crimson.crimson_score`: weights 1, 0.5, 0.25, 0 for urgent,
+    actionable, not actionable and benign findings; 0.5 for a significant attribute error, 0 for a negligible one. The
+    judge is told     of the patient what the context has: `age`, `sex`, `indication`, `history`. `findings_score` uses
+    the same     arithmetic on findings read by rules.
 
     Range: (-1, 1].
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Finding, Ontology, Report, misplaced, ontology
 from cxr_rewards.findings.pairing import by_side, pair_up, related
 from cxr_rewards.findings.report import sides_meet
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
 _REPORTS = Reports()

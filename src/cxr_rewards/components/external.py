@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import math
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.external import ExternalValues, check_metric
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 

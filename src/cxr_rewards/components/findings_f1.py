@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Finding, Report, silent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
 _REPORTS = Reports()

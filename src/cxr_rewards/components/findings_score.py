@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_rewards.component import Component
-from cxr_rewards.crimson import WEIGHTS, crimson_score
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Comparison, Finding, significance, silent
-from cxr_rewards.settings import setting
+from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
 from cxr_rewards.types import Case, Failure, Score
 
 _MATCHED = MatchedFindings()
@@ -49,7 +49,7 @@ class FindingsScore(Component):
 
     Source: CRIMSON (arXiv 2603.06183) for weights and arithmetic, where a language model finds and matches; the reader,
     the matching, the graded costs and `denial_cost` are defined here. With `denial_cost=0` and CRIMSON's lists of
-    findings and errors, the numbers are CRIMSON's (tests/unit/test_crimson.py).
+    findings and errors, the numbers are CRIMSON's (tests/unit/formulas/test_crimson.py).
 
     Example:
         >>> score = FindingsScore().score("Mild cardiomegaly. No effusion.", "Enlarged heart. Small left effusion.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cxr_rewards.component import Component
-from cxr_rewards.crimson import WEIGHTS
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Comparison, Finding, significance, silent
-from cxr_rewards.settings import setting
+from cxr_rewards.formulas.crimson import WEIGHTS
 from cxr_rewards.types import Case, Failure, Score
 
 _MATCHED = MatchedFindings()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
-from cxr_rewards.settings import setting
-from cxr_rewards.text import Section, sections
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
+from cxr_rewards.text.sections import Section, sections
 from cxr_rewards.types import Case, Score
 
 _PROFILES = ("findings_impression", "findings", "impression", "free")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.green_reply import GreenReply
 from cxr_rewards.judges.component import OneReplyJudge
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.injections import Injections
 from cxr_rewards.types import Case, Score
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import inf, log
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
-from cxr_rewards.settings import setting
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.types import Case, Score
 
 

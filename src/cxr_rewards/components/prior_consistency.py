@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.findings import Findings
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Finding, Ontology, Report, ontology
 from cxr_rewards.findings.pairing import by_side, denies, related
 from cxr_rewards.findings.report import places_meet, sides_meet
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 _FINDINGS = Findings()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from math import inf
 
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.radcliq_metrics import RadcliqMetrics
+from cxr_rewards.formulas.radcliq import Metrics, inverse_mean, radcliq
 from cxr_rewards.models.placement import ModelComponent
-from cxr_rewards.radcliq import Metrics, inverse_mean, radcliq
 from cxr_rewards.types import Case, Score
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from cxr_rewards.component import one_of
-from cxr_rewards.feature import Feature, FeatureTable, PairItem
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import Feature, FeatureTable, PairItem
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.radfact_reply import RadfactEntailment
 from cxr_rewards.judges.component import JudgeComponent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
 Measure = Literal["f1", "precision", "recall"]

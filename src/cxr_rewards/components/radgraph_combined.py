@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from cxr_rewards.component import one_of
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.radgraph import ENCODERS, RadgraphAnnotations, RadgraphModel
-from cxr_rewards.graph import combined_f1
+from cxr_rewards.formulas.radgraph import combined_f1
 from cxr_rewards.models.placement import ModelComponent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from cxr_rewards.component import one_of
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.rate_embeddings import RateEmbeddings
 from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.models.placement import ModelComponent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
-from cxr_rewards.settings import setting
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.types import Case, Score
 
 # Numbers are no words here, so that a loop with a counter in it is a loop all the same.

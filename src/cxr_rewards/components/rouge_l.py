@@ -8,9 +8,9 @@ from typing import Any
 
 from rapidfuzz.distance import LCSseq
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
-from cxr_rewards.settings import setting
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.types import Case, Score
 
 _TOKEN = re.compile("[a-z0-9]+")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.rubric_reply import RubricReply
 from cxr_rewards.judges.component import OneReplyJudge
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case
 
 

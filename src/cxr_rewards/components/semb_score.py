@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cxr_rewards.component import one_of
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.chexbert import ChexbertEmbedding, LongTexts, Stored
+from cxr_rewards.formulas.vectors import cosine
 from cxr_rewards.models.placement import ModelComponent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
-from cxr_rewards.vectors import cosine
 
 
 class SembScore(ModelComponent):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.sentence_embeddings import MINILM, SentenceEmbeddings, sentences_of
 from cxr_rewards.models.placement import ModelComponent
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Failure, Score
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.findings import Comparison, Finding
 from cxr_rewards.types import Case, Failure, Score

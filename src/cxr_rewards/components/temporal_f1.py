@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.types import Case, Score
 
 _LISTED = (

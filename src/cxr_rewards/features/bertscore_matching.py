@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
-from cxr_rewards.feature import Feature, FeatureTable, PairItem
+from cxr_rewards.core.feature import Feature, FeatureTable, PairItem
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.token_embeddings import DISTILROBERTA, LongTexts, Stored, TokenEmbeddings
 from cxr_rewards.models.placement import Dtype
-from cxr_rewards.settings import setting
 
 BASELINE = 0.8473319
 """F1 of unrelated sentences under distilroberta-base's layer 5, as bert-score ships it."""

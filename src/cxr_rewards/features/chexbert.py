@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.models.feature import ModelFeature
 from cxr_rewards.models.published import SCORERS_COMMIT, SHA256
 from cxr_rewards.models.sources import TOKENIZER, Source
-from cxr_rewards.settings import setting
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
-from cxr_rewards.crimson import WEIGHTS
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.features.judge_reply import JudgeReply
+from cxr_rewards.formulas.crimson import WEIGHTS
 from cxr_rewards.judges.reading import a_list, json_in, only_keys
 
 ATTRIBUTES = (

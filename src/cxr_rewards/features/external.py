@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from cxr_rewards.core.feature import CaseItem, Feature, FeatureTable, Over, PairItem
+from cxr_rewards.core.home import join_homes, module_home
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError, MissingDependencyError, shorten, unknown_name
-from cxr_rewards.feature import CaseItem, Feature, FeatureTable, Over, PairItem
-from cxr_rewards.home import join_homes, module_home
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Failure
 
 Metric = Callable[..., Sequence[Any]]

@@ -6,12 +6,12 @@ import re
 from itertools import zip_longest
 from typing import NamedTuple
 
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.judge_reply import JudgeReply
 from cxr_rewards.judges.quoting import own_matches, unfenced, without_quotes
 from cxr_rewards.judges.reading import a_count, answer_of
-from cxr_rewards.settings import setting
 
 TYPES = "abcdef"
 _HEADINGS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxr_rewards.feature import Feature, FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.judges.injection import Injection, data_digest, find_injections
 
 

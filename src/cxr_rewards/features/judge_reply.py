@@ -7,12 +7,12 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
+from cxr_rewards.core.feature import Batch, CaseItem, FeatureTable, Over, PairItem, StreamedFeature
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError
-from cxr_rewards.feature import Batch, CaseItem, FeatureTable, Over, PairItem, StreamedFeature
 from cxr_rewards.judges import prompt as prompts
 from cxr_rewards.judges.chat import Form, Question
 from cxr_rewards.judges.settings import JudgeSettings
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Failure
 
 CONTEXT = ("age", "sex", "indication", "history")

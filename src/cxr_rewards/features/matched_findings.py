@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxr_rewards.feature import Feature, FeatureTable, PairItem, collector_paused
+from cxr_rewards.core.feature import Feature, FeatureTable, PairItem, collector_paused
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Comparison, Report, compare
 

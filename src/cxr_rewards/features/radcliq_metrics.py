@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxr_rewards.feature import Feature, FeatureTable, PairItem
+from cxr_rewards.core.feature import Feature, FeatureTable, PairItem
+from cxr_rewards.core.settings import setting
 from cxr_rewards.features.bertscore_matching import BASELINE, BertscoreMatching, rescaled
 from cxr_rewards.features.chexbert import ChexbertEmbedding
 from cxr_rewards.features.radgraph import RadgraphAnnotations
-from cxr_rewards.graph import combined_f1
+from cxr_rewards.formulas.bleu import bleu
+from cxr_rewards.formulas.radgraph import combined_f1
+from cxr_rewards.formulas.vectors import cosine
 from cxr_rewards.models.placement import PLACEMENT, Dtype
-from cxr_rewards.ngrams import bleu
-from cxr_rewards.settings import setting
-from cxr_rewards.vectors import cosine
 
 
 class RadcliqMetrics(Feature):

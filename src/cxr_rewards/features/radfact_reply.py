@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
+from cxr_rewards.core.feature import FeatureTable, Over, PairItem
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.feature import FeatureTable, Over, PairItem
 from cxr_rewards.features.judge_reply import JudgeReply
 from cxr_rewards.judges import prompt as prompts
 from cxr_rewards.judges.reading import MOST, a_list, a_truth, json_in, only_keys
-from cxr_rewards.settings import setting
 
 _LONGEST = 400
 

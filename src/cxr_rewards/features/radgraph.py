@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ModelWarning
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.models.feature import ModelFeature
 from cxr_rewards.models.published import SCORERS_COMMIT, SHA256
 from cxr_rewards.models.sources import TOKENIZER, Source
-from cxr_rewards.settings import setting
 
 RadgraphModel = Literal["radgraph", "radgraph-xl", "modern-radgraph-xl"]
 ENCODERS: dict[str, str] = {

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.models.feature import ModelFeature
 from cxr_rewards.models.published import SHA256

@@ -7,11 +7,11 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.models.feature import ModelFeature
 from cxr_rewards.models.published import SHA256
 from cxr_rewards.models.sources import ENCODER, TOKENIZER, Source
-from cxr_rewards.text import sentences
+from cxr_rewards.text.sentences import sentences
 
 _SHORTEST = 3
 _MAX_LENGTH = 512

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cxr_rewards.feature import Feature, FeatureTable, collector_paused
+from cxr_rewards.core.feature import Feature, FeatureTable, collector_paused
 from cxr_rewards.features.findings import Findings
 from cxr_rewards.findings import Report, merge
 

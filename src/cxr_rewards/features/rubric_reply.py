@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.judge_reply import JudgeReply
 from cxr_rewards.judges.reading import json_in, only_keys
-from cxr_rewards.settings import setting
 
 
 class RubricReply(JudgeReply):

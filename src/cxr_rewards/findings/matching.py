@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from cxr_rewards.crimson import WEIGHTS
 from cxr_rewards.findings.finding import MANY, SEVERITIES, Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
 from cxr_rewards.findings.pairing import denies, pair_up
 from cxr_rewards.findings.report import Report, join, places_meet, sides_meet
 from cxr_rewards.findings.significance import misplaced, significance
+from cxr_rewards.formulas.crimson import WEIGHTS
 
 SIGNIFICANT, UNKNOWN = 0.5, 0.25
 """CRIMSON's weights of a significant attribute error, and of one whose weight is not known."""

@@ -11,7 +11,9 @@ from cxr_rewards.findings.mention import Sentence
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.sentence import Walker
-from cxr_rewards.text import Section, lower, sections, sentences, tidy
+from cxr_rewards.text.sections import Section, sections
+from cxr_rewards.text.sentences import sentences
+from cxr_rewards.text.tidy import lower, tidy
 
 READ_SECTIONS = frozenset(("", "findings", "impression", "findings_impression", "recommendation", "addendum", "report"))
 """Sections that speak of the image; indication, history, comparison, technique and the like do not."""

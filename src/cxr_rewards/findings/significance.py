@@ -10,10 +10,10 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from cxr_rewards.age import age_in_years
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.findings.finding import CHANGES, SEVERITIES, Finding
 from cxr_rewards.findings.ontology import SIGNIFICANCES, Ontology, ontology
+from cxr_rewards.text.ages import age_in_years
 
 Significance = Literal["urgent", "actionable", "not_actionable", "benign"]
 

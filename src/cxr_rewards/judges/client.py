@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from cxr_rewards.core.filling import reason
 from cxr_rewards.errors import (
     ConfigError,
     JudgeError,
@@ -29,7 +30,6 @@ from cxr_rewards.errors import (
     JudgeTransportError,
     VerdictParseError,
 )
-from cxr_rewards.filling import reason
 from cxr_rewards.judges.chat import Dialect, Question, RetryLater, read_answer
 from cxr_rewards.judges.limits import Breaker, Budget, Rate, Tally
 from cxr_rewards.judges.settings import KEY_VARIABLE, MODEL_VARIABLE, URL_VARIABLE, JudgeSettings

@@ -6,10 +6,10 @@ from abc import abstractmethod
 from statistics import fmean, median
 from typing import Any, ClassVar
 
-from cxr_rewards.component import Component
-from cxr_rewards.feature import Feature, FeatureTable
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import Feature, FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.judges.settings import JudgeSettings
-from cxr_rewards.settings import setting
 from cxr_rewards.types import Case, Score
 
 

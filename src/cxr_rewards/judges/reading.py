@@ -9,7 +9,7 @@ from typing import Any
 
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.judges.quoting import leads_to_quote, line_before, marked_quotes, within
-from cxr_rewards.reasoning import final_answer
+from cxr_rewards.text.reasoning import final_answer
 
 _LONGEST = 200_000
 _ATTEMPTS = 100

@@ -6,8 +6,8 @@ import json
 import os
 from typing import Any, Literal
 
+from cxr_rewards.core.settings import Configurable, setting
 from cxr_rewards.errors import ConfigError, shorten
-from cxr_rewards.settings import Configurable, setting
 
 URL_VARIABLE = "CXR_REWARDS_JUDGE_URL"
 MODEL_VARIABLE = "CXR_REWARDS_JUDGE_MODEL"

@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cxr_rewards.feature import Feature
+from cxr_rewards.core.feature import Feature
+from cxr_rewards.core.settings import setting
 from cxr_rewards.models.batches import run_batches
 from cxr_rewards.models.checkpoint import check_numbers, reading
 from cxr_rewards.models.placement import PLACEMENT, Dtype
 from cxr_rewards.models.pool import POOL, devices
 from cxr_rewards.models.published import check_published
 from cxr_rewards.models.sources import Source, fingerprint, locate
-from cxr_rewards.settings import setting
 
 
 class ModelFeature(Feature):

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cxr_rewards.core.feature import Feature
 from cxr_rewards.errors import ModelLoadError, shorten
-from cxr_rewards.feature import Feature
 from cxr_rewards.models.checkpoint import check_zip, read_archive
 from cxr_rewards.models.feature import ModelFeature
 from cxr_rewards.models.published import checksum_problem

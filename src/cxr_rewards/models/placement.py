@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any, Literal
 
-from cxr_rewards.component import Component
-from cxr_rewards.settings import setting
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.settings import setting
 
 Dtype = Literal["float32", "bfloat16", "float16"]
 _DEVICES = re.compile(r"(auto|cpu|mps|cuda)(:\d+)?(,\s*(auto|cpu|mps|cuda)(:\d+)?)*")

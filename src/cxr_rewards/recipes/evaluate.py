@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from cxr_rewards.adapters.rollouts import named_reward
-from cxr_rewards.composite import CompositeReward
-from cxr_rewards.console import shown
+from cxr_rewards.cli.console import shown
+from cxr_rewards.core.progress import Progress
+from cxr_rewards.core.registry import component_names
 from cxr_rewards.errors import ConfigError, MissingDependencyError
-from cxr_rewards.io import check_replaceable
-from cxr_rewards.progress import Progress
+from cxr_rewards.files import check_replaceable
 from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
-from cxr_rewards.registry import component_names
+from cxr_rewards.reward.composite import CompositeReward
 
 COLUMNS = ("study_id", "candidate", "reference", "prior_report")
 """Of the file of reports."""
@@ -89,8 +89,8 @@ def score_reports(
     reports: Path, reward: CompositeReward, out: Path, progress: Progress | None = None, *, force: bool = False
 ) -> float | None:
     """Score such a CSV as `cxr-rewards score` would; return the mean reward."""
-    from cxr_rewards.io import choose_columns, open_table
-    from cxr_rewards.score_file import score_file
+    from cxr_rewards.files import choose_columns, open_table
+    from cxr_rewards.files.score_file import score_file
 
     table = open_table(reports)
     columns = choose_columns(table.columns, case_id="", where=str(reports))

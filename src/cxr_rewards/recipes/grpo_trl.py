@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr_rewards.diagnostics import Diagnostics
+from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.errors import MissingDependencyError
 from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
 from cxr_rewards.recipes.evaluate import load_model, reward_of, score_reports, write_reports

@@ -16,9 +16,9 @@ from pydantic.json_schema import models_json_schema
 from cxr_rewards import __version__
 from cxr_rewards.adapters.openrlhf import cases_of, reply
 from cxr_rewards.adapters.samples import Samples
-from cxr_rewards.composite import CompositeReward
-from cxr_rewards.elsewhere import describe, score_table, settle
 from cxr_rewards.errors import CxrRewardsError, InputError
+from cxr_rewards.remote.base import describe, score_table, settle
+from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.server.batches import Batches, QueueFullError
 from cxr_rewards.server.bodies import Bodies
 from cxr_rewards.server.guard import Guard

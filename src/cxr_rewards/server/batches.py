@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 
-from cxr_rewards.composite import CompositeReward
+from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.server.metrics import Metrics
 from cxr_rewards.types import Case, Score
 

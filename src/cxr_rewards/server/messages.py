@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from cxr_rewards.errors import CxrRewardsError
-from cxr_rewards.json_text import too_many_values
+from cxr_rewards.text.json_text import too_many_values
 
 
 class Unreadable(CxrRewardsError):  # noqa: N818 - it says what happened

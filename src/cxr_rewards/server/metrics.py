@@ -9,7 +9,7 @@ from collections import Counter as Tally
 from collections.abc import Sequence
 from typing import Any
 
-from cxr_rewards.composite import CompositeReward
+from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.types import Score
 
 _SIZES = (1, 4, 16, 64, 256, 512, 1024, 4096)

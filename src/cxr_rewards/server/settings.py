@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from cxr_rewards.composite import CompositeReward
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.judges.settings import JudgeSettings
+from cxr_rewards.reward.composite import CompositeReward
 
 
 @dataclass(frozen=True, kw_only=True)

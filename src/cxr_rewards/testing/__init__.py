@@ -15,10 +15,10 @@ from tempfile import TemporaryDirectory
 from typing import Any, get_args, get_origin, get_type_hints
 
 from cxr_rewards.cache import Cache, CacheWarning, SqliteCache
-from cxr_rewards.component import Component
-from cxr_rewards.engine import Engine, score_one
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.engine import Engine, score_one
+from cxr_rewards.core.feature import Feature, FeatureFailed, FeatureTable
 from cxr_rewards.errors import CacheError, ConfigError, SetupError
-from cxr_rewards.feature import Feature, FeatureFailed, FeatureTable
 from cxr_rewards.types import Case, Failure, Score
 
 _PRIOR = "FINDINGS: Small left pleural effusion. Heart size is normal. IMPRESSION: Small left effusion."

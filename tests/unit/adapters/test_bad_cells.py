@@ -12,8 +12,8 @@ from cxr_rewards.adapters import swift, verifiers, verl
 from cxr_rewards.adapters.cells import completion_of_cell, context_of, fields_of, plain, priors_of, rows_of
 from cxr_rewards.adapters.rollouts import Rollouts
 from cxr_rewards.adapters.samples import Samples
-from cxr_rewards.elsewhere import ElsewhereReward, describe, score_of, score_table
 from cxr_rewards.errors import ConfigError, InputError
+from cxr_rewards.remote.base import ElsewhereReward, describe, score_of, score_table
 from cxr_rewards.types import Failure
 
 pandas = pytest.importorskip("pandas")

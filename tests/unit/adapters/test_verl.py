@@ -12,7 +12,7 @@ from cxr_rewards import CompositeReward
 from cxr_rewards.adapters import openrlhf, verl
 from cxr_rewards.adapters.coalesce import Coalescer
 from cxr_rewards.adapters.samples import Samples
-from cxr_rewards.component import Component
+from cxr_rewards.core.component import Component
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.types import Failure, Score
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from nltk.translate.bleu_score import SmoothingFunction, sentence_bleu
 
 from cxr_rewards.components.bleu import Bleu
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
 TESTS = Path(__file__).parents[2]

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.components.copy_prior import CopyPrior
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
 PRIOR = "Large right pleural effusion with collapse of the lower lobe. The heart cannot be assessed."

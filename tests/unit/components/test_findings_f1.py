@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.components.findings_f1 import FindingsF1
-from cxr_rewards.engine import Engine
+from cxr_rewards.core.engine import Engine
 from cxr_rewards.features.findings import Findings
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.features.reports import Reports

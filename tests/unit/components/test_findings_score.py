@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.components.findings_score import FindingsScore
-from cxr_rewards.engine import Engine
+from cxr_rewards.core.engine import Engine
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.testing import check_component
 from cxr_rewards.types import Case

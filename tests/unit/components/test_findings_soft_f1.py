@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cxr_rewards.components.findings_soft_f1 import FindingsSoftF1
 from cxr_rewards.components.rouge_l import RougeL
-from cxr_rewards.engine import Engine
+from cxr_rewards.core.engine import Engine
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.testing import check_component
 from cxr_rewards.types import Case

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from cxr_rewards.components.format import Format
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
 ORDER = "once each, findings first"

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.components.length import Length
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
 

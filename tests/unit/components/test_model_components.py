@@ -18,17 +18,17 @@ from cxr_rewards.components.radgraph_f1 import RadgraphF1
 from cxr_rewards.components.ratescore import Ratescore
 from cxr_rewards.components.semb_score import SembScore
 from cxr_rewards.components.sentence_set import SentenceSet
-from cxr_rewards.engine import Engine
+from cxr_rewards.core.engine import Engine
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError, ModelLoadError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.bertscore_matching import BertscoreMatching
 from cxr_rewards.features.chexbert import ChexbertLabels
 from cxr_rewards.features.rate_embeddings import RateEmbeddings
 from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.features.token_embeddings import TokenEmbeddings
+from cxr_rewards.formulas.radcliq import Metrics, radcliq
 from cxr_rewards.models.pool import POOL
 from cxr_rewards.models.sources import absent_allowed
-from cxr_rewards.radcliq import Metrics, radcliq
 from cxr_rewards.testing.models import SENTENCES
 from cxr_rewards.types import Score
 
@@ -107,7 +107,7 @@ def test_matching_many_candidates_of_a_reference_equals_one_by_one(minilm):
     vectors = dict(zip(SENTENCES, tokens.compute(SENTENCES, FeatureTable({})), strict=True))
     upstream = FeatureTable({tokens.signature: vectors})
     pairs = [(a, b) for a in SENTENCES for b in SENTENCES[:3]]
-    from cxr_rewards.feature import PairItem
+    from cxr_rewards.core.feature import PairItem
 
     items = [PairItem(*pair) for pair in pairs]
     together = feature.compute(items, upstream)

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.components.repetition import Repetition
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.types import Case
 
 SHORT = ("No pneumothorax", "No effusion", "No edema", "Clear lungs", "Normal heart")

@@ -11,7 +11,7 @@ from rouge_score.rouge_scorer import RougeScorer
 
 from cxr_rewards.components import rouge_l
 from cxr_rewards.components.rouge_l import RougeL
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.types import Case
 
 PEERS = {stemmer: RougeScorer(["rougeL"], use_stemmer=stemmer) for stemmer in (True, False)}

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.components.temporal_f1 import KEYWORDS, TemporalF1
-from cxr_rewards.feature import FeatureTable
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.types import Case
 
 SETS = st.frozensets(st.sampled_from(sorted(KEYWORDS)), max_size=6)

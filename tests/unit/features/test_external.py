@@ -11,7 +11,7 @@ import pytest
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.cache import MemoryCache
 from cxr_rewards.components.external import External
-from cxr_rewards.engine import Engine
+from cxr_rewards.core.engine import Engine
 from cxr_rewards.errors import ConfigError, MissingDependencyError
 
 HERE = "tests.unit.features.test_external"

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_rewards.crimson import WEIGHTS
 from cxr_rewards.findings import Finding, Report, compare, merge, ontology, read, significance
 from cxr_rewards.findings.matching import differences, in_words, kinship
+from cxr_rewards.formulas.crimson import WEIGHTS
 
 KNOWN = ontology()
 

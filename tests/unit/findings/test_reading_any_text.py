@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cxr_rewards.components.findings_score import FindingsScore
 from cxr_rewards.findings import CHANGES, MANY, Finding, compare, merge, ontology, read, reader
-from cxr_rewards.text import sections, sentences
+from cxr_rewards.text.sections import sections
+from cxr_rewards.text.sentences import sentences
 
 KNOWN = ontology()
 SWAPPED = str.maketrans(

@@ -7,10 +7,10 @@ from importlib import resources
 
 import pytest
 
-from cxr_rewards.age import age_in_years
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.findings import Finding, misplaced, ontology, significance
 from cxr_rewards.findings.significance import build, rules
+from cxr_rewards.text.ages import age_in_years
 
 TUBE = "endotracheal_tube"
 

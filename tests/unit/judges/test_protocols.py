@@ -13,13 +13,13 @@ from cxr_rewards.components.crimson import Crimson
 from cxr_rewards.components.green import Green
 from cxr_rewards.components.radfact import Radfact
 from cxr_rewards.components.rubric import Rubric
-from cxr_rewards.crimson import crimson_score
 from cxr_rewards.errors import ConfigError, VerdictParseError
 from cxr_rewards.features.chexprompt_reply import ChexpromptReply
 from cxr_rewards.features.crimson_reply import CrimsonReply
 from cxr_rewards.features.green_reply import GreenReply
 from cxr_rewards.features.radfact_reply import RadfactEntailment, RadfactPhrases
 from cxr_rewards.features.rubric_reply import RubricReply
+from cxr_rewards.formulas.crimson import crimson_score
 from cxr_rewards.judges.client import close_judges
 from cxr_rewards.judges.reading import answer_of, json_in
 from cxr_rewards.testing.fake_judge import FakeJudge

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ModelLoadError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.chexbert import ChexbertEmbedding, ChexbertLabels
 from cxr_rewards.models.pool import POOL
 from cxr_rewards.testing.models import SENTENCES

@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from cxr_rewards import CompositeReward
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ModelLoadError, ModelWarning
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.chexbert import ChexbertEmbedding
 from cxr_rewards.features.radgraph import RadgraphAnnotations
 from cxr_rewards.features.rate_entities import RateEntities

@@ -103,7 +103,7 @@ def test_device_names():
 
 
 def test_features_of_one_name_in_two_places_never_share_a_model(models):
-    from cxr_rewards.feature import FeatureTable
+    from cxr_rewards.core.feature import FeatureTable
     from cxr_rewards.models.feature import ModelFeature
     from cxr_rewards.models.sources import Source
 

@@ -7,8 +7,8 @@ import shutil
 import pytest
 import torch
 
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ModelLoadError
-from cxr_rewards.feature import FeatureTable
 from cxr_rewards.features.radgraph import ENCODERS, RadgraphAnnotations, split_words
 from cxr_rewards.models.pool import POOL
 from cxr_rewards.testing.models import SENTENCES

@@ -104,7 +104,7 @@ def test_every_prompt_of_the_library_is_answered():
     reports = {"candidate": "Severe cardiomegaly. Left effusion.", "reference": "Left effusion. Edema."}
     with FakeJudge() as judge:
         settings = {"model": "m", "base_url": judge.url}
-        from cxr_rewards.registry import load_component
+        from cxr_rewards.core.registry import load_component
 
         names = ("chexprompt", "green", "crimson", "radfact", "rubric")
         reward = CompositeReward([load_component(name)(**settings) for name in names])

@@ -1,0 +1,90 @@
+"""Output of the command line: tables to stdout, notes and the progress of a long work to stderr."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import typer
+
+from cxr_rewards.core.progress import EVERY_S, Display, Progress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from cxr_rewards.judges.limits import Tally
+
+
+def console(*, error: bool = False, color: bool = True) -> Console:
+    """Return a console on stdout or stderr."""
+    from rich.console import Console
+
+    # Not a terminal: wide enough that no table is folded in a log file.
+    stream = sys.stderr if error else sys.stdout
+    return Console(
+        file=stream, width=None if stream.isatty() else 120, color_system="auto" if color else None,
+        highlight=False, markup=False, soft_wrap=error,
+    )  # fmt: skip
+
+
+def note(text: str) -> None:
+    """Write a line to stderr."""
+    typer.echo(text, err=True)
+
+
+def fail(message: str, code: int = 1) -> NoReturn:
+    """Write an error to stderr and end the command."""
+    note(f"error: {message}")
+    raise typer.Exit(code)
+
+
+def tallies() -> Mapping[str, Tally]:
+    """Return what judges have cost, without loading what asks them."""
+    client = sys.modules.get("cxr_rewards.judges.client")
+    return {} if client is None else client.tallies()
+
+
+def in_flight() -> int:
+    """Return how many requests wait for a judge's answer."""
+    return sum(tally.in_flight for tally in tallies().values())
+
+
+@contextmanager
+def shown(progress: Progress, *, every_s: float = EVERY_S) -> Iterator[Callable[[str], None]]:
+    """Show where a work stands while a block runs: a bar on a terminal, elsewhere a line every 30 s.
+
+    Yields:
+        Writes a note to stderr, above the bar.
+    """
+    from rich.progress import BarColumn, TextColumn
+    from rich.progress import Progress as Bar
+
+    stream = console(error=True)
+    if not stream.is_terminal:
+        with Display(lambda: note(progress.line(in_flight=in_flight())), every_s=every_s):
+            yield note
+        return
+    bar = Bar(BarColumn(), TextColumn("{task.description}", markup=False), console=stream, transient=True)
+    task = bar.add_task("", total=None)
+
+    def show() -> None:
+        line = progress.line(in_flight=in_flight())
+        bar.update(task, completed=progress.done, total=progress.total or None, description=line)
+
+    with bar, Display(show, every_s=0.2):
+        yield stream.print
+
+
+def os_error(error: OSError, path: Path | None = None) -> str:
+    """Return an error of the system with the path it is about; a failed write does not know its own."""
+    where = error.filename or path
+    what = error.strerror or str(error)
+    return f"{where}: {what}" if where else what
+
+
+def finite(bounds: tuple[float, float]) -> list[float | None]:
+    """Return bounds as JSON can hold them: `None` for infinity."""
+    return [end if abs(end) != float("inf") else None for end in bounds]

@@ -1,0 +1,1 @@
+"""How scores are computed: components and features, their settings, names and versions, and the engine."""

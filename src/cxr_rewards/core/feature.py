@@ -1,0 +1,191 @@
+"""Features: what is computed from texts once and shared by all components that need it."""
+
+from __future__ import annotations
+
+import gc
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from cxr_rewards.core.home import class_home, join_homes
+from cxr_rewards.core.settings import Configurable
+from cxr_rewards.types import Case, Failure
+
+Over = Literal["text", "pair", "case"]
+
+
+class PairItem(NamedTuple):
+    """What a feature over `pair` is computed from."""
+
+    candidate: str
+    reference: str
+
+
+class CaseItem(NamedTuple):
+    """What a feature over `case` is computed from: everything in a case that can change a number.
+
+    The context is sorted by key, its values as texts.
+    """
+
+    candidate: str
+    reference: str
+    priors: tuple[str, ...]
+    context: tuple[tuple[str, str], ...]
+
+
+Item = str | PairItem | CaseItem
+
+
+class FeatureFailed(Exception):  # noqa: N818 - not an error of the caller: the engine turns it into the Failure it carries
+    """Raised by `FeatureTable.value` for an item whose computation failed."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
+
+
+class Feature(Configurable, ABC):
+    """Something computed from texts and worth sharing: findings, an annotation, an embedding, a judge's reply.
+
+    Features with equal signatures are one feature: each distinct item is computed once a call, whatever number of
+    components ask for it, and kept in the reward's cache.
+
+    Class attributes:
+        over: what one item is: a `text`, a `pair` (candidate, reference) or a whole `case`.
+        context: the keys of a case's context that its items keep, for features over `case`; None: all. Cases that
+            differ elsewhere only are one item.
+        persistent: whether values are worth keeping on disk. Leave it False if computing costs less than a look-up in
+            a file. Values of a feature without a `code_home` stay in memory anyway.
+        keeps: which values outlive the call: `all`, or those of `references` (and priors) alone, for features over
+            texts whose values are large, and of no use for a candidate, which a policy hardly writes twice.
+        chunk_size: items per `compute` call; what an interruption loses at most, and what is retried one by one
+            when a call raises.
+
+    Example: see `cxr_rewards.features.findings`.
+    """
+
+    over: ClassVar[Over] = "text"
+    context: ClassVar[tuple[str, ...] | None] = None
+    persistent: ClassVar[bool] = True
+    keeps: ClassVar[Literal["all", "references"]] = "all"
+    chunk_size: ClassVar[int] = 256
+
+    @property
+    def needs(self) -> tuple[Feature, ...]:
+        """Features this one is computed from; they must not form a cycle."""
+        return ()
+
+    @property
+    def code_home(self) -> str | None:
+        """Digits that a file knows the code by, its own and that of what it needs, beside the signature.
+
+        None if another process could not import it: values of a script's or a notebook's feature never go into a file,
+        for the next script may give the same name to other code.
+        """
+        homes = [class_home(type(self)), *(need.code_home for need in self.needs)]
+        return None if None in homes else join_homes([home for home in homes if home])
+
+    @abstractmethod
+    def compute(self, items: Sequence[Any], upstream: FeatureTable) -> Sequence[Any]:
+        """Return one value, or `Failure`, for each item, in order.
+
+        Args:
+            items: distinct items (`str`, `PairItem` or `CaseItem` by `over`), longest text first.
+            upstream: the values of `needs`.
+
+        Raises:
+            SetupError: the feature cannot work at all; ends the whole call.
+            Exception: any other error concerns some item: the engine retries the items singly and records a
+                `Failure` for those that raise again.
+        """
+
+    def encode(self, value: Any) -> Any:
+        """Return `value` as JSON-compatible data or a numpy array, for a cache on disk. Default: unchanged."""
+        return value
+
+    def decode(self, stored: Any) -> Any:
+        """Invert `encode`."""
+        return stored
+
+
+Batch = list[tuple[Item, Any]]
+
+
+class StreamedFeature(Feature):
+    """A feature whose values come one by one from elsewhere, such as a judge behind an endpoint.
+
+    The engine asks for them before it computes what is local, goes on meanwhile, and keeps each value as it comes, so
+    that an interruption loses what is under way and nothing else.
+    """
+
+    @abstractmethod
+    def stream(self, items: Iterator[Any], upstream: FeatureTable) -> Iterator[Batch]:
+        """Yield (item, value or `Failure`) in batches, in any order; an empty batch where nothing came for a while.
+
+        Args:
+            items: to be taken one at a time, and as late as possible: another process that shares the cache may answer
+                an item before it is taken. May be taken from another thread.
+            upstream: the values of `needs`.
+
+        Raises:
+            SetupError: the feature cannot work at all, or is not to go on; ends the whole call.
+        """
+
+    def compute(self, items: Sequence[Any], upstream: FeatureTable) -> list[Any]:
+        """Return all values at once."""
+        values = {item: value for batch in self.stream(iter(items), upstream) for item, value in batch}
+        return [values[item] for item in items]
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Hold off the cyclic garbage collector for as long as a chunk takes.
+
+    For `compute` methods that make many small objects and no cycles, for which it would look in vain: a quarter of the
+    time of reading reports (benchmarks/reader.py).
+    """
+    running = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if running:
+            gc.enable()
+
+
+def item_of(feature: Feature, case: Case | PairItem | CaseItem) -> PairItem | CaseItem:
+    """Return the item that a feature over `pair` or `case` is keyed by, from a case or a wider item."""
+    if feature.over == "pair":
+        return PairItem(case.candidate, case.reference)
+    return case_item(case, feature.context)  # type: ignore[arg-type]  # a feature over case needs none over pair
+
+
+def case_item(case: Case | CaseItem, keys: tuple[str, ...] | None = None) -> CaseItem:
+    """Return what of a case can change a number, of its context the given keys alone."""
+    pairs = case.context if isinstance(case.context, tuple) else case.context.items()
+    context = tuple(sorted((str(key), str(value)) for key, value in pairs if keys is None or key in keys))
+    return CaseItem(case.candidate, case.reference, case.priors, context)
+
+
+class FeatureTable:
+    """Values of the features of one call, by feature and item."""
+
+    __slots__ = ("_columns",)
+
+    def __init__(self, columns: Mapping[str, Mapping[Item, Any]]) -> None:
+        """Args: columns: for each feature's signature, value (or `Failure`) by item."""
+        self._columns = columns
+
+    def value(self, feature: Feature, of: str | Case | PairItem | CaseItem) -> Any:
+        """Return the feature's value for a text, or, for features over `pair` and `case`, for a case or its item.
+
+        Raises:
+            FeatureFailed: it could not be computed for this item. Let it pass: the engine records the reason.
+            KeyError: the feature is not among the caller's `needs`, or the text is not among what it `reads`.
+        """
+        item = of if isinstance(of, str) else item_of(feature, of)
+        value = self._columns[feature.signature][item]
+        if type(value) is Failure:
+            raise FeatureFailed(value)
+        return value

@@ -1,0 +1,258 @@
+"""Fills the features of a call: from the cache, from elsewhere, or computed; the only place of batching.
+
+With `engine.score_one` the one exception boundary: an item's error becomes its `Failure`.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
+
+from cxr_rewards.core.feature import Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, item_of
+from cxr_rewards.errors import SetupError
+from cxr_rewards.types import Failure
+
+if TYPE_CHECKING:
+    from cxr_rewards.cache import Cache
+    from cxr_rewards.core.stopwatch import Stopwatch
+
+_LONGEST_REASON = 300
+Skip = Callable[[Feature, Item], bool]
+
+
+def cut(failure: Failure) -> Failure:
+    """Return a failure with its reason cut to 300 characters."""
+    return failure if len(failure.error) <= _LONGEST_REASON else failure._replace(error=_shortened(failure.error))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST_REASON else text[:_LONGEST_REASON] + "..."
+
+
+def reason(error: Exception) -> str:
+    """Return an error in words, for a `Failure`."""
+    name = type(error).__name__
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - an error that cannot be told is still the error of its item only
+        return name
+    return f"{name}: {_shortened(text)}" if text else name
+
+
+def fill(  # noqa: PLR0917 - one caller
+    order: Sequence[Feature],
+    wanted: Mapping[str, dict[Item, None]],
+    lasting: Container[str],
+    cache: Cache | None,
+    watch: Stopwatch,
+    skip: Skip | None = None,
+) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
+    """Return the values of the items wanted of each feature, and how many were computed, by signature.
+
+    From the last feature to the first, what a cache does not hold is wanted of what it is computed from; then, from
+    the first to the last, that is computed. Features that come from elsewhere are asked for first, and waited for last.
+
+    Args:
+        order: the features, each after what it needs.
+        wanted: items by signature; what is needed for them is added.
+        lasting: the texts that outlive the call, see `Feature.keeps`.
+        cache: where values are looked for and kept.
+        watch: gets the seconds of each feature, and of `cache`.
+        skip: says, when the turn of an item of a streamed feature has come, that nobody waits for it any more.
+    """
+    columns: dict[str, dict[Item, Any]] = {}
+    missing: dict[str, list[Item]] = {}
+    for feature in reversed(order):
+        items = wanted[feature.signature]
+        known: dict[Item, Any] = {}
+        if cache is not None:
+            with watch.time("cache"):
+                known = cache.get_many(feature, [i for i in items if _lasts(feature, i, lasting)])
+        columns[feature.signature] = known
+        missing[feature.signature] = [item for item in items if item not in known]
+        for need in feature.needs:
+            upstream = wanted[need.signature]
+            for item in missing[feature.signature]:
+                upstream.update(dict.fromkeys(_sources(item, need)))
+    counts = _Filling(order, columns, missing, lasting, cache, watch, skip).run()
+    return columns, counts
+
+
+class _Filling:
+    """Computes what is missing, local features in this thread, streamed ones each in a thread of its own."""
+
+    def __init__(  # noqa: PLR0917 - as `fill`
+        self,
+        order: Sequence[Feature],
+        columns: dict[str, dict[Item, Any]],
+        missing: Mapping[str, list[Item]],
+        lasting: Container[str],
+        cache: Cache | None,
+        watch: Stopwatch,
+        skip: Skip | None,
+    ) -> None:
+        self.watch, self.skip = watch, skip
+        self.columns, self.missing, self.lasting, self.cache = columns, missing, lasting, cache
+        self.table = FeatureTable(columns)
+        self.left = {feature.signature: feature for feature in order}  # not finished
+        self.waiting = dict(self.left)  # not begun
+        self.counts: dict[str, int] = {}
+        self.running: dict[Future[None], str] = {}
+        self.stop = threading.Event()
+        self.pool: ThreadPoolExecutor | None = None
+
+    def run(self) -> dict[str, int]:
+        try:
+            while self.left:
+                self.advance()
+                local = next((f for f in self.waiting.values() if self.is_ready(f)), None)
+                if local is not None:
+                    self.compute(self.begin(local), local)
+                    del self.left[local.signature]
+                elif self.running:
+                    wait(self.running, return_when=FIRST_COMPLETED)
+        finally:  # after an error or an interruption, what is under way ends soon
+            self.stop.set()
+            if self.pool is not None:
+                self.pool.shutdown(wait=True)
+        return self.counts
+
+    def is_ready(self, feature: Feature) -> bool:
+        return not any(need.signature in self.left for need in feature.needs)
+
+    def begin(self, feature: Feature) -> list[Any]:
+        """Return what is to be computed: not what failed upstream, which costs nothing and keeps its reason."""
+        del self.waiting[feature.signature]
+        todo, values = self.missing[feature.signature], self.columns[feature.signature]
+        for need in feature.needs:
+            todo = _drop_failed(todo, need, self.columns[need.signature], values)
+        self.counts[feature.signature] = len(todo)
+        return todo
+
+    def advance(self) -> None:
+        """Take in streams that have ended, and start those that can be."""
+        for future in [future for future in self.running if future.done()]:
+            del self.left[self.running.pop(future)]
+            future.result()
+        for feature in list(self.waiting.values()):
+            if isinstance(feature, StreamedFeature) and self.is_ready(feature):
+                todo = self.begin(feature)
+                if not todo:
+                    del self.left[feature.signature]
+                    continue
+                self.pool = self.pool or ThreadPoolExecutor(64, "cxr-rewards-stream")
+                self.running[self.pool.submit(self.timed_drain, feature, todo)] = feature.signature
+
+    def compute(self, todo: list[Any], feature: Feature) -> None:
+        todo.sort(key=_length, reverse=True)
+        for start in range(0, len(todo), feature.chunk_size):
+            chunk = todo[start : start + feature.chunk_size]
+            with self.watch.time(feature.name):
+                computed = _compute(feature, chunk, self.table)
+            self.keep(feature, dict(zip(chunk, computed, strict=True)))
+            self.advance()
+
+    def keep(self, feature: Feature, computed: dict[Item, Any]) -> None:
+        self.columns[feature.signature].update(computed)
+        if self.cache is not None:
+            good = {
+                k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, self.lasting)
+            }  # fmt: skip
+            with self.watch.time("cache"):
+                self.cache.put_many(feature, good)
+
+    def timed_drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
+        with self.watch.time(feature.name):
+            self.drain(feature, todo)
+
+    def drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
+        """Take the values of a stream as they come; a case whose value does not come fails."""
+        values = self.columns[feature.signature]
+        why = "no value came"
+        try:
+            with closing(cast(Any, feature.stream(self.fresh(feature, todo), self.table))) as stream:
+                for batch in stream:
+                    if batch:
+                        computed = {item: cut(v) if type(v) is Failure else v for item, v in batch}
+                        self.keep(feature, computed)
+                    if self.stop.is_set():
+                        return
+        except SetupError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary of what comes from elsewhere
+            why = reason(error)
+        for item in todo:
+            if item not in values:
+                values[item] = Failure(feature.name, why)
+
+    def fresh(self, feature: Feature, todo: list[Any]) -> Iterator[Any]:
+        """Yield what no other process has answered meanwhile, in an order of one's own, so that few ask the same."""
+        cache, values = self.cache, self.columns[feature.signature]
+        shared = cache is not None and getattr(cache, "shared", False)
+        for item in random.sample(todo, len(todo)) if shared else todo:
+            if self.skip is not None and self.skip(feature, item):
+                values[item] = Failure(feature.name, "nobody waited for it any more")
+                continue
+            known = cache.get_many(feature, [item]) if cache is not None and shared else None
+            if known:
+                values.update(known)
+                self.counts[feature.signature] -= 1
+            else:
+                yield item
+
+
+def _lasts(feature: Feature, item: Item, lasting: Container[str]) -> bool:
+    """Whether a value outlives the call: see `Feature.keeps`."""
+    return feature.keeps == "all" or item in lasting
+
+
+def _texts(item: Any) -> tuple[str, ...]:
+    if isinstance(item, str):
+        return (item,)
+    return (item.candidate, item.reference, *getattr(item, "priors", ()))
+
+
+def _sources(item: Any, need: Feature) -> tuple[Item, ...]:
+    """Return the items of `need` that an item is computed from."""
+    return _texts(item) if need.over == "text" else (item_of(need, item),)
+
+
+def _length(item: Any) -> int:
+    return len(item) if isinstance(item, str) else sum(map(len, _texts(item)))
+
+
+def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], values: dict[Item, Any]) -> list[Any]:
+    """Give items the first failure among what they are computed from; return the others."""
+    if not any(type(value) is Failure for value in upstream.values()):
+        return items
+    kept = []
+    for item in items:
+        failure = next((v for s in _sources(item, need) if type(v := upstream.get(s)) is Failure), None)
+        if failure is None:
+            kept.append(item)
+        else:
+            values[item] = failure
+    return kept
+
+
+def _compute(feature: Feature, chunk: Sequence[Any], table: FeatureTable) -> list[Any]:
+    """Compute a chunk; if that raises, each item alone, so that only the guilty fail."""
+    try:
+        values = [cut(v) if type(v) is Failure else v for v in feature.compute(chunk, table)]
+        if len(values) != len(chunk):
+            raise ValueError(f"returned {len(values)} values for {len(chunk)} items")
+    except SetupError:
+        raise
+    except FeatureFailed as failed:
+        values = [failed.failure]
+    except Exception as error:  # noqa: BLE001 - the one boundary: an item's error becomes its Failure
+        values = [Failure(feature.name, reason(error))]
+    else:
+        return values
+    if len(chunk) == 1:
+        return values
+    return [_compute(feature, [item], table)[0] for item in chunk]

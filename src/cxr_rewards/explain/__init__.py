@@ -1,0 +1,1 @@
+"""Why a report got its reward: the explanation as data, and the page that shows it."""

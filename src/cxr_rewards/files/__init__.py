@@ -1,0 +1,41 @@
+"""Tables of reports on disk: read them as cases, keep progress, write the results.
+
+```
+open_table(path) ──► Table ──► choose_columns(table.columns) ──► read_cases(table, column_map) ──► Case, Case, ...
+                       │                                                                              │ scored in chunks
+                       ▼                                                                              ▼
+             write_table(out, table, columns, journal.results()) ◄────────────────────────── journal.append(results)
+```
+
+The format is told by the extension: `.csv`, `.tsv`, `.jsonl` / `.ndjson`, `.parquet` / `.pq`. Everything
+streams: memory does not grow with the number of rows. A row that cannot be read is reported with its place and costs no
+other row.
+"""
+
+from cxr_rewards.files.cases import CaseRow, Placeholders, is_placeholder, read_cases, to_case
+from cxr_rewards.files.columns import ColumnMap, choose_cluster, choose_columns
+from cxr_rewards.files.existing import check_replaceable
+from cxr_rewards.files.folder import Folder
+from cxr_rewards.files.journal import Journal
+from cxr_rewards.files.open import open_table
+from cxr_rewards.files.table import Row, Table
+from cxr_rewards.files.write import check_output, write_table
+
+__all__ = [
+    "CaseRow",
+    "ColumnMap",
+    "Folder",
+    "Journal",
+    "Placeholders",
+    "Row",
+    "Table",
+    "check_output",
+    "check_replaceable",
+    "choose_cluster",
+    "choose_columns",
+    "is_placeholder",
+    "open_table",
+    "read_cases",
+    "to_case",
+    "write_table",
+]

@@ -1,0 +1,217 @@
+"""From rows to cases."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any, Literal, NamedTuple
+
+from cxr_rewards.core.engine import MAX_CHARS
+from cxr_rewards.errors import InputError, shorten
+from cxr_rewards.files.columns import ColumnMap
+from cxr_rewards.files.table import Row, Table
+from cxr_rewards.types import Case
+
+Placeholders = Literal["absent", "text"]
+"""How a cell is taken that says in words that nothing is there: as absent, or as the text it is."""
+
+_PLACEHOLDER = re.compile(
+    r"[-+]?nan|#?na|#?n/a( n/a)?|n\.a\.?|none|null|nil|nat|undefined|missing|not available"
+    r"|<(na|n/a|none|null|nan)>|\((none|null)\)|\\n|-?1\.#(ind|qnan)|[-\u2010-\u2015]+",
+    re.IGNORECASE,
+)
+_LONGEST = 16  # a longer text is none, and need not be looked at
+_LOOKS_LIKE_LIST = re.compile(r"""\[\s*["'].*\]""", re.DOTALL)
+
+
+def is_placeholder(value: Any) -> bool:
+    """Return whether a cell says in words that nothing is there.
+
+    These are the words of programs: `nan`, `N/A`, `None`, `null`, `-` and their like, in upper or lower case, with
+    blanks around them.
+
+    Example:
+        >>> [is_placeholder(cell) for cell in ("nan", " N/A ", "<NA>", "None", "null", "-", "None.", "No.", "", 3)]
+        [True, True, True, True, True, True, False, False, False, False]
+    """
+    return isinstance(value, str) and len(value) <= _LONGEST and _PLACEHOLDER.fullmatch(value.strip()) is not None
+
+
+class CaseRow(NamedTuple):
+    """A row, and the case made of it or the reason why none could be.
+
+    Attributes:
+        row: as read.
+        case: `None` if there is an error.
+        error: names the place, what is wrong, and the cure; `None` if there is a case.
+        placeholders: the columns of reports whose cells are placeholders (`is_placeholder`).
+    """
+
+    row: Row
+    case: Case | None
+    error: InputError | None
+    placeholders: tuple[str, ...] = ()
+
+    def absent(self, columns: ColumnMap) -> str:
+        """Return why the row has no candidate or reference although its cell is not empty; empty if it has both."""
+        found = [name for name in (columns.candidate, columns.reference) if name in self.placeholders]
+        told = [f"column {name!r}: {self.row.values[name].strip()!r} stands for no report" for name in found]
+        return "; ".join(told)
+
+
+def read_cases(
+    table: Table, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeholders: Placeholders = "absent"
+) -> Iterator[CaseRow]:
+    """Iterate over a table's rows as cases, in order, one item a row whether it is good or bad.
+
+    To stop at the first bad row, raise its `error`; to keep going, leave it unscored for that reason.
+
+    Args:
+        table: from `open_table`.
+        columns: from `choose_columns`.
+        max_chars: longest text of a report that is accepted.
+        placeholders: how cells such as `nan` are taken.
+
+    Raises:
+        InputError: what `Table.rows` raises; anything that concerns one row is that item's `error`.
+        OSError: no space for the temporary file in which many case ids are kept.
+    """
+    reports = dict.fromkeys((columns.candidate, columns.reference, *columns.priors))
+    with closing(_Ids()) as ids:
+        for row in table.rows(columns.used):
+            found = tuple(name for name in reports if is_placeholder(row.values.get(name)))
+            try:
+                case = to_case(row, columns, max_chars=max_chars, placeholders=placeholders)
+                if columns.case_id is not None and case.case_id:
+                    ids.add(case.case_id, row, columns.case_id)
+            except InputError as error:
+                yield CaseRow(row, None, error, found)
+            else:
+                yield CaseRow(row, case, None, found)
+
+
+def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeholders: Placeholders = "absent") -> Case:
+    """Return the case of one row.
+
+    A missing candidate or reference (null, NaN, an absent key) is `None`, which the engine leaves unscored; an empty
+    CSV cell is an empty text, for CSV cannot tell the two apart. Priors in one column are a list, a JSON list of texts
+    or one text; blank ones are left out. Context and ids may be numbers; blank ones are left out. A cell that says in
+    words that nothing is there (`is_placeholder`) is taken as missing, unless `placeholders="text"`.
+
+    Raises:
+        InputError: the row is bad; a text is not a text, is too long or holds NUL; or the priors are no list of texts.
+
+    Example:
+        >>> row = Row("in.csv", 1, 2, {"hyp": "Clear.", "ref": "Normal.", "prior": '["Effusion.", "Less effusion."]'})
+        >>> to_case(row, ColumnMap(candidate="hyp", reference="ref", priors=("prior",))).priors
+        ('Effusion.', 'Less effusion.')
+    """
+    if row.error is not None:
+        raise row.error
+    absent = placeholders == "absent"
+
+    def get(name: str) -> Any:
+        value = row.values.get(name)
+        return None if absent and is_placeholder(value) else value
+
+    priors: list[str] = []
+    for name in columns.priors:
+        value = get(name)
+        items = _listed(value, row, name) if len(columns.priors) == 1 else [value]
+        items = [item for item in items if not (absent and is_placeholder(item))]
+        priors += [text for item in items if (text := _text(item, row, name, max_chars)).strip()]
+    return Case(
+        candidate=_report(get(columns.candidate), row, columns.candidate, max_chars),
+        reference=_report(get(columns.reference), row, columns.reference, max_chars),
+        priors=tuple(priors),
+        context={key: str(get(name)) for key, name in columns.context.items() if _given(get(name))},
+        case_id=_name(get(columns.case_id)) if columns.case_id else f"row {row.number}",
+        group=_name(get(columns.group)) if columns.group else "",
+    )
+
+
+def _given(value: Any) -> bool:
+    return not _missing(value) and str(value).strip() != ""
+
+
+def _missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _name(value: Any) -> str:
+    return str(value) if _given(value) else ""
+
+
+def _report(value: Any, row: Row, column: str, max_chars: int) -> Any:
+    return None if _missing(value) else _text(value, row, column, max_chars)
+
+
+def _text(value: Any, row: Row, column: str, max_chars: int) -> str:
+    if isinstance(value, str):
+        if len(value) > max_chars:
+            what = f"has {len(value):,} characters, more than {max_chars:,}; shorten it, or raise max_chars"
+        elif "\0" in value:
+            what = f"has a NUL character after {value.index(chr(0))} characters; remove it"
+        else:
+            return value
+    elif _missing(value):
+        return ""
+    else:
+        what = f"expected text, got {shorten(value)}; choose another column, or write it as text"
+    raise InputError(f"{row.where}, column {column!r}: {what}")
+
+
+def _listed(value: Any, row: Row, column: str) -> list[Any]:
+    """Return the items of a cell that may hold several priors."""
+    if not isinstance(value, str):
+        return value if isinstance(value, list) else [value]
+    text = value.strip()
+    if not text.startswith("["):
+        return [value]
+    try:
+        items = json.loads(text)
+    except (ValueError, RecursionError):
+        if _LOOKS_LIKE_LIST.fullmatch(text):  # most likely Python's repr of a list; as one text it would pass unnoticed
+            raise InputError(
+                f"{row.where}, column {column!r}: looks like a list but is not JSON: {shorten(text)}; "
+                "write priors as a JSON list of texts"
+            ) from None
+        return [value]
+    return items if isinstance(items, list) else [value]
+
+
+class _Ids:
+    """The case ids seen so far, in a temporary file once they are many: a set of them would grow with the table."""
+
+    def __init__(self) -> None:
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        for statement in (
+            "PRAGMA journal_mode = OFF",
+            "PRAGMA synchronous = OFF",
+            "CREATE TABLE ids (id TEXT PRIMARY KEY, row INTEGER, line INTEGER) WITHOUT ROWID",
+            "BEGIN",
+        ):
+            self._db.execute(statement)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def add(self, case_id: str, row: Row, column: str) -> None:
+        try:
+            new = self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", (case_id, row.number, row.line))
+        except sqlite3.OperationalError as error:  # not the row's fault, as an InputError would be
+            raise OSError(
+                f"the temporary file of case ids: {error}; free some space, or take no ids with --no-ids"
+            ) from error
+        if new.rowcount:
+            return
+        number, line = self._db.execute("SELECT row, line FROM ids WHERE id = ?", (case_id,)).fetchone()
+        first = f"row {number}" if line is None else f"row {number} (line {line})"
+        raise InputError(
+            f"{row.where}, column {column!r}: case id {shorten(case_id)} is already that of {first}; "
+            "make ids unique, name another column with --id-col, or take none with --no-ids"
+        )

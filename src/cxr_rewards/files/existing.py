@@ -1,0 +1,65 @@
+"""Files under an output's name already: results of ours may be replaced, others may not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from cxr_rewards.errors import InputError
+from cxr_rewards.files.open import open_table
+from cxr_rewards.files.table import format_of
+
+
+def check_replaceable(out: Path, results: Sequence[str], components: Collection[str]) -> None:
+    """Raise unless the output is absent, empty, or a file of results: what a run may replace without being told to.
+
+    A file of results ends with the columns that this run writes, or with those of another reward: one or more
+    components, its sum and the reasons (`bleu, rouge_l, reward, reason`), with one prefix before all of them. A file
+    that cannot be read as its extension says is none.
+
+    Args:
+        out: the output, of a known extension; links are followed.
+        results: names of the result columns of this run, the last two `reward` and `reason` with its prefix.
+        components: names of all components.
+
+    Raises:
+        InputError: it is another file, which `--force` replaces; or a folder, a pipe or a device, which nothing does.
+    """
+    if not out.exists():
+        return
+    if not out.is_file():
+        raise InputError(f"{out}: is not a regular file (a folder, a pipe or a device?); give another output")
+    if not out.stat().st_size:
+        return
+    try:
+        columns = _columns(out)
+    except (InputError, OSError, ValueError, RecursionError):
+        columns = []
+    if not (columns[-len(results) :] == list(results) or _ends_with_results(columns, components)):
+        raise InputError(
+            f"{out}: exists and is not a file of scores, so it is not overwritten; give another output, or --force"
+        )
+
+
+def _ends_with_results(columns: Sequence[str], components: Collection[str]) -> bool:
+    *before, reward, reason = ["", "", *columns]
+    prefix = reward.removesuffix("reward")
+    return (
+        reward.endswith("reward")
+        and reason == prefix + "reason"
+        and before[-1].startswith(prefix)
+        and before[-1].removeprefix(prefix) in components
+    )
+
+
+def _columns(path: Path) -> list[str]:
+    """Return the columns of a table; of a JSONL file the keys of its first line, so that it need not be read whole."""
+    if format_of(path) != "jsonl":
+        return list(open_table(path).columns)
+    with path.open("rb") as file:
+        first = json.loads(file.readline(_LONGEST_LINE))
+    return list(first) if isinstance(first, dict) else []
+
+
+_LONGEST_LINE = 10_000_000

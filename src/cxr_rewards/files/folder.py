@@ -1,0 +1,138 @@
+"""A folder of tables and the folder of their scores: which file is finished, and with what."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cxr_rewards.errors import InputError
+from cxr_rewards.files.own_files import read_own, replace_own
+from cxr_rewards.files.table import FORMATS
+
+_RECORD = "cxr_rewards_folder"
+
+
+class FolderFile(NamedTuple):
+    """A file of the folder, where its scores go, and whether they are there."""
+
+    source: Path
+    target: Path
+    finished: bool
+
+
+class Folder:
+    """The tables of a folder, and what is known of their scores.
+
+    The folder of scores holds in `.run.json` what its scores were made with, and of each finished file the SHA-256 of
+    the input. So scores of two rewards are not mixed, and a file that is only touched is not scored again. The record
+    is written when a file is finished: a run that could not begin leaves none.
+
+    Attributes:
+        files: the tables, by name.
+        left_out: what else lies in the folder, and why it is not scored.
+    """
+
+    def __init__(self, source: Path, out: Path, run: Mapping[str, Any], *, restart: bool = False) -> None:
+        """Look through both folders, and create that of the scores.
+
+        Args:
+            source: the folder of tables; folders in it are not looked into.
+            out: the folder of scores.
+            run: all that can change a score, JSON-compatible.
+            restart: score finished files again.
+
+        Raises:
+            InputError: there is no table; two would go to one output; the output is the same folder, or not a folder;
+                or it holds scores of another run.
+        """
+        if out.exists() and not out.is_dir():
+            raise InputError(f"{out}: {source} is a folder, so this must be one")
+        if out.exists() and out.samefile(source):
+            raise InputError(f"{out}: is the folder of the input; give another folder for the scores")
+        tables, self.left_out = _look_through(source)
+        if not tables:
+            raise InputError(f"{source}: holds no {', '.join(FORMATS)} file")
+        _check_distinct(tables, out)
+        out.mkdir(parents=True, exist_ok=True)
+        self._path, self._run = out / ".run.json", json.loads(json.dumps(dict(run), default=str))
+        self._finished = {} if restart else self._read()
+        if restart:
+            self._parse()  # a file that is not ours is not replaced
+        self.files = [self._file(table, out / table.name) for table in tables]
+
+    def finish(self, file: FolderFile, sha256: str) -> None:
+        """Note that the scores of a file are in their place.
+
+        Args:
+            file: of `files`.
+            sha256: of the input that was scored.
+        """
+        self._finished[file.source.name] = sha256
+        record = {_RECORD: 1, "run": self._run, "finished": self._finished}
+        replace_own(self._path, json.dumps(record, indent=1).encode())
+
+    def _file(self, source: Path, target: Path) -> FolderFile:
+        known = self._finished.get(source.name)
+        return FolderFile(source, target, known is not None and target.is_file() and _sha256(source) == known)
+
+    def _read(self) -> dict[str, str]:
+        record = self._parse()
+        finished: dict[str, str] = record.get("finished", {})
+        before = record.get("run", {})
+        changed = [key for key in {**before, **self._run} if before.get(key) != self._run.get(key)]
+        if finished and changed:
+            raise InputError(
+                f"{self._path.parent}: holds scores of another reward, or with other settings ({', '.join(changed)}); "
+                "give another folder, or --restart"
+            )
+        return finished
+
+    def _parse(self) -> dict[str, Any]:
+        content = read_own(self._path)
+        if content is None:
+            return {}
+        try:
+            record = json.loads(content)
+            if record[_RECORD] == 1 and isinstance(record["run"], dict) and isinstance(record["finished"], dict):
+                return dict(record)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        raise InputError(f"{self._path}: is not a record this version can read; move or delete it")
+
+
+def _look_through(source: Path) -> tuple[list[Path], dict[str, str]]:
+    tables, left_out = [], {}
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            left_out[path.name] = "a folder"
+        elif path.name.startswith("."):
+            left_out[path.name] = "hidden"
+        elif path.suffix.lower() not in FORMATS:
+            left_out[path.name] = f"no {', '.join(FORMATS)} file"
+        elif not path.is_file():
+            left_out[path.name] = "not a regular file"
+        else:
+            tables.append(path)
+    return tables, left_out
+
+
+def _check_distinct(tables: list[Path], out: Path) -> None:
+    """Raise if two outputs are one file: names that differ in case only (on macOS and Windows), or links."""
+    seen: dict[str, str] = {}
+    for table in tables:
+        target = os.path.realpath(out / table.name)
+        other = seen.setdefault(target.casefold(), table.name)
+        if other != table.name:
+            raise InputError(
+                f"{table.parent}: the scores of {other!r} and {table.name!r} would go to one file, {target!r} "
+                "(upper and lower case may be the same); rename one, or give another folder for the scores"
+            )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,304 @@
+"""Score a file of reports: streamed, resumable, written in one step."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice, repeat
+from pathlib import Path
+from typing import Any, Literal
+
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.progress import Progress
+from cxr_rewards.core.registry import component_names
+from cxr_rewards.errors import ConfigError, InputError, unknown_name
+from cxr_rewards.files import (
+    CaseRow,
+    ColumnMap,
+    Journal,
+    Placeholders,
+    Table,
+    check_output,
+    check_replaceable,
+    choose_cluster,
+    is_placeholder,
+    read_cases,
+    write_table,
+)
+from cxr_rewards.files.summary import Summary, age_band, check_subgroups, subgroup_columns
+from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.types import Score
+
+OnError = Literal["stop", "keep-going"]
+
+CHUNK = 256
+"""Rows scored between two writes of the progress file: what an interruption loses at most."""
+
+_SHOWN = 5
+_AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
+_PLACE = re.compile(r".*?: row \d+(?: \(line \d+\))?[,:]? ?")
+_VARIES = re.compile(r"(column '[^']*')|'[^']*'|\d[\d,]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """What came of scoring a file.
+
+    Attributes:
+        out: the file written.
+        rows: rows of the input, which are the rows of the output.
+        resumed: rows that an earlier, interrupted run had finished.
+        seconds: time this run took for scoring, without the rows of earlier runs.
+        summary: means and intervals of each component and of `reward`.
+        corpus: statistics of the whole file that are no means of rows (`Component.corpus`), by component.
+    """
+
+    out: Path
+    rows: int
+    resumed: int
+    seconds: float
+    summary: Summary
+    corpus: Mapping[str, Mapping[str, float | None]]
+
+
+def score_file(
+    table: Table,
+    columns: ColumnMap,
+    reward: CompositeReward,
+    out: str | Path,
+    *,
+    on_error: OnError = "stop",
+    placeholders: Placeholders = "absent",
+    by: str | Sequence[str] = (),
+    cluster: str | None = None,
+    prefix: str = "",
+    restart: bool = False,
+    force: bool = False,
+    chunk: int = CHUNK,
+    progress: Progress | None = None,
+    tell: Callable[[str], object] = lambda _: None,
+) -> Scored:
+    """Score each row of a table and write the table again with a column for each component, `reward` and `reason`.
+
+    The whole input is read once before anything is scored, so that a bad row is told at the start and not after hours.
+    Finished rows are kept in a progress file beside the output: run again after an interruption, only the others are
+    scored, and the output is the same. Memory does not grow with the number of rows.
+
+    Args:
+        table: from `open_table`.
+        columns: from `choose_columns`.
+        reward: what to score with; not one that normalises within groups, whose values depend on other rows.
+        out: `.csv`, `.tsv`, `.jsonl` or `.parquet`. An earlier file of scores is replaced, another file only by
+            `force`.
+        on_error: what a bad row does: `stop` raises before anything is scored; `keep-going` leaves it unscored, with
+            the reason in its `reason` column.
+        placeholders: what cells such as `nan`, `N/A`, `None`, `null` or `-` are: `absent` (a candidate or reference is
+            unscored with the reason, a prior is left out), or the `text` they hold. They are counted and told.
+        by: columns of subgroups for the summary, each alone and all crossed; ages are put into bands.
+        cluster: the column whose equal values mark rows that are not independent, for the intervals of the summary.
+            `None`: the usual names (`patient_id`, `study_id`, `group`, ...); empty: each row is independent, as in a
+            file whose rows all have the same value.
+        prefix: put before the names of the new columns.
+        restart: throw away the progress of an earlier run.
+        force: replace a file that is not a file of scores.
+        chunk: rows of a `score_batch`, after which progress is kept; more where many workers share them.
+        progress: kept up to date while this runs, for a display in another thread.
+        tell: called with what should be known before scoring begins.
+
+    Raises:
+        InputError: bad rows under `stop` (the first five are told), an output that cannot be written or is not a file
+            of scores, progress of another run, an unknown column, or a subgroup column with too many values.
+        SetupError, CacheError: as `CompositeReward.score_batch`; no progress file stays if nothing was scored.
+        OSError: the disk is full, or the like; the finished rows are kept.
+    """
+    if reward.total.normalize == "group":
+        raise ConfigError(f"{reward.name}: normalize = 'group' needs whole groups at once; set it to 'none' for files")
+    by = subgroup_columns(by)
+    for name in by:
+        if name not in table.columns:
+            raise InputError(unknown_name(str(table.path), "column", name, table.columns))
+    cluster = choose_cluster(table.columns, cluster, columns, where=str(table.path))
+    labels = [*reward.components, "reward"]
+    kinds: dict[str, type[float] | type[str]] = {prefix + label: float for label in labels}
+    kinds[prefix + "reason"] = str
+    target = check_output(out, table, kinds)
+    names = {*component_names(), *reward.components}
+    if not force:
+        check_replaceable(target, list(kinds), names)
+    progress = progress or Progress()
+    progress.begin("checking rows")
+    total = _check_rows(
+        table=table, columns=columns, max_chars=reward.max_chars, on_error=on_error, placeholders=placeholders,
+        progress=progress, tell=tell,
+    )  # fmt: skip
+    groups = _Groups(by, cluster, placeholders)
+    groups.check(table)
+    if groups.cluster:
+        tell(f"intervals: rows of one {groups.cluster!r} count as one; --cluster names another column, or none")
+    elif cluster:
+        tell(f"intervals: all rows have one {cluster!r}, so each row counts for itself")
+    fingerprint = {**table.fingerprint(), "columns": str(columns), "reward": reward.signature}
+    fingerprint |= {"max_chars": reward.max_chars, "rows_with_errors": on_error, "placeholders": placeholders}
+    with Journal(target, fingerprint, restart=restart) as journal:
+        resumed, start = journal.done, time.perf_counter()
+        progress.begin("scoring", total=total, done=resumed)
+        cases = read_cases(table, columns, max_chars=reward.max_chars, placeholders=placeholders)
+        rows = islice(cases, resumed, None)
+        while some := list(islice(rows, chunk)):
+            results = _results(some, reward, columns, placeholders)
+            journal.append(results)
+            progress.advance(len(some), unscored=sum(result[len(labels) - 1] is None for result in results))
+        seconds = time.perf_counter() - start
+        progress.begin("summing up", total=total)
+        summary = _summarise(journal, table, reward, groups, progress)
+        corpus = _corpus(journal, reward)
+        if not force:  # it may have come in the meantime; the finished rows stay
+            check_replaceable(target, list(kinds), names)
+        progress.begin("writing")
+        write_table(target, table, kinds, (row[: len(kinds)] for row in journal.results()))
+        journal.finish()
+    return Scored(out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary, corpus=corpus)
+
+
+def _check_rows(
+    *,
+    table: Table,
+    columns: ColumnMap,
+    max_chars: int,
+    on_error: OnError,
+    placeholders: Placeholders,
+    progress: Progress,
+    tell: Callable[[str], object],
+) -> int:
+    """Return the number of rows and tell of placeholders; raise if some are bad and bad rows stop the run."""
+    total, bad = 0, 0
+    told: list[str] = []
+    first: dict[str, CaseRow] = {}
+    counts: Counter[str] = Counter()
+    for row in read_cases(table, columns, max_chars=max_chars, placeholders=placeholders):
+        total += 1
+        progress.advance(1)
+        for name in row.placeholders:
+            counts[name] += 1
+            first.setdefault(name, row)
+        if row.error is not None:
+            bad += 1
+            if bad <= _SHOWN:
+                told.append(str(row.error))
+    for name, row in first.items():
+        tell(_placeholder_note(row, name, counts[name], columns, placeholders))
+    if bad and on_error == "stop":
+        more = f"\n... and {bad - _SHOWN:,} more" if bad > _SHOWN else ""
+        told.append(f"{bad:,} of {total:,} rows cannot be read; nothing was scored. Mend them, or leave them unscored")
+        raise InputError("\n".join(told[:-1]) + f"{more}\n{told[-1]} with --on-error keep-going")
+    if bad == total:
+        raise InputError("\n".join([*told, f"none of the {total:,} rows of {table.path} can be read"]))
+    return total
+
+
+def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMap, placeholders: Placeholders) -> str:
+    cell = f"column {column!r}: {count:,} cell{'s' * (count != 1)} such as {first.row.values[column].strip()!r}"
+    place = first.row.where.partition(": ")[2]
+    if placeholders == "text":
+        return f"{cell} (first: {place}), taken as the text of a report; --placeholders absent takes them as absent"
+    what = "unscored" if column in (columns.candidate, columns.reference) else "no priors"
+    return f"{cell} (first: {place}), taken as absent: {what}; --placeholders text takes them as reports"
+
+
+def _results(
+    chunk: Sequence[CaseRow], reward: CompositeReward, columns: ColumnMap, placeholders: Placeholders
+) -> list[list[Any]]:
+    """Return, for each row, the values, the reward, the reason, and the details that `Component.corpus` will read."""
+    rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
+    results: list[list[Any]] = []
+    for row in chunk:
+        if row.case is None:
+            results.append([*([None] * (len(reward.components) + 1)), str(row.error), {}])
+        else:
+            scored = next(rewards)
+            values = [part.value for part in scored.parts.values()]
+            details = {
+                label: {key: scored.parts[label].details.get(key) for key in component.corpus_details}
+                for label, component in reward.components.items()
+                if component.corpus_details and scored.parts[label].value is not None
+            }
+            absent = row.absent(columns) if scored.value is None and placeholders == "absent" else ""
+            results.append([*values, scored.value, absent or scored.reasons or None, details])
+    return results
+
+
+def _corpus(journal: Journal, reward: CompositeReward) -> dict[str, dict[str, float | None]]:
+    found = {}
+    for index, (label, component) in enumerate(reward.components.items()):
+        if type(component).corpus is not Component.corpus:
+            rows = (row for row in journal.results() if row[index] is not None)
+            found[label] = component.corpus(Score(row[index], row[-1].get(label, {})) for row in rows)
+    return found
+
+
+def _summarise(journal: Journal, table: Table, reward: CompositeReward, groups: _Groups, progress: Progress) -> Summary:
+    labels = [*reward.components, "reward"]
+    bounds = [*(component.bounds for component in reward.components.values()), reward.bounds]
+    summary = Summary(labels, by=groups.by, cluster=groups.cluster, bounds=bounds)
+    results, names = journal.results(), groups.read(table)
+    while chunk := list(islice(results, CHUNK)):
+        found = list(islice(names, len(chunk)))
+        summary.add(
+            [row[: len(labels)] for row in chunk],
+            reasons=["" if row[len(labels) - 1] is not None else _kind(row[len(labels)]) for row in chunk],
+            groups=[group for group, _ in found],
+            clusters=[cluster for _, cluster in found],
+        )
+        progress.advance(len(chunk))
+    return summary
+
+
+def _kind(reason: str) -> str:
+    """Return the reason of a bad row without place, values and numbers, so that equal ones are counted as one."""
+    place = _PLACE.match(reason)
+    return reason if place is None else _VARIES.sub(lambda found: found[1] or "...", reason[place.end() :])
+
+
+class _Groups:
+    """The columns that sort rows: into subgroups, and into clusters."""
+
+    def __init__(self, by: Sequence[str], cluster: str, placeholders: Placeholders) -> None:
+        self.by, self.cluster, self._absent = by, cluster, placeholders == "absent"
+        self._ages = [_AGE.fullmatch(name.strip()) is not None for name in by]
+
+    def read(self, table: Table) -> Iterator[tuple[tuple[str, ...], str]]:
+        """Yield subgroups and cluster of each row; a cluster is empty if the row has none."""
+        if not self.by and not self.cluster:
+            yield from repeat(((), ""))
+        for row in table.rows(list(dict.fromkeys([*self.by, *filter(None, [self.cluster])]))):
+            get = row.values.get
+            groups = tuple(self._name(get(name), ages) for name, ages in zip(self.by, self._ages, strict=True))
+            yield groups, self._text(get(self.cluster)) if self.cluster else ""
+
+    def check(self, table: Table) -> None:
+        """Raise if a subgroup column has too many values; give up clusters if all rows are in one."""
+        seen: list[set[str]] = [set() for _ in self.by]
+        first: str | None = None
+        several = not self.cluster
+        for groups, cluster in self.read(table) if self.by or self.cluster else ():
+            first = cluster if first is None else first
+            several = several or not cluster or cluster != first
+            if several and not self.by:
+                break
+            for column, names, name in zip(self.by, seen, groups, strict=True):
+                if name not in names:
+                    names.add(name)
+                    check_subgroups(column, names)
+        if not several:
+            self.cluster = ""
+
+    def _text(self, value: Any) -> str:
+        return "" if value is None or (self._absent and is_placeholder(value)) else str(value).strip()
+
+    def _name(self, value: Any, ages: bool) -> str:
+        name = self._text(value)
+        band = age_band(name) if ages else "unknown"
+        return name if name and band == "unknown" else band

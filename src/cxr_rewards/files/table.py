@@ -1,0 +1,152 @@
+"""A table on disk, row by row: what CSV, JSONL and Parquet have in common."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cxr_rewards.errors import InputError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+FORMATS = {
+    ".csv": "csv", ".tsv": "tsv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
+}  # fmt: skip
+"""Format by extension, in lower case."""
+
+FRAME_ROWS = 5_000
+"""Rows that are held in memory at once where a format works in batches: about 10 MB of reports."""
+
+
+class Row(NamedTuple):
+    """One data row, good or bad.
+
+    Attributes:
+        file: the table's path, for messages.
+        number: 1 for the first data row.
+        line: the physical line it starts on, 1 for the first line of the file; `None` in Parquet.
+        values: cell by column: text in CSV; in JSONL and Parquet what the file holds. A bad row has what could be read.
+        error: why the row is bad; `None` for a good one.
+    """
+
+    file: str
+    number: int
+    line: int | None
+    values: dict[str, Any]
+    error: InputError | None = None
+
+    @property
+    def where(self) -> str:
+        """The place in words.
+
+        Example:
+            >>> Row("reports.csv", 12, 15, {}).where
+            'reports.csv: row 12 (line 15)'
+        """
+        return place(self.file, self.number, self.line)
+
+
+def place(file: str, number: int, line: int | None) -> str:
+    """Return the place of a row in words."""
+    return f"{file}: row {number}" if line is None else f"{file}: row {number} (line {line})"
+
+
+class Table(ABC):
+    """A file of rows with named columns; may be iterated any number of times, each time from the start.
+
+    Attributes:
+        path: the file.
+        columns: column names in order. In JSONL, the keys of all rows in order of first appearance.
+    """
+
+    columns: tuple[str, ...]
+
+    def __init__(self, path: Path) -> None:
+        """Open with `open_table`, which picks the class and checks the path."""
+        self.path = path
+        self._state = self._now()
+        self._digest = self._sha256()
+
+    def __iter__(self) -> Iterator[Row]:
+        """Iterate over all rows with all columns."""
+        return self.rows()
+
+    def rows(self, columns: Collection[str] | None = None) -> Iterator[Row]:
+        """Iterate over the rows, good and bad, in the order of the file.
+
+        Args:
+            columns: the ones that will be looked at, all by default. Only Parquet makes use of it: it reads no others.
+
+        Raises:
+            InputError: the content of the file has changed since it was opened, or it breaks off where no later row
+                can be found (a corrupt Parquet page). What concerns one row is that row's `error` instead.
+        """
+        self._check_unchanged()
+        return self._rows(columns)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """Return size and SHA-256 of the content: equal for equal files, wherever they lie and whenever written."""
+        return {"input_bytes": self._state[0], "input_sha256": self._digest}
+
+    def schema(self) -> dict[str, pl.DataType]:
+        """Return the type each column has in Parquet."""
+        import polars as pl
+
+        return {name: pl.String() for name in self.columns}
+
+    def frames(self) -> Iterator[pl.DataFrame]:
+        """Iterate over all rows as frames of up to `FRAME_ROWS` rows with the types of `schema`."""
+        import polars as pl
+
+        schema = self.schema()
+        rows = self.rows()
+        while chunk := [row.values for row in islice(rows, FRAME_ROWS)]:
+            yield pl.DataFrame([self._series(name, kind, chunk) for name, kind in schema.items()])
+
+    def _series(self, name: str, kind: pl.DataType, chunk: Sequence[dict[str, Any]]) -> pl.Series:
+        import polars as pl
+
+        return pl.Series(name, [values.get(name) for values in chunk], dtype=kind)
+
+    @abstractmethod
+    def _rows(self, columns: Collection[str] | None) -> Iterator[Row]: ...
+
+    def _check_unchanged(self) -> None:
+        """Raise if the content is another; a file that was only touched, copied back or given other rights is not."""
+        try:
+            now = self._now()
+            same = now == self._state or (now[0] == self._state[0] and self._sha256() == self._digest)
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise InputError(
+                f"{self.path}: has changed since it was opened; leave it alone, and start again with --restart"
+            )
+        self._state = now
+
+    def _now(self) -> tuple[int, int, int, int]:
+        state = self.path.stat()
+        return state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
+
+    def _sha256(self) -> str:
+        with self.path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def format_of(path: Path) -> str:
+    """Return `csv`, `tsv`, `jsonl` or `parquet`.
+
+    Raises:
+        InputError: another extension.
+    """
+    try:
+        return FORMATS[path.suffix.lower()]
+    except KeyError:
+        raise InputError(
+            f"{path}: unknown extension {path.suffix!r}; known: {', '.join(FORMATS)}. Convert the file or rename it"
+        ) from None

@@ -1,0 +1,243 @@
+"""Write a table again with result columns added: streamed, and put in place in one step."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time
+from functools import partial
+from io import TextIOWrapper
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+from cxr_rewards.errors import InputError
+from cxr_rewards.files.own_files import create_new, sync_folder
+from cxr_rewards.files.table import Row, Table, format_of
+
+Result = Sequence[float | str | None]
+"""One row's results, in the order of the result columns; `None` where there is none."""
+
+ROW_GROUP = 10_000
+"""Rows of a Parquet row group: polars holds several in memory at once."""
+
+
+def check_output(out: str | Path, table: Table, columns: Iterable[str]) -> Path:
+    """Return the file that `write_table` will write (links followed), having checked all that can be checked now.
+
+    Raises:
+        InputError: the extension is unknown, the folder is missing or not writable, the path is a folder or the input
+            itself, or the input already has a column of the same name as a result.
+    """
+    out = Path(os.path.realpath(out))
+    format_of(out)
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; give a file")
+    if not out.parent.is_dir():
+        raise InputError(f"{out}: the folder {str(out.parent)!r} does not exist; create it first")
+    if not os.access(out.parent, os.W_OK):
+        raise InputError(f"{out}: the folder {str(out.parent)!r} is not writable; choose another output")
+    if out.exists() and out.samefile(table.path):
+        raise InputError(f"{out}: is the input itself; give another output")
+    clash = [name for name in columns if name in table.columns]
+    if clash:
+        raise InputError(
+            f"{table.path}: already has the result column{'s' * (len(clash) > 1)} {', '.join(map(repr, clash))}; "
+            "rename or drop them in the input, or put something before the new names with --prefix"
+        )
+    return out
+
+
+def write_table(
+    out: str | Path, table: Table, columns: Mapping[str, type[float] | type[str]], results: Iterable[Result]
+) -> int:
+    r"""Write the input's columns, unchanged, and the results beside them; return the number of rows.
+
+    The file appears under its name in one step when it is complete; if anything fails, what was there before stays.
+    Numbers are written so that they read back exactly. A missing result is an empty cell in CSV, null elsewhere.
+
+    From one format to another: CSV cells are strings. JSONL columns get one Parquet type each (Boolean, Int64, Float64,
+    String), mixed and nested ones JSON text. In CSV, nested values are JSON text, dates ISO 8601, binary base64.
+    In JSONL, a NaN of a Parquet file is null. Parquet to Parquet keeps the types.
+
+    Args:
+        out: `.csv`, `.jsonl` or `.parquet`.
+        table: the input.
+        columns: `float` or `str` by name of the result column.
+        results: one item a row of the input, bad rows included. For Parquet they are drawn in another thread.
+
+    Raises:
+        InputError: what `check_output` raises; the input has changed; there are more or fewer results than rows; or
+            one is a NaN or infinite, which JSONL cannot hold.
+        OSError: the disk is full, or the like.
+
+    Example:
+        >>> import tempfile
+        >>> from cxr_rewards.files import open_table
+        >>> folder = Path(tempfile.mkdtemp())
+        >>> _ = (folder / "in.csv").write_text("candidate,reference\nNo effusion.,Effusion.\nClear.,Clear.\n")
+        >>> table = open_table(folder / "in.csv")
+        >>> write_table(folder / "out.csv", table, {"reward": float, "reason": str}, [(None, "timeout"), (1.0, None)])
+        2
+        >>> print((folder / "out.csv").read_text())
+        candidate,reference,reward,reason
+        No effusion.,Effusion.,,timeout
+        Clear.,Clear.,1.0,
+    """
+    out = check_output(out, table, columns)
+    # One fixed name: what a killed run leaves behind is deleted by the next.
+    unfinished = out.with_name(f".{out.name}.partial")
+    write = _WRITERS[format_of(out)]
+    try:
+        with create_new(unfinished) as file:
+            count = write(file, table, columns, _Results(results, len(columns), table))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(unfinished, out)
+    except BaseException:
+        if not unfinished.is_dir():
+            unfinished.unlink(missing_ok=True)
+        raise
+    sync_folder(out.parent)
+    return count
+
+
+class _Results:
+    """Draws results row by row or in chunks, and minds that there are as many as rows."""
+
+    def __init__(self, results: Iterable[Result], width: int, table: Table) -> None:
+        self._results = iter(results)
+        self._width = width
+        self._table = table
+        self.drawn = 0
+
+    def take(self, count: int) -> list[Result]:
+        chunk = list(islice(self._results, count))
+        self.drawn += len(chunk)
+        if len(chunk) < count:
+            raise InputError(f"{self._table.path}: has more rows than the {self.drawn} results; {self._cure}")
+        for result in chunk:
+            if len(result) != self._width:
+                raise ValueError(f"expected {self._width} results a row, got {len(result)}")
+        return chunk
+
+    def end(self) -> int:
+        if next(self._results, None) is not None:
+            raise InputError(f"{self._table.path}: has {self.drawn} rows, fewer than there are results; {self._cure}")
+        return self.drawn
+
+    _cure = "the input changed while it was scored; pass --restart"
+
+
+def _chunks(rows: Iterable[Row], results: _Results) -> Iterator[tuple[Row, Result]]:
+    rows = iter(rows)
+    while chunk := list(islice(rows, 1_000)):
+        yield from zip(chunk, results.take(len(chunk)), strict=True)
+
+
+def _write_csv(
+    file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results, separator: str = ","
+) -> int:
+    names = table.columns
+    text = TextIOWrapper(file, encoding="utf-8", newline="")
+    text.write(_csv_line([*names, *columns], separator))
+    for row, result in _chunks(table, results):
+        get = row.values.get
+        text.write(_csv_line([get(name) for name in names] + list(result), separator))
+    text.detach()
+    return results.end()
+
+
+def _csv_line(cells: Iterable[Any], separator: str) -> str:
+    # Twice as fast as csv.writer on reports; unlike that, it quotes a lone carriage return, which ends a row too.
+    texts = [cell if type(cell) is str else _cell(cell) for cell in cells]
+    for i, text in enumerate(texts):
+        if '"' in text:
+            texts[i] = '"' + text.replace('"', '""') + '"'
+        elif separator in text or "\n" in text or "\r" in text:
+            texts[i] = f'"{text}"'
+    return separator.join(texts) + "\n"
+
+
+def _write_jsonl(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode
+    for row, result in _chunks(table, results):
+        values = {name: value if type(value) is str else _plain(value) for name, value in row.values.items()}
+        for name, item in zip(columns, result, strict=True):
+            if isinstance(item, float) and not math.isfinite(item):
+                raise InputError(f"{row.where}: {name} is {item!r}, which JSON cannot hold; write .csv or .parquet")
+            values[name] = item
+        file.write((encode(values) + "\n").encode())
+    return results.end()
+
+
+def _write_parquet(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
+    added = {name: pl.Float64() if kind is float else pl.String() for name, kind in columns.items()}
+    failed: list[Exception] = []
+
+    def frames(*_: Any) -> Iterator[pl.DataFrame]:
+        try:
+            for frame in table.frames():
+                cells = zip(*results.take(frame.height), strict=True)
+                yield frame.with_columns(
+                    pl.Series(name, list(column), dtype=kind)
+                    for (name, kind), column in zip(added.items(), cells, strict=True)
+                )
+            results.end()
+        except Exception as error:
+            failed.append(error)
+            raise
+
+    source = register_io_source(frames, schema={**table.schema(), **added})
+    try:
+        source.sink_parquet(file, maintain_order=True, row_group_size=ROW_GROUP)
+    except pl.exceptions.PolarsError as error:
+        if failed:  # polars may wrap what the generator raised
+            raise failed[0] from None
+        raise OSError(f"cannot be written: {error}") from error  # what is left is the system: a full disk
+    return results.drawn
+
+
+_WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results], int]] = {
+    "csv": _write_csv, "tsv": partial(_write_csv, separator="\t"), "jsonl": _write_jsonl, "parquet": _write_parquet,
+}  # fmt: skip
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON can hold it."""
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return _as_text(value)
+
+
+def _cell(value: Any) -> str:
+    """Return a value as CSV can hold it."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (Mapping, list, tuple)):
+        return json.dumps(_plain(value), ensure_ascii=False)
+    return _as_text(value)
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, (date, datetime, time)):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return str(value)

@@ -1,0 +1,1 @@
+"""Published formulas as plain arithmetic: no models, no reports, no settings."""

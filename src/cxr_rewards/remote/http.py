@@ -1,0 +1,462 @@
+"""`RemoteReward`: the reward of `cxr-rewards serve`, with the interface and the numbers of a local one."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import copy
+import json
+import os
+import random
+import re
+import threading
+import time
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import CancelledError
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Any, NoReturn
+
+import httpx2
+
+from cxr_rewards.core.filling import reason
+from cxr_rewards.errors import ConfigError, SetupError, shorten
+from cxr_rewards.remote.base import ElsewhereReward, case_table, score_of
+from cxr_rewards.text.json_text import too_many_values
+from cxr_rewards.types import Case, Failure, Score
+
+TOKEN_VARIABLE = "CXR_REWARDS_TOKEN"  # noqa: S105 - its name
+_LATER = (408, 425, 429, 502, 503, 504)
+"""Status codes after which the same is asked again; scoring is a pure function, so it may be."""
+_LONGEST_PAUSE_S = 30.0
+_CONNECT_S = 10.0
+_DESCRIBE_S = 30.0
+_MOST_BYTES = (4 << 20, 64)
+"""Bytes of a reply, in all and for each byte asked; our servers give at most 20 for a byte, with all details."""
+_MOST_VALUES = (250_000, 8)
+"""Texts, numbers, lists and objects of a reply, likewise; our servers give at most 3 for a byte."""
+_MOST_CHARS = 4_000_000
+"""Characters of a request: a character takes at most 6 bytes, and a server takes 32 MiB."""
+_LONG_TOKEN = 12
+"""Tokens from this length on never come in a reply by chance."""
+_RELEASED = "RemoteReward: it was released while it scored"
+
+
+class _NotOurs(Exception):  # noqa: N818 - it says what happened
+    """A reply that no cxr-rewards server gives."""
+
+
+@dataclass(frozen=True)
+class _Reply:
+    """A reply that came whole."""
+
+    status: int
+    text: str
+    retry_after: str
+    asked: int
+
+    def json(self) -> Any:
+        """Return what it holds.
+
+        Raises:
+            _NotOurs: it is no JSON, or holds too much.
+        """
+        if too_many_values(self.text, _most(_MOST_VALUES, self.asked)):
+            raise _NotOurs("it holds too many values")
+        try:
+            return json.loads(self.text)
+        except ValueError as error:
+            raise _NotOurs(reason(error)) from None
+        except RecursionError:
+            raise _NotOurs("its lists and objects are too deep in each other") from None
+
+
+class RemoteReward(ElsewhereReward):
+    """Scores at one or several servers, `cxr-rewards serve`, what `CompositeReward` scores here.
+
+    The servers compute the parts, this process makes the sum: values are those of a local reward to the last bit, and
+    groups for `normalize = "group"` stay whole. A call is cut into requests of `batch` cases, spread over the servers.
+    What fails for a while (no connection, a full queue, a restart) is asked again, also of the others, until
+    `deadline_s`; then its cases are unscored, with the reason. It may be shared by threads and goes through pickle.
+
+    Args:
+        urls: base of a server, or several, in a list or between commas; all must serve the same reward.
+        token: the servers' bearer token, else that in `CXR_REWARDS_TOKEN`.
+        batch: cases of a request; fewer if they are long.
+        concurrency: requests under way at once, for each server.
+        deadline_s: how long a request is tried for, in all.
+        details: fetch what explains each score, too; without, replies are shorter.
+
+    Raises:
+        ConfigError: a bad URL, or servers that serve different rewards.
+        SetupError: no server answers, or the token is refused; later also if a reply is none of a reward's.
+
+    Example:
+        A server of `cxr-rewards serve` on this machine, and then:
+
+        ```text
+        reward = RemoteReward("http://127.0.0.1:8000")
+        reward.score("Small left effusion.", "Left pleural effusion.").value
+        ```
+    """
+
+    place = "the server"
+
+    def __init__(
+        self,
+        urls: str | Sequence[str],
+        *,
+        token: str = "",
+        batch: int = 256,
+        concurrency: int = 4,
+        deadline_s: float = 600.0,
+        details: bool = True,
+    ) -> None:
+        listed = urls.split(",") if isinstance(urls, str) else list(urls)
+        self.urls = tuple(url.strip().rstrip("/") for url in listed if url.strip())
+        if not self.urls or not all(map(_is_address, self.urls)):
+            shown = re.sub(r"//[^/]*@", "//***@", repr(urls))  # without a password
+            raise ConfigError(f"RemoteReward: expected http:// or https:// addresses, got {shown}")
+        if any(httpx2.URL(url).userinfo for url in self.urls):
+            raise ConfigError(
+                f"RemoteReward: an address holds a password; give the token by {TOKEN_VARIABLE} or token="
+            )
+        for name, number in (("batch", batch), ("concurrency", concurrency), ("deadline_s", deadline_s)):
+            if not 0 < number < inf:
+                raise ConfigError(f"RemoteReward: {name} must be above 0, got {number!r}")
+        self.batch, self.concurrency, self.deadline_s, self.details = batch, concurrency, deadline_s, details
+        self._token = check_token(token, "RemoteReward: token")
+        self._begin()
+        told = [self._describe(url) for url in self.urls]
+        for url, other in zip(self.urls[1:], told[1:], strict=True):
+            if other.get("signature") != told[0].get("signature"):
+                raise ConfigError(
+                    f"RemoteReward: {self.urls[0]} and {url} serve different rewards: "
+                    f"{told[0].get('signature')!r} and {other.get('signature')!r}"
+                )
+        super().__init__(told[0], self.urls[0])
+
+    @classmethod
+    def from_preset(cls, name: str, /, **_: Any) -> NoReturn:
+        """Refuse: the server has its reward.
+
+        Raises:
+            ConfigError: always; says how.
+        """
+        raise ConfigError(
+            f"RemoteReward: the server chooses the preset: run `cxr-rewards serve --preset {name}` there, "
+            "and here RemoteReward(URL)"
+        )
+
+    @classmethod
+    def from_config(cls, path: str | Path, /, **_: Any) -> NoReturn:
+        """Refuse: the server has its reward.
+
+        Raises:
+            ConfigError: always; says how.
+        """
+        raise ConfigError(
+            f"RemoteReward: the server has the reward's TOML: run `cxr-rewards serve --config {path}` there, "
+            "and here RemoteReward(URL)"
+        )
+
+    def _begin(self) -> None:
+        self._lock = threading.Lock()
+        self._turn = 0
+        self._client: _Client | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_turn", "_client")}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._begin()
+
+    def _connected(self) -> _Client:
+        with self._lock:
+            if self._client is None or self._client.process != os.getpid():  # a forked child connects by itself
+                token = self._token or check_token(os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE)
+                self._client = _Client(token, self.concurrency * len(self.urls))
+                weakref.finalize(self, self._client.close)
+            return self._client
+
+    def _describe(self, url: str) -> dict[str, Any]:
+        client = self._connected()
+        try:
+            reply = client.wait(client.ask("GET", f"{url}/v1/reward", b"", _DESCRIBE_S))
+        except (httpx2.HTTPError, TimeoutError) as error:
+            raise SetupError(
+                f"RemoteReward: {url} does not answer: {reason(error)}; is `cxr-rewards serve` running there?"
+            ) from None
+        except _NotOurs as error:
+            raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: {error}") from None
+        _refuse(url, reply)
+        try:
+            told = reply.json()
+        except _NotOurs:
+            told = None
+        if not isinstance(told, dict):
+            raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: it replies {shorten(reply.text)}")
+        return told
+
+    def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
+        """Return the scores of cases, in order, from whichever server gives them."""
+        chunks = list(_chunks(cases, self.batch))
+        client = self._connected()
+        return client.wait(self._ask_all(client, chunks)) if chunks else []
+
+    async def _ask_all(self, client: _Client, chunks: Sequence[Sequence[Case]]) -> list[tuple[Score, ...]]:
+        tasks = [asyncio.create_task(self._ask(client, chunk)) for chunk in chunks]
+        try:
+            return [row for rows in await asyncio.gather(*tasks) for row in rows]
+        finally:  # after an error nobody waits for the others
+            for task in tasks:
+                task.cancel()
+
+    async def _ask(self, client: _Client, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
+        """Ask for a chunk, again and elsewhere if need be; after the deadline its cases fail."""
+        async with client.places:
+            end = time.monotonic() + self.deadline_s
+            tables = [case_table(case) for case in cases]
+            self._turn += 1
+            turn, attempt, why = self._turn, 0, ""
+            while (left := end - time.monotonic()) > 0:
+                url = self.urls[(turn + attempt) % len(self.urls)]
+                asked = {"cases": tables, "details": self.details, "timeout_s": max(1.0, left), "parts_only": True}
+                content = json.dumps(asked, ensure_ascii=False).encode("utf-8", "surrogatepass")
+                pause = min(_LONGEST_PAUSE_S, 0.1 * 2 ** (attempt // len(self.urls))) * random.uniform(0.5, 1.0)  # noqa: S311
+                try:
+                    reply = await client.ask("POST", f"{url}/v1/score", content, left)
+                    if reply.status == 200:
+                        return self._rows(url, reply, len(cases), client)
+                except (httpx2.HTTPError, TimeoutError) as error:
+                    why = f"{url}: {reason(error)}"
+                except _NotOurs as error:
+                    raise SetupError(
+                        f"{url}: not a reply of a cxr-rewards server: {client.without_token(str(error))}"
+                    ) from None
+                else:
+                    why = f"{url}: {_told(reply)}"
+                    if reply.status not in _LATER:
+                        _refuse(url, reply)
+                    pause = max(pause, _seconds(reply.retry_after))
+                attempt += 1
+                await asyncio.sleep(max(0.0, min(pause, end - time.monotonic())))
+        failure = Failure("remote", f"no score within {self.deadline_s:g} s; the last of {attempt} tries: {why}"[:300])
+        return [self.failed(failure)] * len(cases)
+
+    def _rows(self, url: str, reply: _Reply, count: int, client: _Client) -> list[tuple[Score, ...]]:
+        told = reply.json()
+        if not (isinstance(told, dict) and isinstance(told.get("rewards"), list)):
+            raise _NotOurs("it holds no rewards")
+        signature, rewards = told.get("signature"), told["rewards"]
+        if signature != self.signature:
+            raise SetupError(
+                f"{url} serves another reward than when the run began: "
+                f"{client.without_token(shorten(signature, 300))}, not {self.signature!r}"
+            )
+        if len(rewards) != count:
+            raise SetupError(f"{url} replied {len(rewards)} rewards for {count} cases")
+        return [self._row(one, client) for one in rewards]
+
+    def _row(self, one: Any, client: _Client) -> tuple[Score, ...]:
+        parts = one.get("parts") if isinstance(one, dict) else None
+        if not isinstance(parts, dict):
+            raise _NotOurs("a reward has no parts")
+        if not parts.keys() <= self.components.keys():
+            raise _NotOurs(f"a reward has the parts {shorten(list(parts))}, not {shorten(list(self.components))}")
+        row = []
+        for label in self.components:
+            try:
+                score = score_of(parts.get(label))
+            except ValueError as error:
+                score = Score(None, failure=Failure(label, reason(error)))
+            if score.failure is not None:
+                score = Score(None, score.details, Failure(*map(client.without_token, score.failure)))
+            row.append(score)
+        return tuple(row)
+
+    def with_details(self) -> RemoteReward:
+        """Return this reward, such that its scores have their details."""
+        if self.details:
+            return self
+        made = copy.copy(self)
+        made.details = True
+        return made
+
+    def release(self) -> None:
+        """Close the connections; the next call opens them again."""
+        with self._lock:
+            client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def __repr__(self) -> str:
+        return f"<RemoteReward {self.name} #{self.signature.rpartition('#')[2]} at {', '.join(self.urls)}>"
+
+
+class _Client:
+    """Connections to servers, in a thread of their own, so that a deadline holds whatever a server does."""
+
+    def __init__(self, token: str, most: int) -> None:
+        self.process = os.getpid()
+        self.token = token
+        self.places = asyncio.Semaphore(most)
+        headers = {"Accept-Encoding": "identity"}  # a reply is as large as it says
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
+        timeout = httpx2.Timeout(None, connect=_CONNECT_S)  # for the rest see `ask`
+        try:
+            self._http = httpx2.AsyncClient(headers=headers, limits=limits, timeout=timeout)
+        except (ValueError, ImportError, httpx2.InvalidURL) as error:
+            raise ConfigError(
+                f"RemoteReward: {error}; look at the variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY"
+            ) from None
+        self._loop, self._ended = asyncio.new_event_loop(), asyncio.Event()
+        self._thread = threading.Thread(target=self._run, name="cxr-rewards-remote", daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        async with self._http:
+            await self._ended.wait()
+
+    def wait(self, work: Any) -> Any:
+        """Return what a coroutine returns."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # closed
+            work.close()
+            raise SetupError(_RELEASED) from None
+        try:
+            return future.result()
+        except CancelledError:
+            raise SetupError(_RELEASED) from None
+        finally:
+            future.cancel()
+
+    async def ask(self, method: str, url: str, content: bytes, seconds: float) -> _Reply:
+        """Return a reply, read whole within a time and a size.
+
+        Raises:
+            TimeoutError: it did not come in time.
+            httpx2.HTTPError: it did not come.
+            _NotOurs: it is larger, compressed, or no text.
+        """
+        headers = {"Content-Type": "application/json"} if content else {}
+        most, body = _most(_MOST_BYTES, len(content)), bytearray()
+        async with asyncio.timeout(seconds):
+            stream = self._http.stream(method, url, content=content or None, headers=headers)
+            async with stream as reply:
+                if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
+                    raise _NotOurs("it is compressed, which was not asked for")
+                async for part in reply.aiter_raw():
+                    body += part
+                    if len(body) > most:
+                        raise _NotOurs(f"it has more than {most:,} bytes")
+        later = reply.headers.get("Retry-After", "")
+        if reply.status_code != 200:
+            text = self.without_token(body.decode("utf-8", "replace"))
+            return _Reply(reply.status_code, text, later, len(content))
+        try:
+            text = body.decode("utf-8", "surrogatepass")
+        except UnicodeDecodeError as error:
+            raise _NotOurs(f"byte {error.start:,} is not UTF-8") from None
+        if len(self.token) >= _LONG_TOKEN and self.token in text:
+            raise _NotOurs("it repeats the token")
+        return _Reply(200, text, later, len(content))
+
+    def without_token(self, text: str) -> str:
+        """Return a text of the server's such that it may be shown."""
+        return text.replace(self.token, "***") if self.token else text
+
+    def close(self) -> None:
+        """Close the connections and end the thread."""
+        if self.process == os.getpid() and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # closed meanwhile
+                self._loop.call_soon_threadsafe(self._ended.set)
+            if threading.current_thread() is not self._thread:
+                self._thread.join(_CONNECT_S)
+
+
+def _chunks(cases: Sequence[Case], most: int) -> Iterator[Sequence[Case]]:
+    """Yield cases in runs of at most so many, and of so many characters that a server takes them."""
+    start, chars = 0, 0
+    for index, case in enumerate(cases):
+        size = len(case.candidate) + len(case.reference) + sum(map(len, case.priors))
+        if index > start and (index - start == most or chars + size > _MOST_CHARS):
+            yield cases[start:index]
+            start, chars = index, 0
+        chars += size
+    if cases:
+        yield cases[start:]
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parsed = httpx2.URL(url)
+    except (httpx2.InvalidURL, ValueError):
+        return False
+    return parsed.scheme in ("http", "https") and bool(parsed.host)
+
+
+def check_token(token: str, where: str) -> str:
+    """Return a token.
+
+    Raises:
+        ConfigError: it cannot be sent in a header; the message does not hold it.
+    """
+    if not (token.isascii() and token.isprintable()) or " " in token:
+        raise ConfigError(f"{where}: a token has printable ASCII characters alone, without blanks and line breaks")
+    return token
+
+
+def token_of(variable: str, file: str | Path | None) -> str:
+    """Return the token in a file, else that in an environment variable; empty if there is none.
+
+    Raises:
+        ConfigError: the file cannot be read or is empty, or the token cannot be sent.
+    """
+    if file is None:
+        return check_token(os.environ.get(variable, "").strip(), variable)
+    try:
+        token = Path(file).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file}: the token cannot be read: {error}") from None
+    if not token:
+        raise ConfigError(f"{file}: holds no token")
+    return check_token(token, str(file))
+
+
+def _refuse(url: str, reply: _Reply) -> None:
+    if reply.status == 401:
+        raise SetupError(f"{url}: the token is refused: set {TOKEN_VARIABLE}, or give token=")
+    if 300 <= reply.status < 400:
+        raise SetupError(f"{url}: status {reply.status}: redirects are not followed; give the address that answers")
+    if reply.status != 200:
+        raise SetupError(f"{url}: {_told(reply)}")
+
+
+def _told(reply: _Reply) -> str:
+    try:
+        detail = reply.json()["detail"]
+    except (_NotOurs, KeyError, TypeError):
+        detail = reply.text
+    return f"status {reply.status}: {shorten(detail, 200)}"
+
+
+def _most(limits: tuple[int, int], asked: int) -> int:
+    return limits[0] + limits[1] * asked
+
+
+def _seconds(text: str) -> float:
+    try:
+        return min(_LONGEST_PAUSE_S, max(0.0, float(text or 0)))
+    except ValueError:
+        return 0.0

@@ -1,0 +1,1 @@
+"""From component scores to one reward: TOML, transforms, weights, gates, presets."""

@@ -1,0 +1,133 @@
+"""Sentences of a report, as positions in its text."""
+
+from __future__ import annotations
+
+import re
+
+from cxr_rewards.text.tidy import tidy
+
+# What may end a sentence: a full stop with what closes it (`ordinary`: after a word too long for an abbreviation), a
+# line feed, a bullet, the bracket of the list number " 1) ". All begin with one set of characters: `re` skips to the
+# next of a set quickly.
+_STOP = re.compile(
+    r"""[.!?\n\u2022)](?:
+        (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?=[ \n]|\Z))
+        | (?P<full>(?<=[.!?])[.!?]*["')\]*]*)
+        | (?P<bullet>(?<=\u2022))
+        | (?P<line>(?<=\n))
+        | (?P<number>(?:(?<=[ \n][0-9]\))|(?<=[ \n][0-9]{2}\)))(?=[ ]))
+    )""",
+    re.VERBOSE,
+)
+_LIST_MARK = re.compile(r"(?:[0-9]{1,2}[.)](?=\s|[A-Za-z])|\([0-9]{1,2}\)|[-*+\u2022#>](?=\s)|#{1,6}|\u2022)\s*")
+_LINE_LIST_MARK = re.compile(r"[ ]*(?:[0-9]{1,2}[.)][ ]|\([0-9]{1,2}\)|[-*+\u2022#>])")
+_BEFORE_STOP = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z])*\Z")
+_NEVER_END = re.compile("dr|mr|mrs|ms|prof|drs|vs|approx|fig|cf|e[.]g|i[.]e|eg|st|viz|resp|no|nos|ca|jr|sr|incl")
+_UNITS = re.compile("cm|mm|m|in|ml|cc|kg|lb|hr|hrs|min|a[.]m|p[.]m|am|pm|etc|yr|yrs")
+_WRAP = 60
+"""A line shorter than this, in characters, is taken to end on purpose where the next begins with a capital."""
+
+
+def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int) -> int | None:
+    """Return where the sentence with a full stop at the span `mark` ends, or None if it goes on.
+
+    `item` is the number of the list item that the sentence belongs to, 0 if it is in none.
+    """
+    at, end_of_mark = mark
+    nearby = text[max(begin, at - 16) : at]
+    word = nearby[nearby.rfind(" ") + 1 :]
+    if not (word.isalpha() and word.isascii()):
+        word_match = _BEFORE_STOP.search(nearby)
+        word = word_match.group() if word_match else ""
+    next_char = text[end_of_mark] if end_of_mark < end else ""
+    if word.isdigit() and len(word) <= 2:
+        if next_char.isdigit():
+            return None  # a decimal
+        if at - begin <= 16 and nearby.strip(" \n-*#") == word and len(nearby) == at - begin:
+            return None  # the number of a list item
+        if int(word) == item + 1 and item and next_char in " \n":
+            return at - len(word)  # the next item of a list without full stops
+        return end_of_mark
+    if not next_char or next_char == "\n":
+        return end_of_mark
+    if next_char != " ":
+        if next_char.isdigit() and word[-1:].isdigit():
+            return None
+        return end_of_mark if len(word) >= 3 and next_char.isalnum() and "." not in word else None
+    after = text[end_of_mark : min(end, end_of_mark + 16)].lstrip(" ")[:1]
+    small = word.lower()
+    if _NEVER_END.fullmatch(small) and text[at:end_of_mark] == ".":
+        return None if small not in ("no", "nos", "st", "ca") or after.isdigit() else end_of_mark
+    if after.islower() and (_UNITS.fullmatch(small) or end_of_mark - at >= 3):
+        return None  # "a 3 cm. nodule", "lungs ... clear"
+    if len(word) == 1 and word.isupper() and after.isupper():
+        return None  # an initial
+    return end_of_mark
+
+
+def _line_end(text: str, at: int, line_start: int, end: int) -> bool:
+    """Judge whether the line feed at `at` ends a sentence."""
+    rest = text[at + 1 : min(end, at + 40)]
+    stripped = rest.lstrip(" ")
+    if not stripped or stripped[0] == "\n" or _LINE_LIST_MARK.match(rest):
+        return True
+    line = text[max(line_start, at - _WRAP - 1) : at].rstrip(" ")
+    if not line.strip():
+        return True
+    return line[-1] in ":;" or (stripped[0].isupper() and len(line) < _WRAP and line[-1] not in ",-")
+
+
+def sentences(text: str, start: int = 0, end: int | None = None, *, tidied: bool = False) -> list[tuple[int, int]]:
+    """Return the spans of the sentences of `text[start:end]`, without list numbers, bullets and outer white space.
+
+    A full stop after an abbreviation, within a number, or after a list number ends nothing; one with its space
+    forgotten ("apex.There") does. A line feed ends a sentence before a blank line or a list item, or where a short
+    line is followed by a capital; in wrapped prose it does not. Pass `tidied` where `text` comes from `tidy` already,
+    as when the sections of one text are split one by one: cleaning all of it each time would take quadratic time.
+
+    Example:
+        >>> report = "1. A 1.2 cm nodule.Dr. Example was told 2. No effusion"
+        >>> [report[a:b] for a, b in sentences(report)]
+        ['A 1.2 cm nodule.', 'Dr. Example was told', 'No effusion']
+    """
+    text = text if tidied else tidy(text)
+    end = len(text) if end is None else min(end, len(text))
+    spans: list[tuple[int, int]] = []
+    begin = line_start = start
+    item = 0
+    for stop in _STOP.finditer(text, start, end):
+        at, kind = stop.start(), stop.lastgroup
+        cut: int | None
+        if kind == "ordinary" and at - begin >= 5:
+            cut = at + 1
+        elif kind == "line":
+            cut = at if _line_end(text, at, line_start, end) else None
+            line_start = at + 1
+        elif kind == "bullet":
+            cut = at
+        elif kind == "number":
+            cut = at - 1 if text[at - 2] in " \n" else at - 2  # before its one or two digits
+        else:
+            if at - begin <= 16 and (number := text[begin:at].strip()).isdecimal() and len(number) <= 2:
+                item = int(number)
+            cut = _full_stop(text, stop.span(), begin, end, item)
+            if cut is not None and cut < at:
+                item += 1
+        if cut is not None and cut >= begin:
+            _add(spans, text, begin, cut)
+            begin = cut
+    _add(spans, text, begin, end)
+    return spans
+
+
+def _add(spans: list[tuple[int, int]], text: str, begin: int, end: int) -> None:
+    """Add a span, trimmed, if there is a letter or digit in it."""
+    while begin < end and text[begin].isspace():
+        begin += 1
+    starts_with_word = begin < end and text[begin].isalpha()
+    while not starts_with_word and (mark := _LIST_MARK.match(text, begin, end)) is not None:
+        begin = mark.end()
+    while end > begin and text[end - 1].isspace():
+        end -= 1
+    if starts_with_word or any(map(str.isalnum, text[begin:end])):
+        spans.append((begin, end))
