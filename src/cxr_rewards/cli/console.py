@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
 
@@ -88,3 +88,17 @@ def os_error(error: OSError, path: Path | None = None) -> str:
 def finite(bounds: tuple[float, float]) -> list[float | None]:
     """Return bounds as JSON can hold them: `None` for infinity."""
     return [end if abs(end) != float("inf") else None for end in bounds]
+
+
+def to_json_text(value: Any) -> str:
+    """Return a value that JSON does not have as text: a time in ISO format, anything else as `str` has it."""
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
+
+
+@contextmanager
+def working(work: str) -> Iterator[Callable[[str], None]]:
+    """Show that a work goes on whose steps are not counted; yields what writes notes."""
+    progress = Progress()
+    progress.begin(work)
+    with shown(progress) as tell:
+        yield tell

@@ -1,28 +1,146 @@
-"""The command `score`: a file, or each of a folder, and its summary as tables or as one JSON document."""
+"""The command `score`: a file, or each file of a folder."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr_rewards.cli.console import console, fail, finite, note, os_error, shown, tallies
+from cxr_rewards.cli.console import fail, note, os_error, shown, tallies, working
+from cxr_rewards.cli.options import (
+    AllowCodeOption,
+    CacheOption,
+    CandidateColumn,
+    ConfigOption,
+    ContextColumn,
+    DeviceOption,
+    DtypeOption,
+    IdColumn,
+    JsonOption,
+    JudgeModelOption,
+    JudgeUrlOption,
+    PresetOption,
+    PriorColumn,
+    ReferenceColumn,
+)
+from cxr_rewards.cli.render import print_summary, summary_as_json
+from cxr_rewards.cli.rewards import build_ray_reward, build_reward, judges_of
 from cxr_rewards.core.progress import Progress
 from cxr_rewards.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from cxr_rewards.files.score_file import Scored
-    from cxr_rewards.files.summary import Estimate
     from cxr_rewards.reward.composite import CompositeReward
 
-_WIDE = 110
-"""Columns of a terminal from which on a summary table also says what each score measures."""
+
+class EngineName(StrEnum):
+    """Where cases are scored."""
+
+    local = "local"
+    ray = "ray"
+
+
+class OnBadRow(StrEnum):
+    """What a row that cannot be read does."""
+
+    stop = "stop"
+    keep_going = "keep-going"
+
+
+class Placeholder(StrEnum):
+    """What a cell is that says in words that nothing is there."""
+
+    absent = "absent"
+    text = "text"
+
+
+def score(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Reports: .csv, .tsv, .jsonl or .parquet; or a folder of them.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Where to write: .csv, .tsv, .jsonl or .parquet; of a folder, a folder.")
+    ],
+    preset: PresetOption = "rules",
+    config: ConfigOption = None,
+    allow_code: AllowCodeOption = False,
+    candidate_col: CandidateColumn = None,
+    reference_col: ReferenceColumn = None,
+    prior_col: PriorColumn = None,
+    id_col: IdColumn = None,
+    no_ids: Annotated[
+        bool, typer.Option("--no-ids", help="Take no column for case ids: a file of rollouts repeats them.")
+    ] = False,
+    context_col: ContextColumn = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Summarise each value of this column, too; ages in bands. Repeat it: all are also crossed."),
+    ] = None,
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of patients, studies or groups, whose rows are not independent: for the intervals. If left "
+            "out, it is looked for; 'none': all rows are independent."
+        ),
+    ] = None,
+    on_error: Annotated[
+        OnBadRow, typer.Option(help="A row that cannot be read: stop before scoring, or leave that row unscored.")
+    ] = OnBadRow.stop,
+    placeholders: Annotated[
+        Placeholder,
+        typer.Option(help="Cells such as nan, N/A, None or null: absent (not scored), or the text of a report."),
+    ] = Placeholder.absent,
+    prefix: Annotated[str, typer.Option(help="Put before the names of the new columns.")] = "",
+    cache: CacheOption = None,
+    device: DeviceOption = "",
+    dtype: DtypeOption = "",
+    judge_url: JudgeUrlOption = "",
+    judge_model: JudgeModelOption = "",
+    engine: Annotated[EngineName, typer.Option(help="Score in this process, or in actors of a Ray cluster.")] = (
+        EngineName.local
+    ),
+    workers: Annotated[int, typer.Option(min=1, help="Actors, with --engine ray.")] = 2,
+    gpus_per_worker: Annotated[float, typer.Option(min=0, help="GPUs of an actor; 0.25: four share one.")] = 0.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Throw away the progress of an interrupted run.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Overwrite an existing file that is not a file of scores.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Score each row of IN and write it with a column for each component, the reward and the reason where unscored.
+
+    An interrupted run goes on where it was when the same command is given again. The output appears when it is
+    complete. Exit code 1: nothing was scored, or not each file of a folder.
+    """
+    if no_ids and id_col:
+        raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
+    judge = {"base_url": judge_url, "model": judge_model}
+    settings: dict[str, Any] = {"device": device, "dtype": dtype, "allow_code": allow_code}
+    with working("preparing the reward"):  # starts actors, reads weights for the signature
+        if engine is EngineName.ray:
+            reward = build_ray_reward(preset, config, cache, workers, gpus_per_worker, judge=judge, **settings)
+        else:
+            reward = build_reward(preset, config, cache, judge=judge, **settings)
+        digest = reward.signature.rpartition("#")[2]
+    note(f"reward: {reward.name} #{digest}")
+    if not getattr(reward.cache, "shared", False) and judges_of(reward):
+        note("judges' replies are kept in memory only; --cache FILE keeps them for this run's continuation and others")
+    named = {
+        "candidate": candidate_col, "reference": reference_col, "priors": prior_col or (),
+        "case_id": "" if no_ids else id_col, "context": context_col or (),
+    }  # fmt: skip
+    options: dict[str, Any] = {
+        "on_error": on_error.value, "placeholders": placeholders.value, "prefix": prefix,
+        "by": [name for name in by or () if name], "cluster": "" if cluster == "none" else cluster,
+        "restart": restart, "force": force,
+    }  # fmt: skip
+    if engine is EngineName.ray:
+        options["chunk"] = 4096 * workers  # so that all have something to do most of the time
+    score_files(source, out, reward, named, options, as_json=as_json)
 
 
 def score_files(
@@ -49,9 +167,9 @@ def score_files(
     if not source.is_dir():
         scored, _ = _score(source, out, reward, named, options)
         if as_json:
-            typer.echo(json.dumps(_as_json(scored, reward), indent=2, ensure_ascii=False))
+            typer.echo(json.dumps(summary_as_json(scored, reward), indent=2, ensure_ascii=False))
         else:
-            _print_summary(scored, reward)
+            print_summary(scored, reward)
         if _nothing_scored(scored):
             fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
         return
@@ -77,13 +195,13 @@ def score_files(
                 told.append({"in": str(file.source), "error": str(error)})
                 failed.append(file.source.name)
                 continue
-            told.append({"in": str(file.source), **_as_json(scored, reward)})
+            told.append({"in": str(file.source), **summary_as_json(scored, reward)})
             if _nothing_scored(scored):
                 failed.append(file.source.name)
             else:
                 folder.finish(file, sha256)
             if not as_json:
-                _print_summary(scored, reward)
+                print_summary(scored, reward)
     finally:  # whatever ends the run, the finished files are told
         if as_json:
             typer.echo(json.dumps({"files": told, "left_out": folder.left_out}, indent=2, ensure_ascii=False))
@@ -121,81 +239,3 @@ def _score(
 
 def _nothing_scored(scored: Scored) -> bool:
     return scored.summary.overall()["reward"].n == 0
-
-
-def _interval(e: Estimate) -> tuple[str, str, str]:
-    mean = "-" if e.mean is None else f"{e.mean:.3f}"
-    return f"{e.n:,}", mean, "-" if e.low is None else f"[{e.low:.3f}, {e.high:.3f}]"
-
-
-def _columns(table: Table, *names: str) -> None:
-    for name in names:
-        right = name in ("rows", "weight", "scored", "mean")
-        table.add_column(name, justify="right" if right else "left", no_wrap=right or name == "95% interval")
-
-
-def _print_summary(scored: Scored, reward: CompositeReward) -> None:
-    from rich.table import Table
-
-    stream, summary = console(), scored.summary
-    fresh = scored.rows - scored.resumed
-    rate = f", {fresh / scored.seconds:,.0f} rows/s" if fresh and scored.seconds else ""
-    before = f" ({scored.resumed:,} of them by an earlier run)" if scored.resumed else ""
-    table = Table(
-        title=f"{scored.rows:,} rows{before}{rate} -> {scored.out}",
-        title_justify="left",
-        caption=f"interval: {summary.method}",
-        caption_justify="left",
-    )
-    measures = ("measures",) if stream.width >= _WIDE else ()
-    _columns(table, "score", *measures, "better", "weight", "scored", "mean", "95% interval")
-    for label, estimate in summary.overall().items():
-        if label == "reward":
-            low, high = reward.bounds
-            table.add_section()
-            what, better, weight = f"weighted sum, {low:g} to {high:g}", "higher", ""
-        else:
-            component = reward.components[label]
-            what, better = component.summary, "higher" if component.higher_is_better else "lower"
-            weight = f"{reward.total.terms[label].weight:g}"
-        about = (what, better, weight) if measures else (better, weight)
-        table.add_row(label, *about, *_interval(estimate), style="bold" if label == "reward" else "")
-    stream.print(table)
-    if scored.corpus:
-        table = Table(title="over the whole file", title_justify="left")
-        for name in ("score", "statistic", "value"):
-            table.add_column(name, justify="right" if name == "value" else "left")
-        for label, statistics in scored.corpus.items():
-            for statistic, value in statistics.items():
-                table.add_row(label, statistic, "-" if value is None else f"{value:.3f}")
-        stream.print(table)
-    for columns in summary.tables():
-        by = " × ".join(columns)
-        table = Table(title=f"by {by}", title_justify="left")
-        table.add_column(by)
-        _columns(table, "rows", "score", "scored", "mean", "95% interval")
-        for name, (rows, estimates) in summary.subgroups(*columns).items():
-            table.add_section()
-            for i, (label, estimate) in enumerate(estimates.items()):
-                head = (name, f"{rows:,}") if i == 0 else ("", "")
-                table.add_row(*head, label, *_interval(estimate), style="bold" if label == "reward" else "")
-        stream.print(table)
-    if summary.reasons:
-        table = Table(title="unscored, by reason", title_justify="left")
-        table.add_column("rows", justify="right")
-        table.add_column("reason", overflow="fold")
-        for reason, count in summary.reasons.most_common():
-            table.add_row(f"{count:,}", reason)
-        stream.print(table)
-
-
-def _as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
-    return {
-        "out": str(scored.out),
-        "reward": {"name": reward.name, "signature": reward.signature, "bounds": finite(reward.bounds)},
-        "resumed_rows": scored.resumed,
-        "seconds": round(scored.seconds, 3),
-        **scored.summary.as_json(),
-        "corpus": scored.corpus,
-        "judges": {model: dataclasses.asdict(tally) for model, tally in tallies().items()},
-    }

@@ -1,0 +1,108 @@
+"""The commands `components`, `presets` and `show`: what can be scored with."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cxr_rewards.cli.console import console, finite
+from cxr_rewards.cli.options import AllowCodeOption, JsonOption
+from cxr_rewards.cli.rewards import judges_of
+from cxr_rewards.errors import ModelLoadError, SetupError
+
+
+def components(as_json: JsonOption = False) -> None:
+    """List the components: what they measure, range, direction, what they read and need, and if they can be used."""
+    from rich.table import Table
+
+    from cxr_rewards.core.registry import component_names
+
+    rows = [_describe_component(name) for name in component_names()]
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    table = Table()
+    for name in ("name", "measures", "range", "better", "reads", "needs", "available"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        needs = ", ".join(row["requires"]) + (f" [{row['extra']}]" if row["extra"] else "")
+        available = "yes" if row["available"] else f"no: {row['install'] or row['reason']}"
+        better = {True: "higher", False: "lower", None: ""}[row["higher_is_better"]]
+        span = _describe_bounds(*row["bounds"]) if row["bounds"] else ""
+        table.add_row(row["name"], row["measures"], span, better, ", ".join(row["reads"]), needs, available)
+    console().print(table)
+
+
+def _describe_bounds(low: float | None, high: float | None) -> str:
+    return f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"
+
+
+def _describe_component(name: str) -> dict[str, Any]:
+    """Return what there is to say of a component; of one that cannot be imported, why."""
+    from cxr_rewards.core.registry import load_component, missing_modules, pip_line
+
+    row: dict[str, Any] = {
+        "name": name, "measures": "", "bounds": None, "higher_is_better": None, "reads": [], "requires": [],
+        "extra": "", "available": False, "install": "", "reason": "",
+    }  # fmt: skip
+    try:
+        cls = load_component(name)
+    except SetupError as error:
+        return {**row, "reason": str(error)}
+    missing = missing_modules(cls)
+    return {
+        **row,
+        "measures": cls.summary,
+        "bounds": finite(cls.bounds),
+        "higher_is_better": cls.higher_is_better,
+        "reads": list(cls.reads),
+        "requires": list(cls.requires),
+        "extra": cls.extra,
+        "available": not missing,
+        "install": pip_line(cls) if missing else "",
+        "reason": f"needs {', '.join(missing)}" if missing else "",
+    }
+
+
+def presets() -> None:
+    """List the presets."""
+    from cxr_rewards.reward.config import parse_config, preset_names, preset_text
+
+    for name in preset_names():
+        typer.echo(f"{name}: {parse_config(preset_text(name), f'preset {name}').description}")
+
+
+def show(
+    preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset, or the path of a reward's TOML.")],
+    toml: Annotated[bool, typer.Option("--toml", help="Print the TOML, to start a reward of your own from.")] = False,
+    allow_code: AllowCodeOption = False,
+) -> None:
+    """Show what is in a preset: each component's direction, range and weight, gates, and the range of the reward."""
+    from cxr_rewards import CompositeReward
+    from cxr_rewards.reward.config import load_config, preset_text
+
+    is_file = preset.endswith(".toml")
+    if toml:
+        if is_file:
+            load_config(preset)  # says what is wrong with it
+        typer.echo(Path(preset).read_text(encoding="utf-8") if is_file else preset_text(preset), nl=False)
+    else:
+        from cxr_rewards.models.fetch import sources_of
+        from cxr_rewards.models.sources import absent_allowed, locate
+        from cxr_rewards.reward.config import features_of
+
+        with absent_allowed():
+            build = CompositeReward.from_config if is_file else CompositeReward.from_preset
+            reward = build(preset, allow_code=allow_code)
+        typer.echo(reward.describe())
+        for needed in sources_of(features_of(preset, allow_code=allow_code)):
+            try:
+                where = str(locate(needed))
+            except ModelLoadError:
+                where = f"absent: cxr-rewards fetch {preset}"
+            typer.echo(f"needs {needed.repo} ({needed.purpose}): {where}")
+        for model, url in judges_of(reward):
+            typer.echo(f"needs a judge: {model or 'no model given'} at {url or 'no endpoint given'}")

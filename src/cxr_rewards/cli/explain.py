@@ -1,0 +1,97 @@
+"""The command `explain`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cxr_rewards.cli.console import console, fail, note, to_json_text
+from cxr_rewards.cli.options import (
+    AllowCodeOption,
+    CandidateColumn,
+    ConfigOption,
+    ContextColumn,
+    IdColumn,
+    JsonOption,
+    PresetOption,
+    PriorColumn,
+    ReferenceColumn,
+)
+from cxr_rewards.cli.rewards import build_reward
+from cxr_rewards.errors import InputError
+
+
+def explain_case(
+    candidate: Annotated[str | None, typer.Option(help="The report to score; @FILE reads it from a file.")] = None,
+    reference: Annotated[str | None, typer.Option(help="The reference report, or @FILE.")] = None,
+    prior: Annotated[
+        list[str] | None, typer.Option(help="An earlier report, or @FILE; repeat it for several, oldest first.")
+    ] = None,
+    context: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Context such as age=63; repeat it for several.")
+    ] = None,
+    source: Annotated[
+        Path | None, typer.Option("--input", "-i", help="Take the case from a .csv, .tsv, .jsonl or .parquet instead.")
+    ] = None,
+    row: Annotated[int | None, typer.Option(min=1, help="Which row of the input, 1 for the first.")] = None,
+    case_id: Annotated[str | None, typer.Option("--id", help="Which case of the input, by its id.")] = None,
+    candidate_col: CandidateColumn = None,
+    reference_col: ReferenceColumn = None,
+    prior_col: PriorColumn = None,
+    id_col: IdColumn = None,
+    context_col: ContextColumn = None,
+    preset: PresetOption = "rules",
+    config: ConfigOption = None,
+    allow_code: AllowCodeOption = False,
+    component: Annotated[
+        str, typer.Option(help="Explain one component alone: the reward's, or else any, with its defaults.")
+    ] = "",
+    no_color: Annotated[bool, typer.Option("--no-color", help="Mark findings with signs instead of colours.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show why a reward is what it is: findings marked in the reports, how they are weighed, what each component adds.
+
+    Exit code 1: the case is unscored.
+    """
+    from cxr_rewards.explain.build import explain, find_case, text_of
+    from cxr_rewards.explain.page import show
+    from cxr_rewards.files import choose_columns, open_table
+    from cxr_rewards.types import Case
+
+    reward = build_reward(preset, config, None, allow_code=allow_code)
+    if source is not None:
+        if candidate is not None or reference is not None or prior or context:
+            raise InputError(f"give either --input {source} or texts (--candidate, --prior, --context, ...), not both")
+        if (row is None) == (case_id is None):
+            raise InputError(f"{source}: choose one case with --row or with --id")
+        table = open_table(source)
+        columns = choose_columns(
+            table.columns, candidate=candidate_col, reference=reference_col, priors=prior_col or (),
+            case_id="" if row is not None and id_col is None else id_col, context=context_col or (), where=str(source),
+        )  # fmt: skip
+        note(f"{source}: {columns}")
+        case = find_case(table, columns, row=row, case_id=case_id or "", max_chars=reward.max_chars)
+    elif candidate is None or reference is None or row is not None or case_id is not None:
+        raise InputError("give --candidate and --reference, or --input with --row or --id")
+    else:
+        pairs = [pair.partition("=") for pair in context or ()]
+        for key, given, _ in pairs:
+            if not (key.strip() and given):
+                raise InputError(f"--context {key!r}: expected KEY=VALUE, such as age=63")
+        case = Case(
+            candidate=text_of(candidate),
+            reference=text_of(reference),
+            priors=tuple(map(text_of, prior or ())),
+            context={key.strip(): value for key, _, value in pairs},
+        )
+    told = explain(reward, case, only=component)
+    if as_json:
+        typer.echo(json.dumps(told, indent=2, default=to_json_text))
+    else:
+        show(told, console(color=not no_color))
+    scored = told["reward"] or told["components"][0]
+    if scored["value"] is None:
+        fail(f"unscored: {scored.get('reasons') or scored.get('failure')}")

@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+PresetOption = Annotated[str, typer.Option("--preset", "-p", help="A preset; `cxr-rewards presets` lists them.")]
+ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A reward's TOML, instead of a preset.")]
+AllowCodeOption = Annotated[
+    bool, typer.Option("--allow-code", help="Let the reward's TOML name Python code to be run; it is data otherwise.")
+]
+CandidateColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the reports to score. An absent one (null in JSONL and Parquet) is unscored; "
+        "an empty CSV cell is an empty report."
+    ),
+]
+ReferenceColumn = Annotated[str | None, typer.Option(help="Column of the reference reports.")]
+PriorColumn = Annotated[
+    list[str] | None,
+    typer.Option(help="Column of earlier reports: a JSON list or one text; repeat it for several, oldest first."),
+]
+IdColumn = Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")]
+CacheOption = Annotated[Path | None, typer.Option(help="SQLite cache file shared by runs.")]
+DeviceOption = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda:N, several between commas.")]
+DtypeOption = Annotated[str, typer.Option(help="Numbers of models: float32, bfloat16 or float16.")]
+JudgeUrlOption = Annotated[str, typer.Option(help="Base of the judge's endpoint, up to /v1; several between commas.")]
+JudgeModelOption = Annotated[str, typer.Option(help="The judge's model, by the endpoint's name for it.")]
+ContextColumn = Annotated[
+    list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
+]

@@ -1,0 +1,97 @@
+"""The summary of a scored file, as tables and as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from cxr_rewards.cli.console import console, finite, tallies
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from cxr_rewards.files.score_file import Scored
+    from cxr_rewards.files.summary import Estimate
+    from cxr_rewards.reward.composite import CompositeReward
+
+_WIDE = 110
+"""Columns of a terminal from which on a summary table also says what each score measures."""
+
+
+def _interval(e: Estimate) -> tuple[str, str, str]:
+    mean = "-" if e.mean is None else f"{e.mean:.3f}"
+    return f"{e.n:,}", mean, "-" if e.low is None else f"[{e.low:.3f}, {e.high:.3f}]"
+
+
+def _columns(table: Table, *names: str) -> None:
+    for name in names:
+        right = name in ("rows", "weight", "scored", "mean")
+        table.add_column(name, justify="right" if right else "left", no_wrap=right or name == "95% interval")
+
+
+def print_summary(scored: Scored, reward: CompositeReward) -> None:
+    from rich.table import Table
+
+    stream, summary = console(), scored.summary
+    fresh = scored.rows - scored.resumed
+    rate = f", {fresh / scored.seconds:,.0f} rows/s" if fresh and scored.seconds else ""
+    before = f" ({scored.resumed:,} of them by an earlier run)" if scored.resumed else ""
+    table = Table(
+        title=f"{scored.rows:,} rows{before}{rate} -> {scored.out}",
+        title_justify="left",
+        caption=f"interval: {summary.method}",
+        caption_justify="left",
+    )
+    measures = ("measures",) if stream.width >= _WIDE else ()
+    _columns(table, "score", *measures, "better", "weight", "scored", "mean", "95% interval")
+    for label, estimate in summary.overall().items():
+        if label == "reward":
+            low, high = reward.bounds
+            table.add_section()
+            what, better, weight = f"weighted sum, {low:g} to {high:g}", "higher", ""
+        else:
+            component = reward.components[label]
+            what, better = component.summary, "higher" if component.higher_is_better else "lower"
+            weight = f"{reward.total.terms[label].weight:g}"
+        about = (what, better, weight) if measures else (better, weight)
+        table.add_row(label, *about, *_interval(estimate), style="bold" if label == "reward" else "")
+    stream.print(table)
+    if scored.corpus:
+        table = Table(title="over the whole file", title_justify="left")
+        for name in ("score", "statistic", "value"):
+            table.add_column(name, justify="right" if name == "value" else "left")
+        for label, statistics in scored.corpus.items():
+            for statistic, value in statistics.items():
+                table.add_row(label, statistic, "-" if value is None else f"{value:.3f}")
+        stream.print(table)
+    for columns in summary.tables():
+        by = " × ".join(columns)
+        table = Table(title=f"by {by}", title_justify="left")
+        table.add_column(by)
+        _columns(table, "rows", "score", "scored", "mean", "95% interval")
+        for name, (rows, estimates) in summary.subgroups(*columns).items():
+            table.add_section()
+            for i, (label, estimate) in enumerate(estimates.items()):
+                head = (name, f"{rows:,}") if i == 0 else ("", "")
+                table.add_row(*head, label, *_interval(estimate), style="bold" if label == "reward" else "")
+        stream.print(table)
+    if summary.reasons:
+        table = Table(title="unscored, by reason", title_justify="left")
+        table.add_column("rows", justify="right")
+        table.add_column("reason", overflow="fold")
+        for reason, count in summary.reasons.most_common():
+            table.add_row(f"{count:,}", reason)
+        stream.print(table)
+
+
+def summary_as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
+    return {
+        "out": str(scored.out),
+        "reward": {"name": reward.name, "signature": reward.signature, "bounds": finite(reward.bounds)},
+        "resumed_rows": scored.resumed,
+        "seconds": round(scored.seconds, 3),
+        **scored.summary.as_json(),
+        "corpus": scored.corpus,
+        "judges": {model: dataclasses.asdict(tally) for model, tally in tallies().items()},
+    }

@@ -1,0 +1,60 @@
+"""Rewards as the options of a command describe them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cxr_rewards.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cxr_rewards.reward.composite import CompositeReward
+
+
+def build_ray_reward(
+    preset: str,
+    config: Path | None,
+    cache: Path | None,
+    workers: int,
+    gpus: float,
+    judge: Mapping[str, str],
+    **changes: str | bool,
+) -> CompositeReward:
+    """Return the reward in Ray actors; paths are made absolute, for actors begin elsewhere."""
+    from cxr_rewards.remote.ray import RayReward
+
+    given: dict[str, Any] = {**changes, "judge": {key: value for key, value in judge.items() if value}}
+    given["cache"] = str(cache.absolute()) if cache else ""
+    reward = preset_or_config(preset, config.absolute() if config else None)
+    asked = {key: value for key, value in given.items() if value}
+    return RayReward(reward, actors=workers, num_gpus=gpus, concurrency=8 if "judge" in asked else 1, **asked)
+
+
+def judges_of(reward: CompositeReward) -> list[tuple[str, str]]:
+    """Return model and address of each judge of a reward."""
+    from cxr_rewards.judges.settings import JudgeSettings
+
+    judges = [judge for judge in reward.components.values() if isinstance(judge, JudgeSettings)]
+    return list(dict.fromkeys((judge.model, judge.base_url) for judge in judges))
+
+
+def build_reward(
+    preset: str, config: Path | None, cache: Path | None, judge: Mapping[str, str] | None = None, **changes: str | bool
+) -> CompositeReward:
+    from cxr_rewards import CompositeReward
+
+    named = preset_or_config(preset, config)
+    given: dict[str, Any] = {key: value for key, value in changes.items() if value}
+    if judge and any(judge.values()):
+        given["judge"] = {key: value for key, value in judge.items() if value}
+    if config is not None:
+        return CompositeReward.from_config(named, cache=cache, **given)
+    return CompositeReward.from_preset(named, cache=cache, **given)
+
+
+def preset_or_config(preset: str, config: Path | None) -> str:
+    """Return the preset, or the path of the TOML that was given in its place."""
+    if config is not None and preset != "rules":
+        raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
+    return preset if config is None else str(config)

@@ -1,0 +1,100 @@
+"""The commands `serve` and `fake-judge`: servers that run until they are stopped."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cxr_rewards.cli.console import fail, note
+from cxr_rewards.cli.options import (
+    AllowCodeOption,
+    CacheOption,
+    ConfigOption,
+    DtypeOption,
+    JudgeModelOption,
+    JudgeUrlOption,
+    PresetOption,
+)
+from cxr_rewards.cli.rewards import preset_or_config
+
+
+def fake_judge(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds until an answer.")] = 0.0,
+    faults: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of requests that fail, in all the ways that are known.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(help="Of the faults: equal seeds fail alike.")] = 0,
+) -> None:
+    """Serve a judge on this machine to rehearse with: it answers by rules, and fails as often as you like.
+
+    Ends with Ctrl-C.
+    """
+    from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
+    from cxr_rewards.testing.fake_judge import FakeJudge
+
+    try:
+        judge = FakeJudge(port, latency_s=latency, faults=faults, seed=seed, hang_s=60)
+    except OSError as error:
+        fail(f"port {port}: {error.strerror or error}; choose another with --port")
+    with judge:
+        typer.echo(f"export {URL_VARIABLE}={judge.url} {MODEL_VARIABLE}=fake-judge")
+        sys.stdout.flush()
+        with suppress(KeyboardInterrupt):
+            threading.Event().wait()
+        note(f"{judge.requests:,} requests, {judge.answered:,} answered with a verdict")
+
+
+def serve(
+    preset: PresetOption = "rules",
+    config: ConfigOption = None,
+    allow_code: AllowCodeOption = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; beyond this machine a token is needed.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each has its models, --cache is shared.")] = 1,
+    token_file: Annotated[Path | None, typer.Option(help="File with the bearer token; else CXR_REWARDS_TOKEN.")] = None,
+    cache: CacheOption = None,
+    device: Annotated[str, typer.Option(help="Where models run; with workers one each, between commas.")] = "",
+    dtype: DtypeOption = "",
+    judge_url: JudgeUrlOption = "",
+    judge_model: JudgeModelOption = "",
+    unscored: Annotated[
+        float | None, typer.Option(help="What /get_reward gives OpenRLHF for an unscored rollout; below every reward.")
+    ] = None,
+    marker: Annotated[str, typer.Option(help="What begins the assistant's turn in OpenRLHF's texts.")] = "",
+    batch_cases: Annotated[int, typer.Option(min=1, help="Cases of a batch, joined of several requests.")] = 512,
+    queue_cases: Annotated[int, typer.Option(min=1, help="Cases that may wait; beyond, requests get 429.")] = 16_384,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 600.0,
+    drain: Annotated[float, typer.Option(min=0, help="Seconds that requests may take after SIGTERM.")] = 30.0,
+) -> None:
+    """Serve a reward by HTTP, to `RemoteReward`, to OpenRLHF and to anything that speaks JSON.
+
+    Requests are scored together in batches; the interface is told at /docs. Ends with SIGTERM or Ctrl-C.
+    """
+    from cxr_rewards.remote.http import TOKEN_VARIABLE, token_of
+    from cxr_rewards.server.run import serve as run
+    from cxr_rewards.server.settings import ServeSettings
+
+    settings = ServeSettings(
+        token=token_of(TOKEN_VARIABLE, token_file), unscored=unscored, marker=marker, batch_cases=batch_cases,
+        queue_cases=queue_cases, timeout_s=timeout,
+    )  # fmt: skip
+    judge = {key: value for key, value in (("base_url", judge_url), ("model", judge_model)) if value}
+    overrides: dict[str, Any] = {"cache": str(cache) if cache else "", "dtype": dtype, "judge": judge}
+    overrides["allow_code"] = allow_code
+    devices = [one.strip() for one in device.split(",") if one.strip()]
+    if workers == 1:
+        overrides["device"], devices = device, []
+    named = preset_or_config(preset, config)
+    note(f"serving {named} at http://{host}:{port} with {workers} worker(s); ends with SIGTERM or Ctrl-C")
+    run(
+        named, settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
+        **{key: value for key, value in overrides.items() if value},
+    )  # fmt: skip
