@@ -20,7 +20,8 @@ from cxr_rewards import Case, Component, CompositeReward, Score
 from cxr_rewards.components.findings_score import FindingsScore
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.explain.build import explain
-from cxr_rewards.explain.page import printable, show
+from cxr_rewards.explain.page import show
+from cxr_rewards.explain.words import printable
 from cxr_rewards.formulas.crimson import crimson_score
 
 REFERENCE = "Large right pneumothorax. Moderate left pleural effusion. Pulmonary edema. No fracture."
@@ -40,7 +41,7 @@ def run(*arguments, env=None, **options):
     )
 
 
-def told(candidate=CANDIDATE, reference=REFERENCE, priors=(), only="", reward=None, **fields):
+def explained(candidate=CANDIDATE, reference=REFERENCE, priors=(), only="", reward=None, **fields):
     case = Case(candidate=candidate, reference=reference, priors=priors, **fields)
     return explain(reward or CompositeReward(["findings_score"]), case, only=only)
 
@@ -75,30 +76,30 @@ def test_without_colours_pairs_share_a_number():
 
 
 def test_every_mention_of_a_finding_has_its_mark():
-    text = shown(told("Left effusion. IMPRESSION: Left effusion.", "Left effusion. IMPRESSION: Effusion."))
+    text = shown(explained("Left effusion. IMPRESSION: Left effusion.", "Left effusion. IMPRESSION: Effusion."))
     assert report(text, "reference") == "Left [+1 effusion]. IMPRESSION: [+1 Effusion]."
     assert report(text, "candidate") == "Left [+1 effusion]. IMPRESSION: Left [+1 effusion]."
 
 
 def test_what_is_told_and_denied_is_marked_and_counted():
-    data = told("Right pneumothorax. No pneumothorax.", "Right pneumothorax.")
+    data = explained("Right pneumothorax. No pneumothorax.", "Right pneumothorax.")
     assert report(shown(data), "candidate") == "Right [+1 pneumothorax]. No [*1 pneumothorax]."
-    contradicted = data["findings"]["rows"][1]
-    assert (contradicted["kind"], contradicted["number"]) == ("contradicted", 1)
-    assert data["findings"]["E"] == contradicted["penalty"] == 0.5 * contradicted["weight"] > 0
+    contradicted = data.findings.rows[1]
+    assert (contradicted.kind, contradicted.number) == ("contradicted", 1)
+    assert data.findings.errors == contradicted.penalty == 0.5 * contradicted.weight > 0
 
 
 def test_a_normal_statement_is_no_denial_by_name():
-    text = shown(told("Cardiomegaly. No cardiomegaly. The heart is normal.", "Cardiomegaly."))
+    text = shown(explained("Cardiomegaly. No cardiomegaly. The heart is normal.", "Cardiomegaly."))
     assert "[+1 Cardiomegaly]. No [*1 cardiomegaly]. The heart is [0 normal]." in report(text, "candidate")
 
 
 def test_one_phrase_that_is_two_findings_has_both_numbers():
-    data = told("No acute disease.", "Right and left effusion.")
-    spans = [tuple(mark["span"]) for mark in data["reports"][0]["marks"]]
+    data = explained("No acute disease.", "Right and left effusion.")
+    spans = [mark.span for mark in data.reports[0].marks]
     assert all(a[1] <= b[0] for a, b in pairwise(spans)), "marks never overlap"
-    numbers = {note["number"] for mark in data["reports"][0]["marks"] for note in mark["notes"]}
-    assert numbers == {row["number"] for row in data["findings"]["rows"]}
+    numbers = {note.number for mark in data.reports[0].marks for note in mark.notes}
+    assert numbers == {row.number for row in data.findings.rows}
 
 
 def test_priors_are_shown_with_what_is_read_in_them():
@@ -119,7 +120,7 @@ class Age(Component):
 
 
 def test_context_reaches_the_score():
-    assert told(context={"age": "63"}, reward=CompositeReward([Age()]))["reward"]["value"] == 0.63
+    assert explained(context={"age": "63"}, reward=CompositeReward([Age()])).reward.value == 0.63
     data = json.loads(run(*TEXTS, "--context", "age=63", "--context", "indication=a=b", "--json").stdout)
     assert data["case"]["context"] == {"age": "63", "indication": "a=b"}
 
@@ -190,22 +191,25 @@ def test_nothing_is_wider_than_the_terminal(width):
 @pytest.mark.parametrize("settings", [{}, {"denial_cost": 0.2, "possible_weight": 1.0, "benign_weight": 0.25}])
 def test_the_arithmetic_gives_the_component_s_value(candidate, reference, settings):
     reward = CompositeReward([FindingsScore(**settings)])
-    data = told(candidate, reference, reward=reward)
-    found, value = data["findings"], reward.score(candidate, reference).parts["findings_score"].value
-    assert found["value"] == value
+    data = explained(candidate, reference, reward=reward)
+    found, value = data.findings, reward.score(candidate, reference).parts["findings_score"].value
+    assert found.value == value
     text = shown(data)
     assert re.search(r"^score .*?= (-?\d\.\d{4})", text, re.MULTILINE)[1] == f"{value:z.4f}"
     if candidate == "Hello.":
         assert "nothing was read in the candidate" in text
         return
-    pairs = [(row["weight"], row["cost"]) for row in found["rows"] if row["kind"] in ("matched", "differs")]
-    missed = [row["weight"] for row in found["rows"] if row["kind"] == "missed"]
-    assert crimson_score(pairs, missed, [], found["E"]) == pytest.approx(value, abs=1e-12)
-    share, excess = found["S"], found["E"] - found["C"]
+    pairs = [(row.weight, row.cost) for row in found.rows if row.kind in ("matched", "differs")]
+    missed = [row.weight for row in found.rows if row.kind == "missed"]
+    assert crimson_score(pairs, missed, [], found.errors) == pytest.approx(value, abs=1e-12)
+    share, excess = found.share, found.errors - found.credit
     assert (share if share >= 0 else -excess / (1 + excess)) == pytest.approx(value, abs=1e-12)
-    if found["N"]:
+    if found.weights:
         line = re.search(r"^S = \(C - E\) / N = \((\S+) - (\S+)\) / (\S+) = (\S+)$", text, re.MULTILINE)
-        assert line.groups() == tuple(f"{found[key]:z.4f}" for key in "CENS")
+        sums = (found.credit, found.errors, found.weights, found.share)
+        assert line.groups() == tuple(f"{x:z.4f}" for x in sums)
+        as_json = data.as_json()["findings"]
+        assert tuple(as_json[key] for key in "CENS") == sums
 
 
 def test_the_composite_is_what_score_gives():
@@ -259,12 +263,12 @@ def test_weights_of_failed_components_go_to_the_others():
         weights={"bleu": 0.5, "absent": 0.25, "repetition": -0.5},
         on_failure="renormalize",
     )
-    data = told("effusion effusion " * 9, "Left effusion.", reward=reward)
-    bleu, absent, repetition = data["components"]
-    assert absent["contribution"] is None
-    assert bleu["contribution"] == bleu["value"] * 0.75
-    assert repetition["contribution"] == repetition["value"] * -0.5 < 0
-    assert bleu["contribution"] + repetition["contribution"] == pytest.approx(data["reward"]["value"], abs=1e-12)
+    data = explained("effusion effusion " * 9, "Left effusion.", reward=reward)
+    bleu, absent, repetition = data.components
+    assert absent.contribution is None
+    assert bleu.contribution == bleu.value * 0.75
+    assert repetition.contribution == repetition.value * -0.5 < 0
+    assert bleu.contribution + repetition.contribution == pytest.approx(data.reward.value, abs=1e-12)
     text = shown(data)
     assert "the weight of components without a value went to the others" in text
     assert r"unscored: absent: ValueError: \x1b[31mno value today" in text
@@ -272,7 +276,7 @@ def test_weights_of_failed_components_go_to_the_others():
 
 def test_group_normalisation_is_refused_as_one_case_says_nothing_of_its_group():
     with pytest.raises(ConfigError, match="needs whole groups at once"):
-        told(reward=CompositeReward(["bleu"], normalize="group"))
+        explained(reward=CompositeReward(["bleu"], normalize="group"))
 
 
 class Told(Component):
@@ -294,7 +298,7 @@ class Told(Component):
 
 
 def test_any_component_s_details_are_readable():
-    lines = shown(told(reward=CompositeReward([Told()]))).splitlines()
+    lines = shown(explained(reward=CompositeReward([Told()]))).splitlines()
     start = lines.index("== told = 0.5000 ==")
     assert [line.rstrip() for line in lines[start + 2 : start + 11]] == [
         "statements:",
@@ -330,9 +334,9 @@ def test_one_component_alone():
 
 def test_a_component_of_the_reward_keeps_its_settings():
     reward = CompositeReward({"strict": FindingsScore(denial_cost=3.0)})
-    alone = told(reward=reward, only="strict")
-    assert alone["findings"]["value"] == reward.score(CANDIDATE, REFERENCE).value
-    assert alone["findings"]["value"] < told()["findings"]["value"]
+    alone = explained(reward=reward, only="strict")
+    assert alone.findings.value == reward.score(CANDIDATE, REFERENCE).value
+    assert alone.findings.value < explained().findings.value
 
 
 def test_an_unknown_component_is_told_with_the_nearest():
@@ -458,10 +462,10 @@ def test_an_empty_reference_is_unscored(table):
     ],
 )
 def test_what_is_no_case_is_explained_as_such(case, reason):
-    data = told(**case)
-    assert reason in data["reward"]["reasons"]
+    data = explained(**case)
+    assert reason in data.reward.reasons
     assert f"reward: unscored: {reason}" in shown(data)
-    assert len(json.dumps(data)) < 10_000
+    assert len(json.dumps(data.as_json())) < 10_000
 
 
 # ---------------------------------------------------------------- hostile texts
@@ -475,7 +479,7 @@ HOSTILE = (
 @pytest.mark.parametrize("width", [1, 24, 120])
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 def test_hostile_text_reaches_the_terminal_as_its_escapes(width, encoding):
-    data = told(HOSTILE, HOSTILE, (HOSTILE,), context={"age\x1b": HOSTILE}, case_id="\x1b[2J")
+    data = explained(HOSTILE, HOSTILE, (HOSTILE,), context={"age\x1b": HOSTILE}, case_id="\x1b[2J")
     plain = shown(data, width, encoding)
     assert all(char.isprintable() or char == "\n" for char in plain)
     coloured = shown(data, width, encoding, force_terminal=True, color_system="standard")
@@ -499,8 +503,8 @@ def test_hostile_text_on_the_command_line():
 
 
 def test_marks_keep_to_the_text_where_it_has_invisible_characters():
-    for role in told(HOSTILE, HOSTILE)["reports"]:
-        phrases = [role["text"][slice(*mark["span"])] for mark in role["marks"]]
+    for role in explained(HOSTILE, HOSTILE).reports:
+        phrases = [role.text[slice(*mark.span)] for mark in role.marks]
         assert phrases == ["effusion", "effusion", "edema"]
 
 
@@ -510,5 +514,5 @@ def test_what_is_printable_stays_as_it_is():
 
 
 def test_what_explain_returns_is_json():
-    data = told(HOSTILE, HOSTILE, (HOSTILE,), reward=CompositeReward())
+    data = explained(HOSTILE, HOSTILE, (HOSTILE,), reward=CompositeReward()).as_json()
     assert json.loads(json.dumps(data)) == data

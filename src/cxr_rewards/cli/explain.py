@@ -56,7 +56,8 @@ def explain_case(
 
     Exit code 1: the case is unscored.
     """
-    from cxr_rewards.explain.build import explain, find_case, text_of
+    from cxr_rewards.explain.build import explain
+    from cxr_rewards.explain.case import find_case, text_of
     from cxr_rewards.explain.page import show
     from cxr_rewards.files import choose_columns, open_table
     from cxr_rewards.types import Case
@@ -87,11 +88,10 @@ def explain_case(
             priors=tuple(map(text_of, prior or ())),
             context={key.strip(): value for key, _, value in pairs},
         )
-    told = explain(reward, case, only=component)
+    explanation = explain(reward, case, only=component)
     if as_json:
-        typer.echo(json.dumps(told, indent=2, default=to_json_text))
+        typer.echo(json.dumps(explanation.as_json(), indent=2, default=to_json_text))
     else:
-        show(told, console(color=not no_color))
-    scored = told["reward"] or told["components"][0]
-    if scored["value"] is None:
-        fail(f"unscored: {scored.get('reasons') or scored.get('failure')}")
+        show(explanation, console(color=not no_color))
+    if explanation.unscored is not None:
+        fail(f"unscored: {explanation.unscored}")

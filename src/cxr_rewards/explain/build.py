@@ -1,114 +1,48 @@
-"""Why a reward is what it is: findings marked in the reports, how they are weighed, what each component adds.
-
-`explain` returns all of it as JSON-compatible data; `explain_page.show` prints that.
-"""
+"""Explain a reward: score one case and gather what its value is made of."""
 
 from __future__ import annotations
 
-from bisect import bisect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import count
 from math import isfinite
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from cxr_rewards.components.findings_score import FindingsScore
 from cxr_rewards.core.registry import component_names
-from cxr_rewards.errors import ConfigError, InputError, SetupError, shorten, unknown_name
-from cxr_rewards.files import ColumnMap, Table, to_case
-from cxr_rewards.findings import Finding, ontology, read
-from cxr_rewards.findings.report import places_meet, sides_meet
+from cxr_rewards.errors import ConfigError, SetupError, unknown_name
+from cxr_rewards.explain.explanation import (
+    ExplainedComponent,
+    Explanation,
+    FindingRow,
+    GateState,
+    MarkedReport,
+    Total,
+    Weighing,
+)
+from cxr_rewards.explain.marks import marks_of
+from cxr_rewards.findings import read
 from cxr_rewards.remote.base import ElsewhereReward, part_of
 from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.types import Case, Reward, Score
 
-KINDS = {  # most pressing first: a phrase that is several things at once has the colour of the first
-    "false": ("!", "bold red", "false: not in the reference"),
-    "missed": ("-", "red", "missed; in the candidate: denied"),
-    "contradicted": ("*", "magenta", "denied although told"),
-    "differs": ("~", "yellow", "matched, told differently"),
-    "matched": ("+", "green", "matched"),
-    "statement": (":", "cyan", "read, not compared here"),
-    "denied": ("0", "dim", "denied or normal"),
-}
-"""Kinds of marks: sign without colour, style with it, meaning."""
 
-
-# ---------------------------------------------------------------- what is explained
-
-
-def text_of(value: str) -> str:
-    """Return a text given on the command line: itself, or for `@FILE` the contents of that file.
-
-    Raises:
-        InputError: the file is not UTF-8.
-        OSError: the file cannot be read.
-
-    Example:
-        >>> text_of("No effusion.")
-        'No effusion.'
-    """
-    if not value.startswith("@"):
-        return value
-    try:
-        return Path(value[1:]).read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{value[1:]}: byte 0x{error.object[error.start]:02X} is not UTF-8; save it as UTF-8"
-        ) from None
-
-
-def find_case(table: Table, columns: ColumnMap, *, row: int | None = None, case_id: str = "", max_chars: int) -> Case:
-    """Return one case of a table, by row number (1 for the first) or by case id.
-
-    Raises:
-        InputError: there is no such row or id, several rows have the id, or the row is bad.
-    """
-    rows = table.rows(columns.used)
-    if row is not None:
-        last = 0
-        for found in rows:
-            last = found.number
-            if last == row:
-                return to_case(found, columns, max_chars=max_chars)
-        raise InputError(f"{table.path}: there is no row {row:,}; the last is row {last:,}")
-    if columns.case_id is None:
-        raise InputError(f"{table.path}: no column for case ids; name it with --id-col, or choose with --row")
-    named = columns.case_id
-    matches = [r for r in rows if (value := r.values.get(named)) is not None and str(value) == case_id]
-    if not matches:
-        raise InputError(f"{table.path}, column {named!r}: there is no case id {shorten(case_id)}")
-    if len(matches) > 1:
-        numbers = ", ".join(str(r.number) for r in matches[:5]) + (", ..." if len(matches) > 5 else "")
-        raise InputError(
-            f"{table.path}, column {named!r}: case id {shorten(case_id)} is that of rows {numbers}; choose with --row"
-        )
-    return to_case(matches[0], columns, max_chars=max_chars)
-
-
-def explain(reward: CompositeReward, case: Case, *, only: str = "") -> dict[str, Any]:
-    """Return why a case's reward is what it is, as JSON-compatible data.
+def explain(reward: CompositeReward, case: Case, *, only: str = "") -> Explanation:
+    """Return why a case's reward is what it is.
 
     Args:
         reward: what to score with; not one that normalises within groups, whose values depend on other cases.
         case: the case.
         only: explain this component alone: one of the reward's by label, or else any by name, with its defaults.
 
-    Returns:
-        `case` (id, context); `reports`, each with `marks` on its text; `findings`: the rows and sums of
-        `findings_score` (with its defaults where it is not in the reward; None if another component alone is
-        explained); `components`, each with value, weight, contribution and details; and `reward`: sum, gates, value
-        (None with `only`).
-
     Raises:
         ConfigError: the reward normalises within groups, or `only` is unknown.
 
     Example:
-        >>> told = explain(CompositeReward(["findings_score"]), Case(candidate="Effusion.", reference="Left effusion."))
-        >>> told["reports"][0]["marks"]
-        [{'span': [5, 13], 'notes': [{'kind': 'differs', 'number': 1}]}]
-        >>> told["findings"]["C"] / told["findings"]["N"] == told["reward"]["value"] == 0.8
+        >>> why = explain(CompositeReward(["findings_score"]), Case(candidate="Effusion.", reference="Left effusion."))
+        >>> why.reports[0].marks
+        (Mark(span=(5, 13), notes=(Note(kind='differs', number=1),)),)
+        >>> why.findings.credit / why.findings.weights == why.reward.value == 0.8
         True
     """
     if reward.total.normalize == "group":
@@ -118,45 +52,56 @@ def explain(reward: CompositeReward, case: Case, *, only: str = "") -> dict[str,
     if isinstance(reward, ElsewhereReward):
         reward = reward.with_details()
     if only:
-        known = {*reward.components, *component_names()}
-        if only not in known:
-            raise ConfigError(unknown_name("explain", "component", only, known))
-        here = only in reward.components
-        reward = (
-            part_of(reward, only) if here else CompositeReward([only], cache=reward.cache, max_chars=reward.max_chars)
-        )
+        reward = _only_component(reward, only)
     result = reward.score_batch([case])[0]
-    texts = [("reference", case.reference), ("candidate", case.candidate)]
-    texts += [(f"prior {i}", prior) for i, prior in enumerate(case.priors if isinstance(case.priors, tuple) else (), 1)]
-    reports = [_report(role, text, reward.max_chars) for role, text in texts]
-    context = {str(k): str(v) for k, v in case.context.items()} if isinstance(case.context, Mapping) else {}
-    rows, findings = _weigh(reward, result, case)
-    for report in reports:
-        report["marks"] = _marks(report.pop("findings"), rows, report["role"])
-    if only and not isinstance(reward.components[only], FindingsScore):
-        findings = None
+    findings = _weigh(reward, result, case)
+    alone = only and not isinstance(reward.components[only], FindingsScore)
+    return Explanation(
+        case_id=case.case_id,
+        context={str(k): str(v) for k, v in case.context.items()} if isinstance(case.context, Mapping) else {},
+        reports=tuple(
+            _marked_report(role, text, findings.rows, reward.max_chars) for role, text in _texts(case).items()
+        ),
+        findings=None if alone else findings,
+        components=tuple(_components(reward, result)),
+        reward=None if only else _total(reward, result),
+    )
+
+
+def _only_component(reward: CompositeReward, name: str) -> CompositeReward:
+    """Return the reward of one component: the reward's own by label, else any by name with its defaults."""
+    known = {*reward.components, *component_names()}
+    if name not in known:
+        raise ConfigError(unknown_name("explain", "component", name, known))
+    if name in reward.components:
+        return part_of(reward, name)
+    return CompositeReward([name], cache=reward.cache, max_chars=reward.max_chars)
+
+
+def _texts(case: Case) -> dict[str, Any]:
+    """Return the texts of a case by role; a bad case may have anything in their places."""
+    priors = case.priors if isinstance(case.priors, tuple) else ()
     return {
-        "case": {"id": case.case_id, "context": context},
-        "reports": reports,
-        "findings": findings,
-        "components": _components(reward, result),
-        "reward": None if only else _reward(reward, result),
+        "reference": case.reference,
+        "candidate": case.candidate,
+        **{f"prior {i}": prior for i, prior in enumerate(priors, 1)},
     }
 
 
-def _report(role: str, text: Any, max_chars: int) -> dict[str, Any]:
+def _marked_report(role: str, text: Any, rows: tuple[FindingRow, ...], max_chars: int) -> MarkedReport:
     if not isinstance(text, str):
-        return {"role": role, "text": None, "findings": ()}
+        return MarkedReport(role=role, text=None, marks=marks_of(role, (), rows))
     if len(text) > max_chars:  # it is unscored; reading it would take long
-        return {"role": role, "text": f"{text[:1_000]}... ({len(text):,} characters)", "findings": ()}
-    return {"role": role, "text": text, "findings": read(text)}
+        start = f"{text[:1_000]}... ({len(text):,} characters)"
+        return MarkedReport(role=role, text=start, marks=marks_of(role, (), rows))
+    return MarkedReport(role=role, text=text, marks=marks_of(role, read(text), rows))
 
 
 # ---------------------------------------------------------------- findings_score
 
 
-def _weigh(reward: CompositeReward, result: Reward, case: Case) -> tuple[list[dict[str, Any]], dict[str, Any] | None]:
-    """Return the findings in rows, and the arithmetic of `findings_score`."""
+def _weigh(reward: CompositeReward, result: Reward, case: Case) -> Weighing:
+    """Return the arithmetic of `findings_score`: the reward's own, or else one with default settings."""
     label = next((label for label, c in reward.components.items() if isinstance(c, FindingsScore)), None)
     in_reward = label is not None
     if label is None:
@@ -166,134 +111,87 @@ def _weigh(reward: CompositeReward, result: Reward, case: Case) -> tuple[list[di
     component, score = reward.components[label], result.parts[label]
     assert isinstance(component, FindingsScore)
     try:
-        rows = _rows(score.details, component.denial_cost) if score.value is not None else []
+        rows = _rows(score.details, component.denial_cost) if score.value is not None else ()
     except (KeyError, TypeError, AttributeError) as error:  # from a server
         raise SetupError(
-            f"{reward.name}: the details of {label} are none of its: {type(error).__name__}: {error}"
+            f"{reward.name}: the details of {label} are not those of findings_score: {type(error).__name__}: {error}"
         ) from None
-    correct = sum(row["credit"] for row in rows)
-    wrong = sum(row["penalty"] for row in rows)
-    total = sum(row["weight"] for row in rows if row["kind"] in ("matched", "differs", "missed"))
-    share = (correct - wrong) / total if total else 1.0 if wrong == 0 else -(wrong + 1)
+    credit = sum(row.credit for row in rows)
+    errors = sum(row.penalty for row in rows)
+    weights = sum(row.weight for row in rows if row.kind in ("matched", "differs", "missed"))
+    share = (credit - errors) / weights if weights else 1.0 if errors == 0 else -(errors + 1)
     unread = score.value is not None and not read(case.candidate)
-    return rows, {
-        "label": label,
-        "in_reward": in_reward,
-        "rows": rows,
-        "C": correct,
-        "E": wrong,
-        "N": total,
-        "S": None if score.value is None or unread else share,
-        "value": score.value,
-        "failure": _reason(score),
-    }
+    return Weighing(
+        label=label,
+        in_reward=in_reward,
+        rows=rows,
+        credit=credit,
+        errors=errors,
+        weights=weights,
+        share=None if score.value is None or unread else share,
+        value=score.value,
+        failure=_reason(score),
+    )
 
 
-def _rows(details: Mapping[str, Any], denial_cost: float) -> list[dict[str, Any]]:
+def _rows(details: Mapping[str, Any], denial_cost: float) -> tuple[FindingRow, ...]:
     """Return a row for each matched, missed, false and contradicted finding, numbered in order of reading."""
-    rows: list[dict[str, Any]] = []
-
-    def add(kind: str, reference: Any, candidate: Any, weighed: Any, **more: Any) -> None:
-        row = {"number": 0, "kind": kind, "reference": reference, "candidate": candidate, "differs": []}
-        row |= {key: weighed[key] for key in ("significance", "weight")}
-        rows.append({**row, "cost": 0.0, "credit": 0.0, "penalty": 0.0, **more})
-
-    for pair in details["matched"]:
-        weight, cost, excess = pair["reference"]["weight"], pair["cost"], pair["excess"]
-        credit = weight * weight / (weight + cost) if weight else 0.0
-        kind = "differs" if pair["differs"] or excess else "matched"
-        add(
-            kind, pair["reference"], pair["candidate"], pair["reference"],
-            differs=pair["differs"], cost=cost, credit=credit, penalty=excess,
-        )  # fmt: skip
-    for finding in details["missed"]:
-        denial = finding.get("denied_by")
-        add("missed", finding, denial, finding, penalty=denial_cost * finding["weight"] if denial else 0.0)
-    rows.sort(key=lambda row: row["reference"]["span"])
-    for finding in sorted(details["false"], key=lambda finding: finding["span"]):
-        add("false", None, finding, finding, penalty=finding["weight"])
-    for number, row in enumerate(rows, 1):
-        row["number"] = number
-    told = [row for row in rows if row["kind"] != "missed" and row["candidate"]]
-    fresh = count(len(rows) + 1)
+    of_reference = [_matched_row(pair) for pair in details["matched"]]
+    of_reference += [_missed_row(finding, denial_cost) for finding in details["missed"]]
+    of_reference.sort(key=lambda row: row.reference["span"] if row.reference else [])
+    false = sorted(details["false"], key=lambda finding: finding["span"])
+    rows = [*of_reference, *(_candidate_row("false", finding, finding["weight"]) for finding in false)]
+    rows = [replace(row, number=number) for number, row in enumerate(rows, 1)]
+    next_number = count(len(rows) + 1)
+    stated = [(row.candidate, row.number) for row in rows if row.kind != "missed" and row.candidate]
     for finding in details["contradicted"]:
-        same = [row for row in told if row["candidate"]["observation"] == finding["observation"]]
-        same.sort(key=lambda row: row["candidate"]["span"] != finding["span"])  # two effusions: the one told here
-        number = same[0]["number"] if same else next(fresh)
-        add("contradicted", None, finding, finding, number=number, penalty=denial_cost * finding["weight"])
-    return rows
+        same = [
+            (candidate, number) for candidate, number in stated if candidate["observation"] == finding["observation"]
+        ]
+        same.sort(key=lambda pair: pair[0]["span"] != finding["span"])  # of two effusions, the one at this place
+        number = same[0][1] if same else next(next_number)
+        row = _candidate_row("contradicted", finding, denial_cost * finding["weight"])
+        rows.append(replace(row, number=number))
+    return tuple(rows)
 
 
-# ---------------------------------------------------------------- marks on the text
+def _matched_row(pair: Mapping[str, Any]) -> FindingRow:
+    reference, cost, excess = pair["reference"], pair["cost"], pair["excess"]
+    weight = reference["weight"]
+    return FindingRow(
+        kind="differs" if pair["differs"] or excess else "matched",
+        reference=reference,
+        candidate=pair["candidate"],
+        differs=tuple(pair["differs"]),
+        significance=reference["significance"],
+        weight=weight,
+        cost=cost,
+        credit=weight * weight / (weight + cost) if weight else 0.0,
+        penalty=excess,
+    )
 
 
-def _finding(told: Mapping[str, Any]) -> Finding:
-    """Return the finding that `Finding.as_dict` told."""
-    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in told.items() if k in Finding._fields}
-    return Finding(**given, start=told["span"][0], end=told["span"][1])
+def _missed_row(finding: Mapping[str, Any], denial_cost: float) -> FindingRow:
+    denial = finding.get("denied_by")
+    return FindingRow(
+        kind="missed",
+        reference=finding,
+        candidate=denial,
+        significance=finding["significance"],
+        weight=finding["weight"],
+        penalty=denial_cost * finding["weight"] if denial else 0.0,
+    )
 
 
-def _marks(findings: Sequence[Finding], rows: Iterable[Mapping[str, Any]], role: str) -> list[dict[str, Any]]:
-    """Return what to mark in a report: spans that do not overlap, in order, each with what it is."""
-    numbered: list[tuple[Finding, str, int]] = []
-    contradicted: list[tuple[Finding, int]] = []
-    for row in rows:
-        if role in ("reference", "candidate") and row[role] is not None:
-            if row["kind"] == "contradicted":
-                contradicted.append((_finding(row[role]), row["number"]))
-            else:
-                numbered.append((_finding(row[role]), row["kind"], row["number"]))
-    spans = {(finding.start, finding.end) for finding, _, _ in numbered}
-    notes = [((finding.start, finding.end), kind, number) for finding, kind, number in numbered]
-    for finding in findings:
-        span = (finding.start, finding.end)
-        if finding.polarity == "absent":
-            clash = [number for told, number in contradicted if _denies(told, finding)]
-            notes += [(span, "contradicted", number) for number in clash] or [(span, "denied", 0)]
-        elif span not in spans:  # one more mention of a finding, or nothing that is compared
-            same = next((told for told in numbered if _one(told[0], finding)), None)
-            notes.append((span, same[1], same[2]) if same else (span, "statement", 0))
-    return _disjoint(notes)
-
-
-def _denies(told: Finding, denial: Finding) -> bool:
-    return not denial.implied and told.observation == denial.observation and _in_one_place(told, denial)
-
-
-def _one(told: Finding, mention: Finding) -> bool:
-    """Judge whether a mention was joined into a finding: it names the finding, or something that it is a kind of."""
-    if told.polarity == "absent" or mention.observation == "comparison":
-        return False
-    names = (told.observation, *ontology().observations[told.observation].ancestors)
-    return mention.observation in names and _in_one_place(told, mention)
-
-
-def _in_one_place(one: Finding, two: Finding) -> bool:
-    return sides_meet(one, two) and places_meet(ontology(), one, two)
-
-
-def _disjoint(notes: Sequence[tuple[tuple[int, int], str, int]]) -> list[dict[str, Any]]:
-    """Join what overlaps into one mark; what is not compared, then what is denied, gives way to what is compared."""
-    marks: list[dict[str, Any]] = []
-    order = list(KINDS)
-    for kinds in (order[:-2], order[-2:-1], order[-1:]):
-        layer: list[dict[str, Any]] = []
-        for (start, end), kind, number in sorted(note for note in notes if note[1] in kinds):
-            note = {"kind": kind, "number": number or None}
-            if layer and start < layer[-1]["span"][1]:
-                layer[-1]["span"][1] = max(end, layer[-1]["span"][1])
-                if note not in layer[-1]["notes"]:
-                    layer[-1]["notes"].append(note)
-            else:
-                layer.append({"span": [start, end], "notes": [note]})
-        starts = [mark["span"][0] for mark in marks]
-        for mark in layer:
-            i = bisect(starts, mark["span"][0])
-            before = i and marks[i - 1]["span"][1] > mark["span"][0]
-            if not before and (i == len(starts) or starts[i] >= mark["span"][1]):
-                marks.append(mark)
-        marks.sort(key=lambda mark: mark["span"])
-    return marks
+def _candidate_row(kind: Literal["false", "contradicted"], finding: Mapping[str, Any], penalty: float) -> FindingRow:
+    return FindingRow(
+        kind=kind,
+        reference=None,
+        candidate=finding,
+        significance=finding["significance"],
+        weight=finding["weight"],
+        penalty=penalty,
+    )
 
 
 # ---------------------------------------------------------------- the composite
@@ -303,31 +201,38 @@ def _reason(score: Score) -> str | None:
     return None if score.failure is None else str(score.failure)
 
 
-def _components(reward: CompositeReward, result: Reward) -> list[dict[str, Any]]:
+def _finite(end: float) -> float | None:
+    return end if isfinite(end) else None
+
+
+def _components(reward: CompositeReward, result: Reward) -> list[ExplainedComponent]:
     shares = _shares(reward, result)
-    listed = []
+    explained = []
     for label, score in result.parts.items():
         term, component = reward.total.terms[label], reward.components[label]
-        changed = None if score.value is None else term(score.value)
-        listed.append({
-            "label": label,
-            "component": component.name,
-            "measures": component.summary,
-            "higher_is_better": component.higher_is_better,
-            "bounds": [end if isfinite(end) else None for end in component.bounds],
-            "value": score.value,
-            "transforms": [str(transform) for transform in term.transforms],
-            "transformed": changed,
-            "weight": term.weight,
-            "contribution": None if changed is None else term.weight * changed * shares[term.side],
-            "details": dict(score.details),
-            "failure": _reason(score),
-        })  # fmt: skip
-    return listed
+        transformed = None if score.value is None else term(score.value)
+        low, high = component.bounds
+        explained.append(
+            ExplainedComponent(
+                label=label,
+                component=component.name,
+                measures=component.summary,
+                higher_is_better=component.higher_is_better,
+                bounds=(_finite(low), _finite(high)),
+                value=score.value,
+                transforms=tuple(map(str, term.transforms)),
+                transformed=transformed,
+                weight=term.weight,
+                contribution=None if transformed is None else term.weight * transformed * shares[term.side],
+                details=dict(score.details),
+                failure=_reason(score),
+            )
+        )
+    return explained
 
 
 def _shares(reward: CompositeReward, result: Reward) -> dict[int, float]:
-    """Return by what the policy `renormalize` multiplies metrics (1) and penalties (-1)."""
+    """Return the factors by which the policy `renormalize` multiplies metrics (1) and penalties (-1)."""
     shares = {1: 1.0, 0: 1.0, -1: 1.0}
     if reward.total.on_failure == "renormalize":
         for sign in (1, -1):
@@ -337,20 +242,18 @@ def _shares(reward: CompositeReward, result: Reward) -> dict[int, float]:
     return shares
 
 
-def _reward(reward: CompositeReward, result: Reward) -> dict[str, Any]:
-    total = replace(reward.total, gates=()).combine([list(result.parts.values())])[0][0]
+def _total(reward: CompositeReward, result: Reward) -> Total:
+    before_gates = replace(reward.total, gates=()).combine([list(result.parts.values())])[0][0]
     gates = []
     for gate in reward.total.gates:
         value = result.parts[gate.component].value
         closed = None if value is None else gate.closes(value)
-        gates.append(
-            {"gate": str(gate), "component": gate.component, "value": value, "cap": gate.cap, "closed": closed}
-        )
-    return {
-        "name": reward.name,
-        "signature": reward.signature,
-        "sum": total if total is not None and isfinite(total) else None,
-        "gates": gates,
-        "value": result.value,
-        "reasons": result.reasons,
-    }
+        gates.append(GateState(gate=str(gate), component=gate.component, value=value, cap=gate.cap, closed=closed))
+    return Total(
+        name=reward.name,
+        signature=reward.signature,
+        sum=None if before_gates is None else _finite(before_gates),
+        gates=tuple(gates),
+        value=result.value,
+        reasons=result.reasons,
+    )
