@@ -1,36 +1,23 @@
-"""The chat-completions protocol: what is sent, what comes back, and what each kind of error means."""
+"""The chat-completions protocol: the request's JSON, and the completion in a response."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from cxr_rewards.errors import JudgeError, JudgeRefusal, JudgeStopped, JudgeTransportError, VerdictParseError
+from cxr_rewards.errors import JudgeRefusal, VerdictParseError
+from cxr_rewards.judges.http import Answer
 from cxr_rewards.judges.prompt import Messages
-from cxr_rewards.judges.wire import Answer
+from cxr_rewards.judges.refusals import RetryLater, Sent, error_in, refusal
 
 _LONGEST = 200
-
-
-class RetryLater(JudgeError):  # noqa: N818 - what is to be done
-    """An attempt that failed in a way that may pass.
-
-    Attributes:
-        kind: for counting: `429`, `5xx`, `timeout`, `connection`, `malformed`, `down`.
-        after_s: the least wait that the server asks for.
-        hopeless: the judge has been down for so long that to wait is no use.
-        lesson: how the address is to be asked from now on.
-    """
-
-    def __init__(
-        self, kind: str, text: str, *, after_s: float = 0.0, hopeless: bool = False, lesson: Dialect | None = None
-    ) -> None:
-        super().__init__(text)
-        self.kind, self.after_s, self.hopeless, self.lesson = kind, after_s, hopeless, lesson
+_OVERHEAD_TOKENS = 1000
+"""Tokens of a request beyond its bytes: marks of the chat template."""
+_CUT_OFF = ("length", "max_tokens", "model_length", "model_context_window_exceeded")
+_FILTERED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_content", "refusal")
+_BROKEN = ("abort", "aborted", "error", "cancelled", "canceled", "insufficient_system_resource", "other")
 
 
 class Question(NamedTuple):
@@ -66,7 +53,7 @@ class Form(NamedTuple):
 
     Attributes:
         fields: the request's other fields, as JSON.
-        schema: JSON schema of the reply, as JSON; empty where it is free text.
+        schema: JSON schema of the reply, as JSON; empty if the reply is free text.
         name: of the schema.
         structured: how the reply is bound to the schema, see `JudgeSettings.structured`.
     """
@@ -76,9 +63,16 @@ class Form(NamedTuple):
     name: str
     structured: str
 
+    @property
+    def most_tokens(self) -> int:
+        """Most tokens of a reply."""
+        fields = json.loads(self.fields)
+        most = fields.get("max_tokens") or fields.get("max_completion_tokens")
+        return most if isinstance(most, int) else 0
+
 
 class Dialect(NamedTuple):
-    """How an address wants to be asked: what it was found to lack is left out from then on."""
+    """How an address wants to be asked: what it does not take is left out from then on."""
 
     has_schema: bool = True
     limit_field: str = "max_tokens"
@@ -88,15 +82,13 @@ class Dialect(NamedTuple):
         messages = json.dumps([{"role": role, "content": text} for role, text in question.messages])
         return f'{_fixed(self, question.form)[:-1]}, "messages": {messages}}}'.encode()
 
-    def after(self, error: str) -> Dialect | None:
-        """Return how to ask after a 400, if it says what the address lacks and that can be left out; else None."""
-        text = error.lower()
-        if "max_completion_tokens" in text and self.limit_field == "max_tokens":
-            return self._replace(limit_field="max_completion_tokens")
-        lacks = ("response_format", "json_schema", "guided", "structured output", "grammar")
-        if self.has_schema and any(word in text for word in lacks):
-            return self._replace(has_schema=False)
-        return None
+    def fields(self, form: Form) -> dict[str, Any]:
+        """Return all fields of a request but the messages."""
+        return dict(json.loads(_fixed(self, form)))
+
+    def offers_schema(self, form: Form) -> bool:
+        """Whether a request holds a schema that may be left out."""
+        return bool(form.schema) and form.structured == "auto" and self.has_schema
 
 
 @lru_cache(maxsize=256)
@@ -115,94 +107,114 @@ def _fixed(dialect: Dialect, form: Form) -> str:
 
 
 class Reply(NamedTuple):
-    """A chat completion: its text, why it ended, and (prompt, completion) tokens."""
+    """A chat completion.
+
+    Attributes:
+        text: the message's content.
+        finish: why it ended, in lower case; empty if not told.
+        refusal: the model's words for declining.
+        has_reasoning: whether the model's reasoning came in a field of its own.
+        usage: tokens of the prompt and of the completion as the endpoint counts them; None if not told.
+    """
 
     text: str
     finish: str
     refusal: str
-    tokens: tuple[int, int]
+    has_reasoning: bool
+    usage: tuple[int | None, int | None]
+
+    def prompt_tokens(self, request: bytes) -> int:
+        """Return the prompt's tokens: as told, but never more than its bytes; a guess if they are not told."""
+        told = self.usage[0]
+        return len(request) // 4 if told is None else min(told, len(request) + _OVERHEAD_TOKENS)
+
+    def completion_tokens(self, most: int) -> int:
+        """Return the reply's tokens, reasoning included: as told, but never more than were allowed."""
+        told = self.usage[1]
+        size = len(self.text.encode("utf-8", "surrogatepass"))
+        return size // 4 + 1 if told is None else min(told, max(most, size) + _OVERHEAD_TOKENS)
 
     def check(self) -> None:
-        """Raise for a reply that is not whole."""
-        if self.refusal or self.finish == "content_filter":
-            raise JudgeRefusal(f"the model refused: {self.refusal[:_LONGEST] or 'content filter'}")
-        if self.finish == "length":
-            raise VerdictParseError(f"the reply was cut off after {self.tokens[1]} tokens; raise max_tokens")
+        """Raise for a reply that is not whole.
+
+        Raises:
+            JudgeRefusal: the model declined.
+            VerdictParseError: it was cut off, or all of it is in the field for reasoning.
+            RetryLater: the server ended it in the middle.
+        """
+        if self.refusal or self.finish in _FILTERED:
+            raise JudgeRefusal(f"the model refused: {self.refusal[:_LONGEST] or self.finish}")
+        if self.finish in _CUT_OFF:
+            raise VerdictParseError(f"the reply was cut off after {self.usage[1] or '?'} tokens; raise max_tokens")
+        if self.finish in _BROKEN:
+            raise RetryLater("malformed", f"the reply is not whole: the server ended it with {self.finish!r}")
+        if self.has_reasoning and not self.text.strip():
+            raise VerdictParseError(
+                "the reply has no content: all of it came as reasoning; start the server without a reasoning parser, "
+                "turn thinking off (extra_body) or raise max_tokens"
+            )
 
 
-def read_answer(answer: Answer, dialect: Dialect, key: str, address: str) -> Reply:
+def read_answer(answer: Answer, sent: Sent, address: str, scrub: Callable[[str], str]) -> Reply:
     """Return the completion in an HTTP response.
 
+    Args:
+        answer: the response.
+        sent: what of the request a server may refuse.
+        address: for messages.
+        scrub: takes the key out of what the server says.
+
     Raises:
-        RetryLater: 408, 409, 425, 429, 5xx, a body that is no completion, or a 400 that says how to ask instead.
-        JudgeStopped: the key, the address or the model is refused.
-        JudgeRefusal: the endpoint's content filter.
-        JudgeTransportError: the case's request is refused, such as for its length.
+        JudgeError: there is none; of which kind tells what is to be done, see `refusal`.
     """
-    if answer.status != 200:
-        raise _refused(answer, dialect, key, address)
     try:
         data = json.loads(answer.body)
-        choice = data["choices"][0]
-        message = choice["message"]
-        usage = data.get("usage") or {}
-        tokens = (int(usage.get("prompt_tokens") or 0), int(usage.get("completion_tokens") or 0))
-        text = message.get("content") or ""
-        if not isinstance(text, str):
-            raise TypeError("content is no text")
-        return Reply(text, str(choice.get("finish_reason") or ""), str(message.get("refusal") or ""), tokens)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, RecursionError):
+        data = None
+    error = error_in(data)
+    if answer.status != 200 or error is not None:
+        raise refusal(answer, error, sent, address, scrub)
+    try:
+        return _reply(data["choices"][0])._replace(usage=_usage(data))
+    except (KeyError, IndexError, TypeError, AttributeError) as broken:
         raise RetryLater(
-            "malformed", f"{address}: the response is no chat completion ({type(error).__name__})"
+            "malformed", f"{address}: the response is no chat completion ({type(broken).__name__})"
         ) from None
 
 
-def _refused(answer: Answer, dialect: Dialect, key: str, address: str) -> JudgeError:
-    status = answer.status
-    said = answer.body[:4000].decode("utf-8", "replace")
-    code = ""
-    try:
-        error = json.loads(answer.body)["error"]
-        if isinstance(error, str):
-            said = error
-        else:
-            said, code = str(error.get("message") or said), f"{error.get('code') or ''} {error.get('type') or ''}"
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        pass
-    told = " ".join((said.replace(key, "***") if key else said).split())[:_LONGEST]
-    about = f"{address}: HTTP {status}: {told}"
-    # OpenAI's way of saying that the account is empty: no use to try again.
-    if status == 429 and "insufficient_quota" in code:
-        return JudgeStopped(f"{about}. The account has no credit left.")
-    if status in (408, 409, 425, 429) or status >= 500:
-        kind = "429" if status == 429 else "5xx" if status >= 500 else "timeout"
-        return RetryLater(kind, about, after_s=_retry_after(answer.headers))
-    if status == 401:
-        return JudgeStopped(f"{about}. Give a valid key: see api_key_env and api_key_file.")
-    if status in {400, 413, 422}:
-        lesson = dialect.after(f"{code} {said}")
-        if lesson is not None:
-            return RetryLater("dialect", about, lesson=lesson)
-        return _bad_request(about, f"{code} {said}".lower())
-    return JudgeStopped(f"{about}. Check base_url and model.")
+def _reply(choice: Mapping[str, Any]) -> Reply:
+    message = choice["message"]
+    reasoning = message.get("reasoning_content") or message.get("reasoning")
+    return Reply(
+        text=_text_of(message.get("content")),
+        finish=str(choice.get("finish_reason") or "").lower(),
+        refusal=str(message.get("refusal") or ""),
+        has_reasoning=bool(reasoning),
+        usage=(None, None),
+    )
 
 
-def _bad_request(about: str, said: str) -> JudgeError:
-    if any(word in said for word in ("content_filter", "content management", "content policy", "safety")):
-        return JudgeRefusal(about)
-    return JudgeTransportError(about)
+def _text_of(content: str | Sequence[Any] | None) -> str:
+    """Return the content of a message: a text, or parts whose texts are joined; parts of reasoning are left out."""
+    if content is None:
+        return ""
+    if isinstance(content, str):
+        return content
+    if not isinstance(content, list):
+        raise TypeError("content is no text")
+    parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
+    return "".join(part["text"] for part in parts if part.get("type", "text") in ("text", "output_text"))
 
 
-def _retry_after(headers: Mapping[str, str]) -> float:
-    """Return the seconds of `retry-after-ms` or `Retry-After`, a number or a date; 0 where there is none."""
-    try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        value = headers.get("retry-after", "")
-        if not value:
-            return 0.0
-        if value.replace(".", "", 1).isdigit():
-            return float(value)
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
+def _usage(data: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    usage = data.get("usage")
+    if not isinstance(usage, dict):
+        return None, None
+    return _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+
+
+def _count(value: object) -> int | None:
+    """Return a number of tokens; None for what is none, such as a negative number, infinity or a text."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
+        return None
+    return int(value)

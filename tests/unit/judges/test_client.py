@@ -19,7 +19,7 @@ from cxr_rewards import Case, CompositeReward
 from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.components.crimson import Crimson
 from cxr_rewards.errors import BudgetExceeded, ConfigError, JudgeStopped
-from cxr_rewards.judges import client, limits
+from cxr_rewards.judges import asking, client, limits
 from cxr_rewards.judges.client import client_for, close_judges, tallies
 from cxr_rewards.testing.fake_judge import FAULTS, FakeJudge
 
@@ -32,8 +32,8 @@ def fresh(monkeypatch):
     for variable in list(os.environ):
         if "API_KEY" in variable or variable.startswith("CXR_REWARDS_JUDGE") or variable.lower().endswith("_proxy"):
             monkeypatch.delenv(variable)
-    pause = client._pause
-    monkeypatch.setattr(client, "_pause", lambda state: min(pause(state), 0.3))
+    pause = asking._pause
+    monkeypatch.setattr(asking, "_pause", lambda state: min(pause(state), 0.3))
     client._process.tallies.clear()
     yield
     close_judges()
@@ -131,20 +131,20 @@ def test_a_wait_that_the_server_asks_for_is_kept():
     ],
 )
 def test_retry_after_is_read_in_every_form(header, seconds):
-    from cxr_rewards.judges.chat import _retry_after
+    from cxr_rewards.judges.refusals import retry_after
 
     name, _, value = header.partition(": ")
-    assert _retry_after({name.lower(): value}) == pytest.approx(seconds)
+    assert retry_after({name.lower(): value}) == pytest.approx(seconds)
 
 
 def test_retry_after_may_be_a_date():
     from datetime import UTC, datetime, timedelta
     from email.utils import format_datetime
 
-    from cxr_rewards.judges.chat import _retry_after
+    from cxr_rewards.judges.refusals import retry_after
 
     later = format_datetime(datetime.now(UTC) + timedelta(seconds=30), usegmt=True)
-    assert 25 < _retry_after({"retry-after": later}) <= 30
+    assert 25 < retry_after({"retry-after": later}) <= 30
 
 
 @pytest.mark.parametrize(
@@ -212,7 +212,7 @@ def test_a_server_that_speaks_no_http_is_told():
 
 
 def test_a_closed_port_is_told_and_soon(monkeypatch):
-    monkeypatch.setattr(client, "_FIRST_S", 0.5)
+    monkeypatch.setattr(asking, "_FIRST_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     start = time.monotonic()
@@ -457,17 +457,6 @@ def test_the_key_may_lie_in_a_file(tmp_path):
             Chexprompt(model="m", base_url=judge.url).score("x", REFERENCE)
 
 
-def test_azure_is_asked_in_its_manner(monkeypatch):
-    monkeypatch.setenv("AZURE_OPENAI_API_KEY", SECRET)
-    with FakeJudge(api_key=SECRET) as judge:
-        base = judge.url.replace("/v1", "/openai/deployments/gpt")
-        component = Chexprompt(model="m", base_url=base, api_version="2024-10-21")
-        assert component.score("Small left effusion.", REFERENCE).value == 1.0
-        client_of = client_for(component)
-        assert ("api-key", SECRET) in client_of._headers
-        assert client_of._addresses[0].wire._target.endswith("/chat/completions?api-version=2024-10-21")
-
-
 def test_openais_key_goes_to_openai_alone(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", SECRET)
     ours = Chexprompt(model="m", base_url="https://api.openai.com/v1")
@@ -491,14 +480,3 @@ def test_openais_key_goes_to_openai_alone(monkeypatch):
 def test_what_is_missing_is_told_at_the_first_question(settings, message):
     with pytest.raises(ConfigError, match=message):
         Chexprompt(**settings).score("x", REFERENCE)
-
-
-def test_a_proxy_of_the_environment_is_used(monkeypatch):
-    with FakeJudge() as judge:
-        # A proxy for plain HTTP gets the whole address as its target, which the fake takes for a path.
-        monkeypatch.setenv("http_proxy", judge.url.removesuffix("/v1"))
-        component = Chexprompt(model="m", base_url="http://judge.invalid/v1")
-        wire = client_for(component)._addresses[0].wire
-        assert wire._proxy == judge.url.removesuffix("/v1")
-        with pytest.raises(JudgeStopped, match="there is nothing at http://judge.invalid/v1/chat/completions"):
-            component.score("x", REFERENCE)

@@ -1,0 +1,125 @@
+"""One address of a judge: its connections, how it wants to be asked, how much it bears, and whether it is up."""
+
+from __future__ import annotations
+
+import ssl
+
+from cxr_rewards.errors import JudgeError, JudgeStopped
+from cxr_rewards.judges.chat import Dialect, Question, Reply, read_answer
+from cxr_rewards.judges.http import Connections, Headers, ResponseUnreadable
+from cxr_rewards.judges.keys import Scrubber
+from cxr_rewards.judges.limits import Breaker
+from cxr_rewards.judges.pace import Pace
+from cxr_rewards.judges.refusals import Lesson, RetryLater, Sent
+from cxr_rewards.judges.settings import JudgeSettings
+
+_DOUBT = 20
+"""Answers after which a schema is tried again that may have been left out because of one passing 500."""
+
+
+class Address:
+    """Asks one address of a judge.
+
+    Raises:
+        ConfigError: the address, or a proxy variable of the environment, is invalid.
+    """
+
+    def __init__(self, url: str, settings: JudgeSettings, headers: Headers, scrub: Scrubber) -> None:
+        self.url = url if url.endswith("/chat/completions") else f"{url}/chat/completions"
+        query = f"?api-version={settings.api_version}" if settings.api_version else ""
+        self.breaker = Breaker()
+        self.pace = Pace(settings.concurrency, settings.timeout_s)
+        self._connections = Connections(self.url + query, settings.concurrency)
+        self._headers = headers
+        self._scrub = scrub
+        self._timeout_s = settings.timeout_s
+        self._dialect = Dialect()
+        self._has_answered = self._takes_schema = False
+        self._forbidden = 0
+        self._doubt = 0
+
+    def plain(self) -> Dialect:
+        """Return how to ask without a schema, as a trial."""
+        return self._dialect._replace(has_schema=False)
+
+    async def ask(self, question: Question, trial: Dialect | None = None) -> tuple[Reply, bytes]:
+        """Return the reply to a question, whole or not, and the request.
+
+        Args:
+            question: asked once.
+            trial: how to ask this time; adopted if there is a reply.
+
+        Raises:
+            JudgeError: there is none; see `refusals.refusal`.
+        """
+        dialect = trial or self._dialect
+        request = dialect.body(question)
+        number = self.pace.begin()
+        try:
+            reply = await self._exchange(request, dialect, question, number)
+        except RetryLater as error:
+            if error.kind in ("5xx", "malformed", "timeout", "connection"):
+                self.breaker.failed(str(error))
+            if error.lesson is not None and error.lesson.otherwise is None:
+                self._learn(error.lesson)
+            raise
+        finally:
+            self.pace.end(number)
+        self._note_answer(dialect, question)
+        return reply, request
+
+    async def _exchange(self, request: bytes, dialect: Dialect, question: Question, number: int) -> Reply:
+        try:
+            answer = await self._connections.post(request, self._headers, self._timeout_s)
+        except TimeoutError:
+            self.pace.timed_out(number)
+            raise RetryLater(
+                "timeout",
+                f"{self.url}: no answer within timeout_s = {self._timeout_s:g} ({self.pace}). If the judge is slow, "
+                "raise timeout_s, or set concurrency to the number of requests it works on at once",
+            ) from None
+        except ssl.SSLCertVerificationError as refused:
+            raise JudgeStopped(f"{self.url}: {refused}; for a certificate of your own set SSL_CERT_FILE") from None
+        except OSError as broken:
+            words = self._scrub.message(str(broken) or type(broken).__name__)
+            raise RetryLater("connection", f"{self.url}: the connection broke: {words}") from None
+        except ResponseUnreadable as unreadable:
+            raise RetryLater("malformed", f"{self.url}: {unreadable}") from None
+        sent = Sent(
+            dialect.fields(question.form), dialect.limit_field, dialect.offers_schema(question.form),
+            self._has_answered, self._takes_schema, self._forbidden,
+        )  # fmt: skip
+        self._forbidden += answer.status == 403
+        try:
+            reply = read_answer(answer, sent, self.url, self._scrub.message)
+        except JudgeError as error:
+            if isinstance(error, RetryLater) and (error.kind == "429" or answer.status == 503):
+                self.pace.refused(number, error.after_s)
+            raise
+        self.pace.answered(number)
+        return reply._replace(text=self._scrub.reply(reply.text), refusal=self._scrub.message(reply.refusal))
+
+    def _note_answer(self, dialect: Dialect, question: Question) -> None:
+        self.breaker.succeeded()
+        self._has_answered = True
+        self._takes_schema |= dialect.offers_schema(question.form)
+        if self._doubt:
+            self._doubt -= 1
+            if not self._doubt:
+                self._dialect = self._dialect._replace(has_schema=True)
+
+    def _learn(self, lesson: Lesson) -> None:
+        if lesson.limit_field:
+            self._dialect = self._dialect._replace(limit_field=lesson.limit_field)
+        if lesson.drops_schema:
+            self._dialect = self._dialect._replace(has_schema=False)
+
+    def learn_from_trial(self, lesson: Lesson) -> None:
+        """Leave the schema out from now on: without it there was a reply."""
+        if lesson.status == 500 and self._dialect.has_schema and not self._takes_schema:
+            self._doubt = _DOUBT
+        self._learn(lesson)
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._connections.aclose()
