@@ -124,7 +124,7 @@ def timed(function, *given) -> tuple[float, float]:
 
 
 def throughput(url: str, latency_s: float, at_once: int, rounds: int) -> list[dict[str, object]]:
-    """Requests a second by ours and by one httpx2 client, after a first run that makes connections and finds the pace."""
+    """Requests a second by ours and by one httpx2 client, after a first run that finds the pace."""
     with_ours(url, cases(6 * at_once, 1), at_once)
     rows = []
     for name, function in (("cxr_rewards", with_ours), ("httpx2.AsyncClient", with_httpx2)):

@@ -24,7 +24,7 @@ _CONNECT_S = 10.0
 _KEEP_ALIVE_S = 4.0  # uvicorn, which most servers of models run on, closes idle connections after 5 s
 _CLIENT_SIZE = 16
 """Requests under way in one httpx2 client: it looks through all of its connections at each request."""
-_SHORTEST_CHECK_S, _LONGEST_CHECK_S = 0.25, 10.0
+_SHORTEST_CHECK_S, _LONGEST_CHECK_S = 0.5, 10.0
 
 
 class Answer(NamedTuple):

@@ -151,6 +151,7 @@ def test_a_compressed_body_is_read_though_it_was_not_asked_for(encoding, pack):
         (b"no gzip", {"Content-Encoding": "gzip"}, "damaged"),
         (b"[" * 200_000, {}, "no chat completion"),
     ],
+    ids=["long", "bomb", "twice", "zstd", "cut", "plain", "nested"],
 )
 def test_a_body_that_cannot_be_read_leaves_the_case_unscored(body, headers, message):
     result, judge = one(lambda _: (200, body, headers), deadline_s=0.5)
