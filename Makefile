@@ -18,7 +18,7 @@ VENV_SWIFT := $(VENV)-swift
 VENV_RUBRIC := $(VENV)-verifiers3
 VENV_VERIFIERS := $(VENV)-verifiers
 
-.PHONY: help demo test test-fast test-shared test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs clean
+.PHONY: help demo test test-fast test-shared test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs site clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
@@ -30,6 +30,7 @@ help:
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
 	@echo "make docs   write the generated pages of docs/"
+	@echo "make site   build the documentation site into site/"
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -41,7 +42,7 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --constraint constraints.txt --editable '.[dev,trl]'
+	$(PIP) --constraint constraints.txt --editable '.[dev,docs,trl]'
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core
@@ -126,5 +127,8 @@ bench: $(VENV)/.dev
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
 
+site: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) $(VENV4) $(VENV_VERL) $(VENV_SWIFT) $(VENV_RUBRIC) $(VENV_VERIFIERS) demo-out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV4) $(VENV_VERL) $(VENV_SWIFT) $(VENV_RUBRIC) $(VENV_VERIFIERS) demo-out build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

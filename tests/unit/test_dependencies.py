@@ -20,7 +20,7 @@ MODULES = {"pillow": "PIL"}
 
 TOOLS = {
     "ruff": "Makefile", "mypy": "Makefile", "pytest-xdist": "Makefile", "import-linter": "pyproject.toml",
-    "pre-commit": "CONTRIBUTING.md",
+    "pre-commit": "CONTRIBUTING.md", "mkdocs-material": "mkdocs.yml", "mkdocstrings-python": "mkdocs.yml",
 }  # fmt: skip
 """Commands of a contributor, and the file that has them run."""
 
@@ -68,7 +68,7 @@ OF_EXTRAS = [
 
 @pytest.mark.parametrize(("extra", "name"), OF_EXTRAS)
 def test_each_package_of_an_extra_is_used(extra, name):
-    if extra == "dev" and name in TOOLS:
+    if extra in ("dev", "docs") and name in TOOLS:
         assert name in (ROOT / TOOLS[name]).read_text(encoding="utf-8").replace("importlinter", "import-linter")
     elif name in TAKEN_BY:
         assert TAKEN_BY[name] in map(name_of, EXTRAS[extra])
