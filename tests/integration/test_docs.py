@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import socket
 import subprocess
 import sys
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -34,14 +37,44 @@ def name_of(value):
     return value.relative_to(ROOT).as_posix() if isinstance(value, Path) else str(value)
 
 
+@contextmanager
+def server_of(page, code):
+    """Run the page's `cxr-rewards serve` at a free port while its example runs; yields the example for that port."""
+    command = re.search(r"^\$ cxr-rewards (serve .*--port )(\d+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    if not command or f"http://127.0.0.1:{command[2]}" not in code:
+        yield code
+        return
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    server = subprocess.Popen([sys.executable, "-m", "cxr_rewards", *shlex.split(command[1]), port])
+    try:
+        until = time.monotonic() + 60
+        while time.monotonic() < until and server.poll() is None:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", int(port))):
+                break
+            time.sleep(0.1)
+        yield code.replace(f":{command[2]}", f":{port}")
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
 def test_python_examples_run_in_order(page, tmp_path):
-    (tmp_path / "example.py").write_text("\n".join(blocks(page, "python")), encoding="utf-8")
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    with server_of(page, "\n".join(blocks(page, "python"))) as code:
+        (tmp_path / "example.py").write_text(code, encoding="utf-8")
+        done = subprocess.run(
+            [sys.executable, "-W", "error", "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readme_has_a_server_and_an_example_that_asks_it():
+    page = ROOT / "README.md"
+    assert re.search(r"^\$ cxr-rewards serve .*--port 8000$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    assert 'RemoteReward("http://127.0.0.1:8000")' in "\n".join(blocks(page, "python"))
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=name_of)
