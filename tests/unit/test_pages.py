@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import pkgutil
 import re
 from pathlib import Path
 
-from cxr_rewards.registry import load_component
+import pytest
+
+from cxr_rewards.core.registry import load_component
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
@@ -70,3 +73,15 @@ def test_directions_and_ranges_of_which_number_are_the_components_own():
             assert (component.higher_is_better, component.bounds) == (direction == "higher", ranges[told]), name
             seen += 1
     assert seen >= 15
+
+
+API_NAMES = [
+    name
+    for page in (ROOT / "docs" / "api").glob("*.md")
+    for name in re.findall(r"^::: (\S+)", page.read_text("utf-8"), re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("name", API_NAMES)
+def test_each_name_on_the_pages_of_the_python_api_exists_and_has_a_docstring(name):
+    assert pkgutil.resolve_name(name).__doc__
