@@ -85,3 +85,48 @@ API_NAMES = [
 @pytest.mark.parametrize("name", API_NAMES)
 def test_each_name_on_the_pages_of_the_python_api_exists_and_has_a_docstring(name):
     assert pkgutil.resolve_name(name).__doc__
+
+
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+FILE = re.compile(r"[\w.]+/|(?:[\w.]+/)*(?:\w+\.(?:py|toml|md|txt)|Makefile)|(?:\w+/)+")
+
+
+def places_on(page):
+    """Return each (file or folder, names given after it) of a page's paragraphs, list items and table rows."""
+    text = re.sub(r"^```.*?^```", "", page, flags=re.MULTILINE | re.DOTALL)
+    places = []
+    for block in re.split(r"\n\s*\n|\n(?=\d+\. |- |\|)", text):
+        names = None
+        for quoted in re.findall(r"`([^`]+)`", block):
+            if FILE.fullmatch(quoted):
+                names = []
+                places.append((quoted, names))
+            elif names is not None and re.fullmatch(r"[A-Za-z_]\w*", quoted):
+                names.append(quoted)
+    return [(file, tuple(names)) for file, names in places if "NAME" not in file]
+
+
+def path_of(file):
+    return next((path for path in (ROOT / "src/cxr_rewards" / file, ROOT / file) if path.exists()), None)
+
+
+@pytest.mark.parametrize(("file", "names"), places_on(ARCHITECTURE))
+def test_each_file_of_the_architecture_exists_and_defines_the_names_given_after_it(file, names):
+    path = path_of(file)
+    assert path is not None, f"{file} is not there"
+    for name in names:
+        defined = rf"\b(?:def|class) {name}\b|^\s*{name}\b\s*[:=]"
+        assert re.search(defined, path.read_text(encoding="utf-8"), re.MULTILINE), f"{file} defines no {name}"
+
+
+def test_the_architecture_has_the_four_walks_and_every_room():
+    assert len(places_on(ARCHITECTURE)) >= 60
+    assert sum(len(names) for _, names in places_on(ARCHITECTURE)) >= 60
+    for walk in ("a CSV row to a reward", "a rollout to a reward", "a judge's reply to a score", "adding something"):
+        assert f": {walk}\n" in ARCHITECTURE
+    rooms = {path.parent.name for path in (ROOT / "src/cxr_rewards").glob("*/__init__.py")}
+    assert rooms == set(re.findall(r"^\| `(\w+)/` \|", ARCHITECTURE, re.MULTILINE))
+
+
+def test_a_wrong_name_on_the_page_of_the_architecture_would_be_seen():
+    assert places_on("1. `core/engine.py`: `Engine` and `Motor`.") == [("core/engine.py", ("Engine", "Motor"))]
