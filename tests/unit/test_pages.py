@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 SOURCE = "\n".join(path.read_text(encoding="utf-8") for path in sorted((ROOT / "src").rglob("*.py")))
 ENVIRONMENT = (ROOT / "docs" / "environment.md").read_text(encoding="utf-8")
 
-NAMED_BY_A_SETTING = {"endpoint.api_key_env", "variable", "own"}
+NAMED_BY_A_SETTING = {"variable", "where"}
 """Expressions for a variable whose name comes from a setting, or from a constant passed on."""
 
 OF_OTHERS = {
