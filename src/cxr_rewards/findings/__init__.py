@@ -1,7 +1,7 @@
 """The rule-based clinical reader: from a report to its findings.
 
-`read` finds them and `merge` joins the mentions of each; what it knows is in `ontology/`, `anatomy.toml`,
-`language.toml` and `significance.toml`, which a clinician can read and extend.
+`read` finds them, `merge` joins the mentions of each, `compare` matches those of two reports. Its knowledge is in
+`data/`, which a clinician can read and extend. `docs/reading-reports.md` describes the steps.
 """
 
 from cxr_rewards.findings.finding import CHANGES, MANY, SEVERITIES, Finding

@@ -1,12 +1,14 @@
-"""What one statement of a report says: an observation and its attributes."""
+"""A finding: an observation with its attributes, as one statement of a report gives it."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 Polarity = Literal["present", "absent", "possible"]
 Side = Literal["", "left", "right", "bilateral"]
 Change = Literal["", "new", "increased", "decreased", "stable", "resolved"]
+FindingData = dict[str, str | int | float | list[str] | list[int]]
+"""A finding as JSON-compatible data."""
 
 SIDES = ("left", "right", "bilateral")
 SEVERITIES = ("trace", "mild", "moderate", "severe", "massive")
@@ -14,23 +16,24 @@ SEVERITIES = ("trace", "mild", "moderate", "severe", "massive")
 CHANGES = ("new", "increased", "decreased", "stable", "resolved")
 NUMBERS = ("1", "2", "3", "4", "5", "many")
 MANY = 6
-"""`Finding.number` where a report says "several" or "multiple"."""
+"""`Finding.number` for "several" and "multiple"."""
 
 
 class Finding(NamedTuple):
-    """One thing a report says of the image.
+    """One thing that a report says about the image.
 
     Attributes:
         observation: canonical name, a key of `ontology().observations`.
         polarity: `present`, `absent` (denied, resolved, or ruled out by a normal statement) or `possible`.
-        side: `left`, `right`, `bilateral`, or "" where none is given.
+        side: `left`, `right`, `bilateral`, or "" if none is given.
         places: lobes, zones and other places, sorted: `("base",)`, `("lower", "upper")`.
-        severity: 1 (trace) to 5 (massive), between two steps for "mild to moderate"; 0 where none is given.
-        size_mm: the largest measurement given, in mm; for a device the distance of its tip from what is named. 0: none.
-        number: how many, `MANY` for "several"; 0 where none is given.
-        change: against an earlier image; "" where none is given.
+        severity: 1 (trace) to 5 (massive), 2.5 for "mild to moderate"; 0 if none is given.
+        size_mm: the largest measurement, in mm; for a device the distance of its tip from what is named. 0 if none is
+            given.
+        number: how many, `MANY` for "several"; 0 if none is given.
+        change: since an earlier image; "" if none is given.
         descriptors: such as `acute`, `calcified`, `tension`, sorted.
-        positions: where a device lies, or what is said of how it lies, sorted.
+        positions: where a device lies, and whether that is called right or wrong, sorted.
         implied: it follows from a normal statement ("the lungs are clear"), and was not named.
         start: where the phrase begins in the report.
         end: where it ends.
@@ -50,19 +53,19 @@ class Finding(NamedTuple):
     start: int = 0
     end: int = 0
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return what is given of the finding, and its span, as JSON-compatible data.
+    def as_dict(self) -> FindingData:
+        """Return the attributes that are given, and the span, as JSON-compatible data.
 
         Example:
             >>> Finding("lung_nodule", side="left", size_mm=8.0, start=5, end=11).as_dict()
             {'observation': 'lung_nodule', 'polarity': 'present', 'side': 'left', 'size_mm': 8.0, 'span': [5, 11]}
         """
-        told: dict[str, Any] = {"observation": self.observation, "polarity": self.polarity}
+        data: FindingData = {"observation": self.observation, "polarity": self.polarity}
         for key, value in zip(_ATTRIBUTES, self[2:-2], strict=True):
             if value:
-                told[key] = list(value) if isinstance(value, tuple) else value
-        told["span"] = [self.start, self.end]
-        return told
+                data[key] = list(value) if isinstance(value, tuple) else value
+        data["span"] = [self.start, self.end]
+        return data
 
 
 _ATTRIBUTES = Finding._fields[2:-2]

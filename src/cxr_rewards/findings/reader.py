@@ -1,34 +1,41 @@
-"""From a report's words to its findings, sentence by sentence."""
+"""Read a report: find its sections and sentences, and walk over each sentence.
+
+1. `tidy` the text, and split it into sections and sentences (`cxr_rewards.text`).
+2. Find the known phrases of a sentence (`phrases.py`), and walk over them (`walker/`). Sentences are remembered.
+3. Join what a sentence says of the finding before it ("It measures 8 mm.").
+
+What concerns the layout of a report, as tables and check boxes, belongs between steps 1 and 2.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TypedDict, cast
 
-from cxr_rewards.findings.finding import Finding
-from cxr_rewards.findings.mention import Sentence
+from cxr_rewards.findings.finding import Change, Finding, Polarity
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.phrases import items
-from cxr_rewards.findings.sentence import Walker
+from cxr_rewards.findings.walker import Fields, Sentence, walk
 from cxr_rewards.text.sections import Section, sections
 from cxr_rewards.text.sentences import sentences
 from cxr_rewards.text.tidy import lower, tidy
 
 READ_SECTIONS = frozenset(("", "findings", "impression", "findings_impression", "recommendation", "addendum", "report"))
-"""Sections that speak of the image; indication, history, comparison, technique and the like do not."""
+"""Sections about the image; others are about the indication, history, comparison, technique and the like."""
 RUN_ON_SECTIONS = frozenset(("comparison", "technique", "examination", "indication", "history"))
-"""Sections whose first sentence some reports follow with the findings: read where nothing else says anything."""
+"""Sections that some reports follow with the findings, without a heading: read, except for their first sentence, if
+nothing is found elsewhere."""
 _REMEMBERED = 400
-"""Sentences up to this length are remembered: reports repeat themselves, rollouts of one prompt more so."""
+"""Sentences up to this length are remembered: reports repeat themselves, and the rollouts of a prompt even more."""
 
 
 def read(text: str) -> tuple[Finding, ...]:
-    """Return what a report says of its image, in order of reading.
+    """Return the findings of a report, in order of reading.
 
-    Reads the sections in `READ_SECTIONS` (where these say nothing, `RUN_ON_SECTIONS`), knows what `ontology/`,
-    `anatomy.toml` and `language.toml` list, and takes any text. A normal statement is read as the absences it implies:
-    "the heart is normal" denies `cardiomegaly`.
+    Any text can be read. Reads the sections in `READ_SECTIONS`, or `RUN_ON_SECTIONS` if these have no findings. Its
+    knowledge is in `data/`. A normal statement is read as the absences it implies: "the heart is normal" denies
+    `cardiomegaly`.
 
     Example:
         >>> report = "INDICATION: Pneumonia? FINDINGS: No effusion or pneumothorax. The heart is mildly enlarged."
@@ -42,57 +49,76 @@ def read(text: str) -> tuple[Finding, ...]:
     """
     tidied = tidy(text)
     parts = sections(tidied)
-    found = _read(tidied, [part for part in parts if part.name in READ_SECTIONS])
-    return found or _read(tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
+    findings = _read_sections(tidied, [part for part in parts if part.name in READ_SECTIONS])
+    return findings or _read_sections(tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
 
 
-def _read(tidied: str, parts: Sequence[Section], skip: int = 0) -> tuple[Finding, ...]:
-    """Read the parts, each without its first `skip` sentences."""
+def _read_sections(tidied: str, parts: Sequence[Section], skip: int = 0) -> tuple[Finding, ...]:
+    """Read sections, each without its first `skip` sentences."""
     plain = lower(tidied)
-    found: list[Finding] = []
-    new = tuple.__new__  # a third of the time that the constructor takes
+    findings: list[Finding] = []
     for part in parts:
         for start, end in sentences(tidied, part.start, part.end, tidied=True)[skip:]:
-            sentence = plain[start:end]
-            says = _remembered(sentence) if end - start <= _REMEMBERED else _read_sentence(sentence)
-            if says.pending and found and (says.refers_back or not says.findings):
-                _amend(found, says)
-            for fields in says.findings:
-                if not fields[0] and found and found[-1].polarity == "absent":
-                    last = found[-1]
-                    if not last.severity and (
-                        last.implied or last.side not in ("left", "right") or fields[2] == last.side
-                    ):
-                        continue  # there is none that "the right one" could be
-                observation = fields[0] or (found[-1].observation if found else "comparison")
-                found.append(new(Finding, (observation, *fields[1:-2], fields[-2] + start, fields[-1] + start)))
-    return tuple(found)
+            text = plain[start:end]
+            sentence = _remembered(text) if end - start <= _REMEMBERED else _read_sentence(text)
+            if sentence.unclaimed and findings and (sentence.refers_back or not sentence.findings):
+                findings[-1] = _amended(findings[-1], sentence)
+            _add(findings, sentence, start)
+    return tuple(findings)
 
 
-def _read_sentence(sentence: str) -> Sentence:
+def _read_sentence(text: str) -> Sentence:
     known = ontology()
-    phrases, words = items(known, sentence)
-    return Walker(known, phrases, words).read()
+    return walk(known, *items(known, text))
 
 
 _remembered = lru_cache(maxsize=1 << 14)(_read_sentence)
 
 
-def _amend(found: list[Finding], says: Sentence) -> None:
-    """Add what a sentence without a finding of its own says to the last finding before it: "It measures 8 mm."."""
-    last = found[-1]
+def _add(findings: list[Finding], sentence: Sentence, start: int) -> None:
+    """Append the findings of a sentence that begins at `start`."""
+    new = tuple.__new__  # a third of the time that the constructor takes
+    for fields in sentence.findings:
+        observation = fields[0]
+        if not observation and findings:  # another of the finding before: "the right one is smaller"
+            if not _can_repeat(findings[-1], fields):
+                continue
+            observation = findings[-1].observation
+        spans = (fields[-2] + start, fields[-1] + start)
+        findings.append(new(Finding, (observation or "comparison", *fields[1:-2], *spans)))
+
+
+def _can_repeat(last: Finding, fields: Fields) -> bool:
+    """Return whether fields without an observation can be of the last finding: not if it is absent on their side."""
+    if last.polarity != "absent" or last.severity:
+        return True
+    return not last.implied and last.side in ("left", "right") and fields[2] != last.side
+
+
+class _Amendment(TypedDict, total=False):
+    polarity: Polarity
+    severity: float
+    size_mm: float
+    change: Change
+    positions: tuple[str, ...]
+
+
+def _amended(last: Finding, sentence: Sentence) -> Finding:
+    """Return the last finding with what a sentence without findings says of it: "It measures 8 mm."."""
     if last.polarity == "absent" or last.observation == "comparison":
-        return
-    changes: dict[str, Any] = {}
-    for slot, value in says.pending:
+        return last
+    amendment: _Amendment = {}
+    for slot, value in sentence.unclaimed:
         if slot == "size" and not last.size_mm:
-            changes["size_mm"] = value
+            amendment["size_mm"] = cast("float", value)
         elif slot == "position":
-            changes["positions"] = tuple(sorted({*last.positions, *changes.get("positions", ()), value}))
-        elif not says.refers_back:
+            amendment["positions"] = tuple(sorted({*last.positions, *amendment.get("positions", ()), str(value)}))
+        elif not sentence.refers_back:
             continue
         elif slot == "polarity":
-            changes["polarity"] = value
-        elif slot in ("change", "severity") and not getattr(last, slot):
-            changes[slot] = value
-    found[-1] = last._replace(**changes)
+            amendment["polarity"] = cast("Polarity", value)
+        elif slot == "change" and not last.change:
+            amendment["change"] = cast("Change", value)
+        elif slot == "severity" and not last.severity:
+            amendment["severity"] = cast("float", value)
+    return last._replace(**amendment)

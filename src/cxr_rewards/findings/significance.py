@@ -102,7 +102,7 @@ def rules() -> Mapping[str, tuple[Rule, ...]]:
     Raises:
         ConfigError: significance.toml has an unknown key, observation or value; says where.
     """
-    path = resources.files("cxr_rewards.findings") / "significance.toml"
+    path = resources.files("cxr_rewards.findings") / "data" / "significance.toml"
     return build(tomllib.loads(path.read_text(encoding="utf-8")), ontology())
 
 
@@ -193,4 +193,4 @@ def significance(finding: Finding, context: Mapping[str, Any] | None = None) -> 
     for rule in rules()[finding.observation]:
         if rule.holds(known, finding, age, indication):
             return rule.significance
-    return known.observations[finding.observation].significance  # type: ignore[return-value]  # checked when loaded
+    return known.observations[finding.observation].significance

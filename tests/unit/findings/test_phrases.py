@@ -118,7 +118,7 @@ def test_words_and_characters_covered_are_told():
 @pytest.mark.parametrize(
     ("sentence", "kinds"),
     [
-        (", ; : ( ) [ ]", ["comma", "ends_clause", "introduces", "opens", "closes", "opens", "closes"]),
+        (", ; : ( ) [ ]", ["comma", "end_clause", "introduce", "open", "close", "open", "close"]),
         ("and or", ["and", "or"]),
         ("", []),
         ("zzz qqq", []),

@@ -96,7 +96,7 @@ def test_every_rule_decides_a_case_above():
         age = age_in_years(context.get("age"))
         first = next((r for r in rules()[found.observation] if r.holds(known, found, age, indication)), None)
         decisive.add(first and first.why)
-    path = resources.files("cxr_rewards.findings") / "significance.toml"
+    path = resources.files("cxr_rewards.findings") / "data" / "significance.toml"
     assert {rule["why"] for rule in tomllib.loads(path.read_text(encoding="utf-8"))["rules"]} <= decisive
 
 

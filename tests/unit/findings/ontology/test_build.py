@@ -1,145 +1,68 @@
-"""What the reader knows is checked when it is loaded; a mistake is told with its place."""
+"""Data files are checked and compiled; a mistake is reported with its place."""
 
 from __future__ import annotations
 
 import copy
-import pickle
-import re
-import shutil
-import tomllib
-from importlib import resources
 
 import pytest
 
-from cxr_rewards import CompositeReward
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.findings import SIGNIFICANCES, data_digest, ontology, read
-from cxr_rewards.findings.ontology import CHEXPERT, CUES, MODIFIERS, build
+from cxr_rewards.findings.ontology.build import build
 
-FILES = resources.files("cxr_rewards.findings")
-ONTOLOGY = {
-    "observations": {
-        "opacity": {"phrases": ["opacity"], "label": "Lung Opacity"},
-        "pneumonia": {"phrases": ["(lobar) pneumonia|pneumonitis"], "parent": "opacity", "significance": "urgent"},
-        "large_heart": {"made_of": ["heart + large"], "unpaired": True},
-        "tube": {"phrases": ["tube"], "proper": ["trachea"], "misplaced": ["bronchus"], "like": ["opacity"]},
-    }
-}
-ANATOMY = {
-    "structures": {"heart": {"names": ["heart"], "normal": ["large_heart"]}},
-    "qualities": {"large": ["large", "big"]},
-}
-LANGUAGE = {
-    "cues": {"denies_next": ["no"]},
-    "modifiers": {
-        "side": {"left": ["left"]},
-        "severity": {"mild": ["small", "large"]},
-        "number": {"many": ["several"], "2": ["two"]},
-        "place": {"base": ["base", "bibasilar"], "lower": ["lower zone"]},
-        "position": {"trachea": ["in the trachea"], "bronchus": ["main bronchus"]},
+FILES = {
+    "observations/chest.toml": {
+        "observations": {
+            "opacity": {"phrases": ["opacity"], "label": "Lung Opacity"},
+            "pneumonia": {"phrases": ["(lobar) pneumonia|pneumonitis"], "parent": "opacity", "significance": "urgent"},
+            "large_heart": {"made_of": ["heart + large"], "unpaired": True},
+            "tube": {"phrases": ["tube"], "proper": ["trachea"], "misplaced": ["bronchus"], "like": ["opacity"]},
+        }
     },
-    "within": {"base": "lower"},
-    "ordinary": {"words": ["opacify"]},
+    "anatomy.toml": {
+        "structures": {"heart": {"names": ["heart"], "normal": ["large_heart"]}},
+        "qualities": {"large": ["large", "big"]},
+    },
+    "cues.toml": {
+        "cues": {
+            "negation": {"effect": "deny", "direction": "forward", "ended_by": ["turn"], "phrases": ["no"]},
+            "gone": {"effect": "deny", "direction": "backward", "states": {"change": "resolved"}, "phrases": ["gone"]},
+            "turn": {"effect": "end_scope", "phrases": ["with"]},
+        }
+    },
+    "modifiers.toml": {
+        "modifiers": {
+            "side": {"left": ["left"]},
+            "change": {"resolved": ["cleared"]},
+            "severity": {"mild": ["small", "large"]},
+            "number": {"many": ["several"], "2": ["two"]},
+            "place": {"base": ["base", "bibasilar"], "lower": ["lower zone"]},
+            "position": {"trachea": ["in the trachea"], "bronchus": ["main bronchus"]},
+        },
+        "within": {"base": "lower"},
+    },
+    "spelling.toml": {"ordinary": ["opacify"]},
 }
+FILE_OF = {"structures": "anatomy.toml", "qualities": "anatomy.toml", "cues": "cues.toml"}
+FILE_OF |= {"observations": "observations/chest.toml", "modifiers": "modifiers.toml", "within": "modifiers.toml"}
 
 
 def changed(**paths):
-    """Return the three files' contents with values set by path: observations__opacity__label="Edema"."""
-    files = copy.deepcopy((ONTOLOGY, ANATOMY, LANGUAGE))
+    """Return the files' contents with values set by path: observations__opacity__label="Edema"."""
+    files = copy.deepcopy(FILES)
     for path, value in paths.items():
         *parents, last = path.split("__")
-        index = {"observations": 0, "structures": 1, "qualities": 1}.get((*parents, last)[0], 2)
-        table = files[index]
+        table = files[FILE_OF[(*parents, last)[0]]]
         for key in parents:
             table = table.setdefault(key, {})
         table[last] = value
     return files
 
 
-def shipped_observations():
-    files = (path for path in (FILES / "ontology").iterdir() if path.name.endswith(".toml"))
-    return {
-        name: entry
-        for path in files
-        for name, entry in tomllib.loads(path.read_text(encoding="utf-8"))["observations"].items()
-    }
-
-
-def language():
-    return tomllib.loads((FILES / "language.toml").read_text(encoding="utf-8"))
-
-
-# ---------------------------------------------------------------- the shipped files
-
-
-def test_the_shipped_ontology_covers_chexpert_and_more():
-    known = ontology()
-    assert len(known.observations) >= 100
-    labels = {observation.label for observation in known.observations.values()}
-    assert labels - {""} == set(CHEXPERT) - {"No Finding"}
-    assert {observation.significance for observation in known.observations.values()} == set(SIGNIFICANCES)
-    assert ontology() is known
-
-
-def test_every_cue_modifier_and_observation_has_words():
-    raw = language()
-    assert set(raw["cues"]) == set(CUES)
-    assert set(raw["modifiers"]) == set(MODIFIERS)
-    for kind, values in MODIFIERS.items():
-        assert set(raw["modifiers"][kind]) >= set(values)
-    assert all(phrases for table in raw["modifiers"].values() for phrases in table.values())
-    observations = shipped_observations()
-    assert set(observations) == set(ontology().observations)
-    # "comparison" is a statement of change without a finding: it has no words of its own
-    assert {name for name, entry in observations.items() if not entry.get("phrases") and not entry.get("made_of")} <= {
-        "comparison"
-    }
-
-
-def test_every_phrase_of_the_ontology_is_read_as_its_observation():
-    known = ontology().observations
-    phrases = [(name, p) for name, entry in shipped_observations().items() for p in entry.get("phrases", [])]
-    assert len(phrases) > 600
-    wrong = []
-    for name, phrase in phrases:
-        plain = re.sub(r"\|[^ ]+", "", re.sub(r"\([^)]*\)", "", phrase))
-        if not plain.strip():
-            continue
-        found = {f.observation for f in read(f"There is {plain}.")}
-        if name not in found and not any(name in known[f].ancestors for f in found):
-            wrong.append((name, plain, found))
-    assert wrong == []
-
-
-def test_likeness_holds_both_ways():
-    known = ontology().observations
-    assert all(name in known[other].like for name, one in known.items() for other in one.like)
-    assert any(one.like for one in known.values())
-
-
-def test_no_position_of_a_device_is_both_right_and_wrong():
-    known = ontology().observations.values()
-    assert not [one.name for one in known if one.proper & one.misplaced]
-    assert sum(bool(one.misplaced) for one in known) >= 10
-
-
-def test_places_lie_in_larger_places_that_are_not_in_others():
-    within = ontology().within
-    assert within["apex"] == "upper"
-    assert within["base"] == "lower"
-    assert not set(within) & set(within.values())
-
-
-def test_observation_goes_through_pickle():
-    one = ontology().observations["pneumonia"]
-    assert pickle.loads(pickle.dumps(one)) == one
-
-
 # ---------------------------------------------------------------- a small ontology
 
 
 def test_small_ontology_builds():
-    built = build(ONTOLOGY, ANATOMY, LANGUAGE)
+    built = build(FILES)
     assert built.observations["pneumonia"].ancestors == ("opacity",)
     assert built.observations["pneumonia"].significance == "urgent"
     assert built.observations["opacity"].significance == "actionable"
@@ -160,50 +83,63 @@ def test_small_ontology_builds():
 
 
 def test_a_word_may_be_a_modifier_and_something_else():
-    built = build(ONTOLOGY, ANATOMY, LANGUAGE)
+    built = build(FILES)
     assert built.phrases["large"][""] == ("quality", ("large",), (("severity", 2.0),))
 
 
 def test_a_phrase_of_two_observations_stands_for_both():
-    built = build(*changed(observations__tube__phrases=["tube", "lobar pneumonia"]))
+    built = build(changed(observations__tube__phrases=["tube", "lobar pneumonia"]))
     kind, names, _ = built.phrases["lobar"]["pneumonia"][""]
     assert (kind, set(names)) == ("observation", {"pneumonia", "tube"})
 
 
 def test_a_longer_phrase_takes_over_what_its_words_say():
-    built = build(*changed(observations__opacity__phrases=["opacity", "left base small opacity"]))
+    built = build(changed(observations__opacity__phrases=["opacity", "left base small opacity"]))
     said = built.phrases["left"]["base"]["small"]["opacity"][""][2]
     assert set(said) == {("side", "left"), ("place", "base"), ("severity", 2.0)}
 
 
 def test_alternatives_options_and_hyphens_expand():
-    built = build(*changed(observations__opacity__phrases=["(dense|patchy) shade|air-space"]))
+    built = build(changed(observations__opacity__phrases=["(dense|patchy) shade|air-space"]))
     assert built.phrases["dense"]["shade"][""][1] == ("opacity",)
     assert built.phrases["patchy"]["air"]["space"][""][1] == ("opacity",)
     assert built.phrases["shade"][""][1] == ("opacity",)
 
 
 def test_no_acute_may_differ_from_normal():
-    built = build(*changed(structures__heart__no_acute=["opacity"]))
+    built = build(changed(structures__heart__no_acute=["opacity"]))
     assert (built.structures["heart"].normal, built.structures["heart"].no_acute) == (("large_heart",), ("opacity",))
 
 
 def test_a_combination_may_be_only_possible():
-    built = build(*changed(observations__large_heart__made_of=["heart + large?"]))
+    built = build(changed(observations__large_heart__made_of=["heart + large?"]))
     assert built.combinations == {("heart", "large"): ("large_heart", True)}
 
 
 def test_a_combination_may_refine_another_observation():
-    built = build(*changed(observations__pneumonia__made_of=["heart + opacity"]))
+    built = build(changed(observations__pneumonia__made_of=["heart + opacity"]))
     assert built.combinations["heart", "opacity"] == ("pneumonia", False)
     assert built.refined_by_structure == {"opacity"}
 
 
 def test_misspellings_are_set_right_but_not_to_ordinary_words():
-    built = build(ONTOLOGY, ANATOMY, LANGUAGE)
+    built = build(FILES)
     assert built.spelling.correct("pnuemonia") == "pneumonia"
     assert built.spelling.correct("opaicty") == "opacity"
     assert built.spelling.correct("opacify") is None
+
+
+def test_a_cue_has_its_kind_and_states_what_its_table_says():
+    built = build(FILES)
+    assert built.phrases["no"][""] == ("deny_forward", ("negation",), ())
+    assert built.phrases["gone"][""] == ("deny_backward", ("gone",), (("change", "resolved"),))
+    assert built.cues["negation"].ended_by == {"turn"}
+    assert built.cues["turn"].kind == "end_scope"
+
+
+def test_a_cue_may_be_a_modifier_too():
+    built = build(changed(cues__gone__phrases=["gone", "cleared"], cues__gone__states={}))
+    assert built.phrases["cleared"][""] == ("deny_backward", ("gone",), (("change", "resolved"),))
 
 
 # ---------------------------------------------------------------- mistakes
@@ -212,7 +148,10 @@ def test_misspellings_are_set_right_but_not_to_ordinary_words():
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ({"observations__opacity__colour": "red"}, "ontology: observations.opacity: unknown key 'colour'"),
+        (
+            {"observations__opacity__colour": "red"},
+            "observations/chest.toml: observations.opacity: unknown key 'colour'",
+        ),
         ({"observations__opacity__label": "Opacity"}, "unknown CheXpert class 'Opacity'.*Did you mean 'Lung Opacity'"),
         ({"observations__opacity__significance": "urgnt"}, "unknown significance 'urgnt'.*Did you mean 'urgent'"),
         ({"observations__opacity__unpaired": 1}, "opacity.unpaired: expected true or false, got 1"),
@@ -242,9 +181,21 @@ def test_misspellings_are_set_right_but_not_to_ordinary_words():
         ({"structures__liver": {"names": ["heart"]}}, "'heart' already belongs to anatomy.toml: structures.heart"),
         ({"qualities__large": ["large", "no"]}, "'no' already belongs to anatomy.toml: qualities.large"),
         ({"qualities__large": "large"}, "qualities.large: expected a list of phrases"),
-        ({"cues__denies": ["not"]}, "language.toml: cues: unknown key 'denies'"),
-        ({"cues__over": ["no"]}, "'no' already belongs to"),
-        ({"modifiers__colour": {"red": ["red"]}}, "language.toml: modifiers: unknown key 'colour'"),
+        ({"cues__negation__effect": "denies"}, "cues.negation.effect: unknown effect 'denies'.*Did you mean 'deny'"),
+        ({"cues__negation__direction": "next"}, "negation.direction: expected 'forward' or 'backward', got 'next'"),
+        ({"cues__turn__direction": "forward"}, "turn.direction: expected none with effect 'end_scope', got 'forward'"),
+        ({"cues__negation__ended_by": ["trn"]}, "negation.ended_by: unknown cue that ends a scope 'trn'.*'turn'"),
+        ({"cues__negation__ended_by": ["gone"]}, "negation.ended_by: unknown cue that ends a scope 'gone'"),
+        ({"cues__negation__ended_by": "turn"}, "negation.ended_by: expected a list of names of cues, got 'turn'"),
+        ({"cues__turn__ended_by": ["turn"]}, "turn.ended_by: 'end_scope' does not reach forward"),
+        ({"cues__gone__states": {"change": "gone"}}, "gone.states.change: unknown change 'gone'.*known: resolved"),
+        ({"cues__gone__states": {"chnge": "resolved"}}, "gone.states: unknown key 'chnge'.*Did you mean 'change'"),
+        ({"cues__gone__word": ["gone"]}, "cues.toml: cues.gone: unknown key 'word'"),
+        ({"cues__gone": ["gone"]}, "cues.toml: cues.gone: expected a table"),
+        ({"cues__lost": {"effect": "verb"}}, "cues.lost.phrases: expected a list of phrases, got None"),
+        ({"cues__turn__phrases": ["no"]}, "'no' already belongs to cues.toml: cues.negation.phrases"),
+        ({"cues__lost": {"effect": "deny", "direction": "forward", "phrases": ["no"]}}, "'no' already belongs to"),
+        ({"modifiers__colour": {"red": ["red"]}}, "modifiers.toml: modifiers: unknown key 'colour'"),
         ({"modifiers__side__both": ["both"]}, "modifiers.side: unknown key 'both'; known: bilateral, left"),
         ({"modifiers__severity__big": ["big"]}, "modifiers.severity: unknown key 'big'"),
         ({"modifiers__number__7": ["seven"]}, "modifiers.number: unknown key '7'"),
@@ -252,29 +203,26 @@ def test_misspellings_are_set_right_but_not_to_ordinary_words():
         ({"modifiers__side__left": "left"}, "modifiers.side.left: expected a list of phrases"),
         ({"within__bse": "lower"}, "within: unknown place 'bse'.*Did you mean 'base'"),
         ({"within__base": "lowr"}, "within: unknown place 'lowr'.*Did you mean 'lower'"),
-        ({"word": {}}, "language.toml: unknown key 'word'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_a_mistake_in_the_files_is_named(paths, message):
     with pytest.raises(ConfigError, match=message):
-        build(*changed(**paths))
+        build(changed(**paths))
 
 
-@pytest.mark.parametrize("which", [0, 1, 2])
-def test_an_unknown_table_is_refused(which):
+@pytest.mark.parametrize("path", FILES)
+def test_an_unknown_table_is_refused(path):
     files = changed()
-    files[which]["extras"] = {}
-    with pytest.raises(ConfigError, match="unknown key 'extras'"):
-        build(*files)
+    files[path]["extras"] = {}
+    with pytest.raises(ConfigError, match=f"{path}: unknown key 'extras'"):
+        build(files)
 
 
-def test_a_changed_data_file_changes_every_signature_that_stands_on_it(tmp_path, monkeypatch):
-    shutil.copytree(str(FILES), tmp_path / "findings")
-    before = data_digest()
-    assert f"#{before}" in CompositeReward().signature
-    monkeypatch.setattr(resources, "files", lambda _: tmp_path / "findings")
-    assert data_digest.__wrapped__() == before
-    path = tmp_path / "findings" / "ontology" / "pleura.toml"
-    path.write_text(path.read_text(encoding="utf-8") + "# a word more\n", encoding="utf-8")
-    assert data_digest.__wrapped__() != before
+def test_an_observation_in_two_files_is_refused():
+    files = changed()
+    files["observations/other.toml"] = {"observations": {"tube": {"phrases": ["hose"]}}}
+    with pytest.raises(
+        ConfigError, match=r"other.toml: observations.tube is also in observations/chest.toml; keep one"
+    ):
+        build(files)

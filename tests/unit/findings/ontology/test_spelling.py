@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.findings import read
-from cxr_rewards.findings.spelling import Spelling
+from cxr_rewards.findings.ontology.spelling import Spelling
 
 WORDS = ("pneumothorax", "effusion", "consolidation", "pneumonia", "edema", "hemothorax", "tumor", "granuloma")
 SPELLING = Spelling(WORDS, ordinary=["infusion", "effusive"])

@@ -1,0 +1,206 @@
+"""Find the finding that a side, place, severity, size, number, change or position belongs to."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from cxr_rewards.findings.finding import Change, Side
+from cxr_rewards.findings.ontology import Value
+from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.walker.lookahead import (
+    REACH,
+    belongs_to_structure,
+    follows_severity,
+    grades_change,
+    speaks_of_next,
+)
+from cxr_rewards.findings.walker.mention import Mention
+from cxr_rewards.findings.walker.state import State, Waiting
+
+LOCATION = frozenset(("side", "place"))
+_LISTS = frozenset(("place", "descriptor"))
+
+
+def read_modifier(state: State) -> None:
+    """Give the attributes that a phrase states to the next finding, or to those before it."""
+    i, item = state.index, state.item
+    forward: bool | None = None
+    for slot, value in item.attributes:
+        if slot == "position":
+            _place_device(state, str(value))
+            continue
+        if forward is None:
+            forward = speaks_of_next(state, i)
+        if state.dated_back >= 0 and item.first - state.dated_back <= 2 and slot in ("size", "severity"):
+            _compare_with_former(state, slot, float(value))
+            continue
+        if slot == "severity" and grades_change(state.items, i):
+            continue
+        if slot == "change" and not forward:
+            if state.scope.denied is not None and value in ("increased", "decreased", "new"):
+                value = "stable"  # "no evidence of progression"
+            if belongs_to_structure(state.items, i):
+                state.unclaimed.append((slot, value))
+                continue
+        if forward:
+            wait(state, slot, value, item)
+        elif slot in LOCATION:
+            _locate(state, slot, str(value))
+        else:
+            _give_to_previous(state, slot, value)
+
+
+def _place_device(state: State, position: str) -> None:
+    """Give a position to the last device, or keep it for the first one."""
+    if state.scope.denied is not None:
+        return
+    if state.last_device is not None:
+        state.last_device.give("position", position)
+    else:
+        state.positions.append(position)
+
+
+def _compare_with_former(state: State, slot: str, former: float) -> None:
+    """Read a change from two sizes or severities: "9 mm, previously 6 mm"."""
+    last = state.clause.mentions[-1] if state.clause.mentions else None
+    if last is not None and not last.change and (now := getattr(last, slot)):
+        ratio = now / former if former else 1.0
+        last.change = "increased" if ratio > 1.1 else "decreased" if ratio < 0.9 else "stable"
+
+
+# ---------------------------------------------------------------- for the next finding
+
+
+def wait(state: State, slot: str, value: Value, item: Item) -> None:
+    """Keep an attribute for the next finding."""
+    if slot == "side":
+        _wait_side(state, cast("Side", value), item)
+        return
+    if slot == "change":
+        state.change_used = False
+    waiting = state.waiting
+    old = waiting.get(slot)
+    fresh_side = state.side_fresh and not state.side_used
+    if slot == "severity" and old is not None and fresh_side and old[1] < state.side_at:  # "small left, moderate right"
+        _bundle(state, {k: v for k, v in waiting.items() if k != "change"}, {})
+        waiting, old = state.waiting, None
+        state.side = ""
+    if slot in _LISTS:
+        values = cast("tuple[str, ...]", old[0]) if old is not None else ()
+        waiting[slot] = (values if value in values else (*values, str(value)), item.last)
+        return
+    if old is not None and slot == "severity" and item.first - old[1] <= 2:  # "mild to moderate"
+        value = (cast("float", old[0]) + float(value)) / 2
+    waiting[slot] = (value, item.last)
+
+
+def _wait_side(state: State, side: Side, item: Item) -> None:
+    """Keep a side for the next finding, and join it with another that waits."""
+    if state.side and state.side_fresh and not state.side_used and state.side != side:
+        waiting = {slot: pair for slot, pair in state.waiting.items() if slot != "change"}
+        if any(slot != "number" for slot in waiting) and "bilateral" not in (state.side, side):
+            later = {slot: pair for slot, pair in waiting.items() if pair[1] > state.side_at and slot != "place"}
+            if _after_and(state):  # "left small and right moderate"
+                later = {}
+            _bundle(state, {slot: pair for slot, pair in state.waiting.items() if slot not in later}, later)
+        elif item.first - state.side_at <= 3 and (state.side != "bilateral" or _after_and(state)):
+            side = "bilateral"  # but "diffuse right-sided disease" is on the right
+    state.side = side
+    state.side_at, state.side_used, state.side_fresh = item.last, False, True
+
+
+def _bundle(state: State, said: Waiting, later: Waiting) -> None:
+    """Keep what was said for the waiting side apart from what is said for the next; a change is said for both."""
+    state.bundles.append((state.side, said))
+    state.waiting = {**later, **{slot: pair for slot, pair in state.waiting.items() if slot == "change"}}
+
+
+def _after_and(state: State) -> bool:
+    return state.index > 0 and state.items[state.index - 1].kind == "and"
+
+
+# ---------------------------------------------------------------- for findings before
+
+
+def _locate(state: State, slot: str, value: str) -> None:
+    """Give a side or place to the findings before it, or keep it: "in the right lower lobe, there is ..."."""
+    item, since_comma = state.item, state.clause.since_comma
+    placed = [m for m in since_comma if item.first - m.at <= 2 * REACH and _can_lie(state, m.observation, value)]
+    if not placed:
+        if not since_comma:
+            wait(state, slot, value, item)
+        return
+    for mention in _located_together(placed, slot):
+        if slot == "place":
+            if value not in mention.place:
+                mention.place = (*mention.place, value)
+        elif not mention.side:
+            mention.side = cast("Side", value)
+        elif mention.located_at >= 0 and mention.side != value:
+            if state.spare_severity and mention is placed[-1]:  # "moderate on the left and trace on the right"
+                _add_other_side(state, mention, cast("Side", value))
+                return
+            mention.side = "bilateral"  # "at the left base and in the right apex"
+        if mention.located_at < 0:
+            mention.located_at = item.first
+
+
+def _can_lie(state: State, observation: str, location: str) -> bool:
+    """Return whether an observation can have a location: one without sides only a vertebra."""
+    return not observation or not state.known.observations[observation].unpaired or location[-1].isdigit()
+
+
+def _located_together(placed: list[Mention], slot: str) -> list[Mention]:
+    """Return the findings that a location belongs to.
+
+    Both in "atelectasis and effusion at the left base", only the last in "nodule in the apex and mass at the base".
+    """
+    last = placed[-1]
+    if last.located_at >= 0:  # one more word for those that were located with it
+        return [mention for mention in placed if mention.located_at == last.located_at]
+    if slot == "place" and last.place:
+        return [last]
+    together: list[Mention] = []
+    for mention in reversed(placed):
+        if mention.located_at >= 0:
+            break
+        together.append(mention)
+    return together
+
+
+def _add_other_side(state: State, mention: Mention, side: Side) -> None:
+    """Add the same finding on the other side, with the severity that was named for it."""
+    other = mention.copy()
+    other.severity, state.spare_severity = state.spare_severity, 0.0
+    other.side, other.located_at = side, state.item.first
+    state.mentions.append(other)
+    state.clause.mentions.append(other)
+    state.clause.since_comma.append(other)
+
+
+def _give_to_previous(state: State, slot: str, value: Value) -> None:
+    """Give an attribute to the last finding of the clause, or keep it if there is none.
+
+    After a verb a severity or change is that of all: "cardiomegaly and effusions are stable", but "cardiomegaly and
+    effusions, stable" of the last.
+    """
+    item, mentions = state.item, state.clause.mentions
+    if not mentions:
+        wait(state, slot, value, item)
+        return
+    shared = state.clause.verb and slot in ("severity", "change")
+    last = mentions[-1]
+    for mention in mentions:
+        if not shared and mention is not last and (slot != "change" or mention.at != last.at):
+            continue
+        if slot == "severity" and mention.severity and item.first - mention.at <= 2 + REACH:
+            severity = float(value)
+            if follows_severity(state.items, state.index):
+                mention.severity = (mention.severity + severity) / 2
+            elif mention.located_at >= 0:
+                state.spare_severity = severity
+            continue
+        if slot == "change" and mention.change == "stable" and value in ("increased", "decreased"):
+            mention.change = cast("Change", value)  # "residual edema, improved"
+            continue
+        mention.give(slot, value)

@@ -1,0 +1,287 @@
+"""Effects of cues and punctuation: one function for each kind. `data/cues.toml` lists the words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from cxr_rewards.findings.finding import Change
+from cxr_rewards.findings.ontology import Cue
+from cxr_rewards.findings.walker.attributes import read_modifier
+from cxr_rewards.findings.walker.lookahead import (
+    JOINS,
+    REACH,
+    next_of,
+    parts_findings,
+    speaks_of_next,
+    starts_statement,
+)
+from cxr_rewards.findings.walker.mention import Mention
+from cxr_rewards.findings.walker.state import Bracket, Scope, State
+from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, end_scopes
+from cxr_rewards.findings.walker.structures import refine_by_structure
+
+
+def read_cue(state: State) -> None:
+    """Carry out the effect of a cue or mark, then read the attributes that its words state."""
+    used = EFFECTS[state.item.kind](state)
+    if state.item.attributes and not used:
+        read_modifier(state)
+
+
+def _cue(state: State) -> Cue:
+    return state.known.cues[state.item.names[0]]
+
+
+# ---------------------------------------------------------------- punctuation, "and" and "or"
+
+
+def _note_joint(state: State, kind: str) -> None:
+    """Remember what joins the next finding to the one before it; "and" and "or" count more than commas."""
+    if state.clause.joint not in ("and", "or"):
+        state.clause.joint = kind
+
+
+def _comma(state: State) -> None:
+    _note_joint(state, "comma")
+    i, clause = state.index, state.clause
+    concluded = state.scope.denied is not None and i > 0 and state.items[i - 1].kind == "conclude"
+    if concluded or starts_statement(state, i):
+        end_clause(state)
+        return
+    if clause.since_comma and parts_findings(state.items, i):
+        clause.since_comma = []
+    if state.side_used:
+        state.side = ""
+    if clause.mentions:
+        state.waiting.pop("change", None)
+
+
+def _and(state: State) -> None:
+    _note_joint(state, "and")
+    if starts_statement(state, state.index):
+        end_clause(state)
+
+
+def _or(state: State) -> None:
+    _note_joint(state, "or")
+    _doubt_both(state)
+
+
+def _end_clause(state: State) -> None:
+    end_clause(state)
+
+
+def _introduce(state: State) -> None:
+    """Read a colon: "Unchanged: cardiomegaly, effusion" says it of all that follow; in "Heart: normal" it is a verb."""
+    state.clause.verb = True
+    before = state.items[state.index - 1] if state.index else None
+    change = next((value for slot, value in before.attributes if slot == "change"), "") if before is not None else ""
+    if change and change != "resolved":
+        state.listed_change = cast("Change", change)
+        state.waiting.pop("change", None)
+        state.change_used = True
+
+
+def _open(state: State) -> None:
+    clause = state.clause
+    state.bracket = Bracket(state.scope, list(clause.mentions), list(clause.since_comma))
+    state.scope = Scope()
+    state.favored = False
+
+
+def _close(state: State) -> None:
+    if state.bracket is None:  # "a) large effusion b) clear lungs"
+        end_clause(state)
+        return
+    state.scope, state.clause.mentions, state.clause.since_comma = state.bracket
+    state.bracket = None
+
+
+# ---------------------------------------------------------------- denials
+
+
+def _deny_forward(state: State) -> None:
+    state.scope.denied = _cue(state)
+
+
+def _deny_backward(state: State) -> bool:
+    """Deny the findings before, or as in "resolved effusion" those after; return whether it was those before."""
+    if not state.clause.mentions and speaks_of_next(state, state.index):
+        _deny_forward(state)
+        return False
+    _deny_previous(state)
+    return True
+
+
+def _deny_previous(state: State) -> None:
+    if state.referred_back:  # "the tip is not seen" denies no tube
+        return
+    resolved = ("change", "resolved") in state.item.attributes
+    for mention in _listed_together(state):
+        if resolved or mention.change == "stable":  # "the previously seen nodule is not visualized"
+            mention.change = "resolved"
+        mention.polarity = "absent"
+    if not state.clause.mentions:
+        state.unclaimed.append(("polarity", "absent"))
+        state.unclaimed += state.item.attributes
+
+
+def _listed_together(state: State) -> list[Mention]:
+    """Return the last finding and those listed with it: all of "A, B, and C", but only C of "A with B, C"."""
+    listed: list[Mention] = []
+    closed = False
+    for mention in reversed(state.clause.mentions):
+        listed.append(mention)
+        closed = closed or mention.joint in ("and", "or")
+        if mention.joint not in JOINS or not closed:
+            break
+    return listed
+
+
+def _deny_elsewhere(state: State) -> None:
+    """Read "effusion: none", and "a left effusion, none on the right"."""
+    i, clause = state.index, state.clause
+    if i and state.items[i - 1].kind in ("introduce", "verb"):
+        _deny_previous(state)
+    elif clause.mentions:
+        _deny_forward(state)
+        state.side, clause.since_comma = "", []
+        add_finding(state, clause.mentions[-1].observation)
+
+
+# ---------------------------------------------------------------- doubts
+
+
+def _doubt_forward(state: State) -> None:
+    state.scope.doubted = _cue(state)
+    _share_location(state)
+
+
+def _doubt_backward(state: State) -> None:
+    for mention in _listed_together(state):
+        mention.polarity = "possible"
+
+
+def _doubt_both(state: State) -> None:
+    """Read "atelectasis or scarring" as two possible findings, but "no atelectasis or scarring" as two denials."""
+    mentions = state.clause.mentions
+    if state.scope.denied is not None or not mentions or next_of(state.items, state.index, ("observation",)) is None:
+        return
+    last = mentions[-1]
+    if last.polarity == "present" and state.item.first - last.at <= REACH:
+        last.polarity = "possible"
+        state.scope.next_doubted = True
+
+
+def _disfavor(state: State) -> None:
+    if state.favored and state.scope.doubted is None:
+        state.scope.doubted = _cue(state)
+
+
+# ---------------------------------------------------------------- not said of this image
+
+
+def _set_aside_forward(state: State) -> None:
+    state.scope.set_aside = _cue(state)
+
+
+def _set_aside_backward(state: State) -> None:
+    clause, i = state.clause, len(state.mentions)
+    if not clause.mentions:
+        return
+    first = min(mention.at for mention in clause.mentions)
+    while i and state.mentions[i - 1].at >= first:  # from the end, where they are: long texts take linear time
+        i -= 1
+    state.mentions[i:] = [mention for mention in state.mentions[i:] if mention not in clause.mentions]
+    clause.mentions, clause.since_comma = [], []
+
+
+# ---------------------------------------------------------------- the ends of scopes, explanations
+
+
+def _end_scope(state: State) -> None:
+    end_scopes(state, state.item.names[0])
+    state.clause.since_comma = []
+    state.clause.joint = state.item.kind
+
+
+def _explain(state: State) -> None:
+    _end_scope(state)
+    _share_location(state)
+    state.favored = True
+
+
+def _share_location(state: State) -> None:
+    """Let what follows lie where the finding before it lies: "opacity at the left base, likely pneumonia"."""
+    mentions = state.clause.mentions
+    state.location_of = mentions[-1] if mentions else None
+
+
+# ---------------------------------------------------------------- verbs, references to findings and images before
+
+
+def _verb(state: State) -> None:
+    state.clause.verb = state.clause.had_verb = True
+
+
+def _refer_back(state: State) -> None:
+    state.referred_back = True
+
+
+def _repeat(state: State) -> bool:
+    """Add the finding before once more: "a small one on the left"; return whether it did."""
+    item = state.item
+    if not can_repeat(state) or not (state.waiting or (state.mentions and item.last > item.first)):
+        return False
+    name = state.mentions[-1].observation if state.mentions else ""
+    if state.side_used:  # "a left effusion, and a small one on the right"
+        state.side = ""
+    better = refine_by_structure(state, name)
+    add_finding(state, better[0] if better else name, use_attributes=False)
+    return bool(state.mentions) and state.mentions[-1].at == item.first
+
+
+def _date_back(state: State) -> None:
+    state.dated_back = state.item.last
+
+
+def _compare(state: State) -> None:
+    state.dated_back = state.item.last
+    state.compared = state.item
+
+
+def _nothing(state: State) -> None:
+    """Only other phrases look at this one."""
+
+
+EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
+    "comma": _comma,
+    "and": _and,
+    "or": _or,
+    "introduce": _introduce,
+    "open": _open,
+    "close": _close,
+    "deny_forward": _deny_forward,
+    "deny_backward": _deny_backward,
+    "deny_elsewhere": _deny_elsewhere,
+    "doubt_forward": _doubt_forward,
+    "doubt_backward": _doubt_backward,
+    "doubt_both": _doubt_both,
+    "disfavor": _disfavor,
+    "set_aside_forward": _set_aside_forward,
+    "set_aside_backward": _set_aside_backward,
+    "end_scope": _end_scope,
+    "explain": _explain,
+    "link": _share_location,
+    "end_clause": _end_clause,
+    "begin_statement": _nothing,
+    "conclude": _nothing,
+    "verb": _verb,
+    "refer_back": _refer_back,
+    "repeat": _repeat,
+    "compare": _compare,
+    "date_back": _date_back,
+    "read_over": _nothing,
+}
+"""Kind of cue or mark → what it does to the state. True: it has used the attributes that its words state."""

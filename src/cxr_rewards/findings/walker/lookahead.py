@@ -1,0 +1,155 @@
+"""Questions about the phrases that follow, or precede, one in its sentence. Nothing here changes the state."""
+
+from __future__ import annotations
+
+from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.walker.state import State
+
+REACH = 7
+"""Most words between a finding and what is said of it."""
+LOOK = 14
+"""Most phrases to look ahead: bounds the work on hostile text."""
+JOINS = frozenset(("comma", "and", "or"))
+_ENDS_STATEMENT = frozenset(("end_clause", "comma", "verb", "open", "close"))
+_ENDS_FINDING = frozenset(("end_clause", "end_scope", "explain", "link", "doubt_forward", "deny_forward", *JOINS))
+_ENDS_LIST = frozenset(("end_clause", "verb", "and", "deny_forward"))
+_BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "begin_statement"))
+_PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))
+
+
+def next_of(items: list[Item], i: int, kinds: tuple[str, ...]) -> int | None:
+    """Return the index of the next phrase of one of `kinds` within reach and in the same statement."""
+    origin = items[i].last
+    for j in range(i + 1, min(i + 1 + LOOK, len(items))):
+        item = items[j]
+        if item.first - origin > REACH or item.kind in _ENDS_STATEMENT:
+            return None
+        if item.kind in kinds:
+            return j
+    return None
+
+
+def speaks_of_next(state: State, i: int) -> bool:
+    """Return whether the phrase at `i` is about a finding after it, as "small" in "small left effusion"."""
+    items, origin, modifiers_only = state.items, state.items[i].last, True
+    for j in range(i + 1, min(i + 1 + LOOK, len(items))):
+        item = items[j]
+        kind = item.kind
+        if item.first - origin > REACH:
+            return False
+        if kind in {"observation", "repeat"}:
+            return True
+        if kind == "quality":
+            if item.names[0] in ("normal", "abnormality"):
+                return False
+            if not item.attributes:
+                return True
+        elif kind == "structure":
+            modifiers_only = False
+        elif kind in JOINS:
+            # "new, small effusion"; "moderate left and small right effusions"
+            following = items[j + 1].kind if j + 1 < len(items) else ""
+            clause = state.clause
+            if clause.verb or clause.since_comma or not modifiers_only or following not in ("modifier", "quality"):
+                return False
+        elif kind not in _BETWEEN_MODIFIER_AND_FINDING:
+            return False
+    return False
+
+
+def starts_statement(state: State, i: int) -> bool:
+    """Return whether a statement of its own follows the comma or "and" at `i`, and not one more item of a list."""
+    items, clause, scope = state.items, state.clause, state.scope
+    if i + 1 >= len(items):
+        return False
+    first = items[i + 1]
+    near = first.first - items[i].last <= 2
+    if near and _begins_statement(first):
+        return (scope.denied is not None or scope.doubted is not None) and not _list_goes_on(items, i + 1)
+    if not clause.predicated and scope.denied is None:
+        return False
+    if near and first.kind == "quality" and first.names[0] == "normal" and scope.denied is not None:
+        return True
+    structure = named = False
+    if clause.had_verb and near and has_side(first) and i + 2 < len(items) and items[i + 2].kind == "verb":
+        return True  # "the left effusion is larger, the right is smaller"
+    for j in range(i + 1, min(i + 1 + LOOK, len(items))):
+        item = items[j]
+        if named and item.kind == "verb":  # "effusions are stable, edema is improved"
+            return True
+        if item.kind in JOINS or item.kind == "end_clause":
+            return False
+        if item.kind == "observation":
+            if not clause.had_verb:
+                return False
+            named = True
+        if item.kind == "structure":
+            structure = True
+        elif structure and item.kind in _PREDICATES:
+            return not (item.kind == "quality" and item.names[0] == "abnormality")
+    return False
+
+
+def _begins_statement(item: Item) -> bool:
+    if item.kind == "begin_statement":
+        return True
+    return item.kind == "modifier" and any(
+        slot in ("severity", "change") or (slot == "descriptor" and value == "old") for slot, value in item.attributes
+    )
+
+
+def _list_goes_on(items: list[Item], i: int) -> bool:
+    """Return whether an "or" follows in the same list: "no effusion, small nodule, or mass"."""
+    for j in range(i, min(i + LOOK, len(items))):
+        kind = items[j].kind
+        if kind == "or":
+            return True
+        if kind in _ENDS_LIST:
+            return False
+    return False
+
+
+def parts_findings(items: list[Item], i: int) -> bool:
+    """Return whether the comma at `i` parts two findings that each have words of their own.
+
+    In "atelectasis, effusion at the left base" it parts two items of a list; in "fracture, at T7" it parts no findings.
+    """
+    for j in range(i + 1, min(i + 1 + LOOK, len(items))):
+        kind = items[j].kind
+        if kind in {"observation", "quality"}:
+            return j > i + 1
+        if kind in _ENDS_FINDING:
+            return False
+    return False
+
+
+def grades_change(items: list[Item], i: int) -> bool:
+    """Return whether the severity at `i` is that of a change, not of a finding: "slightly increased"."""
+    if i + 1 == len(items):
+        return False
+    following = items[i + 1]
+    changes = any(slot == "change" and value in ("increased", "decreased") for slot, value in following.attributes)
+    return changes and following.first - items[i].last <= 1
+
+
+def belongs_to_structure(items: list[Item], i: int) -> bool:
+    """Return whether the change at `i` is that of a structure: "leads and an unchanged cardiac silhouette"."""
+    following = items[i + 1] if i + 1 < len(items) else None
+    return following is not None and following.kind == "structure" and following.first - items[i].last == 1
+
+
+def follows_severity(items: list[Item], i: int) -> bool:
+    """Return whether another severity stands right before the phrase at `i`: "mild to moderate"."""
+    first = items[i].first
+    for j in range(i - 1, -1, -1):
+        other = items[j]
+        if other.last < first - 2:
+            return False
+        if other.kind == "modifier" and any(slot == "severity" for slot, _ in other.attributes):
+            return True
+    return False
+
+
+def has_side(item: Item) -> bool:
+    """Return whether the phrase is a modifier that names a side."""
+    return item.kind == "modifier" and any(slot == "side" for slot, _ in item.attributes)

@@ -1,0 +1,105 @@
+"""A finding in the making, and the reading of a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, cast
+
+from cxr_rewards.findings.finding import Change, Polarity, Side
+from cxr_rewards.findings.ontology import Value
+
+Stated = Value | tuple[str, ...]
+"""Value of an attribute; places and descriptors can have several."""
+Fields = tuple[Any, ...]
+"""Fields of a `Finding`. Many thousand sentences are remembered, and plain tuples spare the garbage collector work."""
+
+
+@dataclass(slots=True, eq=False)
+class Mention:
+    """A finding in the making: later words may still change it.
+
+    Attributes:
+        observation: name of the observation; "" for that of the finding before the sentence ("a small one").
+        polarity: present, absent or possible.
+        start: where its phrase begins in the sentence.
+        end: where its phrase ends.
+        at: index of the first word of its phrase.
+        side, change, place, descriptor, position, severity, size, number: attributes, as in `Finding`.
+        rows: how many ribs or vertebrae were named with it; the number of fractures, if it is one.
+        implied: it follows from a normal statement.
+        located_at: index of the word that gave its side or place; -1 if none did.
+        joint: what joins it to the mention before it: a comma, "and", "or", or a cue that ended a scope.
+    """
+
+    observation: str
+    polarity: Polarity
+    start: int
+    end: int
+    at: int
+    side: Side = ""
+    change: Change = ""
+    place: tuple[str, ...] = ()
+    descriptor: tuple[str, ...] = ()
+    position: tuple[str, ...] = ()
+    severity: float = 0.0
+    size: float = 0.0
+    number: int = 0
+    rows: int = 0
+    implied: bool = False
+    located_at: int = -1
+    joint: str = ""
+
+    def copy(self) -> Mention:
+        """Return a mention of the same finding that nothing has located or joined to another yet."""
+        return replace(self, implied=False, located_at=-1, joint="")
+
+    def give(self, slot: str, value: Stated) -> None:
+        """Set an attribute, unless an earlier word has set it. Places, descriptors and positions add up."""
+        if slot in {"place", "descriptor", "position"}:
+            values = value if isinstance(value, tuple) else (value,)
+            old = getattr(self, slot)
+            setattr(self, slot, (*old, *(v for v in values if v not in old)))
+        elif slot == "size" and not self.position:  # the first distance of a device, the largest size of a lesion
+            self.size = max(self.size, cast("float", value))
+        elif not getattr(self, slot):
+            setattr(self, slot, value)
+
+    def fields(self) -> Fields:
+        """Return the fields of the finished finding, with its span in the sentence."""
+        change: Change = self.change
+        if self.polarity == "absent":
+            change = "resolved" if change == "resolved" else ""
+        return (
+            self.observation,
+            self.polarity,
+            self.side,
+            self.place if len(self.place) < 2 else _sorted(self.place),
+            self.severity,
+            round(self.size, 3) if self.size else 0.0,
+            self.number,
+            change,
+            self.descriptor if len(self.descriptor) < 2 else _sorted(self.descriptor),
+            self.position if len(self.position) < 2 else _sorted(self.position),
+            self.implied,
+            self.start,
+            self.end,
+        )
+
+
+def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(sorted(set(values)))
+
+
+class Sentence(NamedTuple):
+    """The reading of a sentence.
+
+    Attributes:
+        findings: fields of `Finding`s, in order of reading, with spans in the sentence. One without an observation is
+            another of the finding before it ("a small one").
+        refers_back: the sentence begins with a word for the finding before it ("This has increased.").
+        unclaimed: attributes that belong to no finding of the sentence.
+    """
+
+    findings: tuple[Fields, ...]
+    refers_back: bool
+    unclaimed: tuple[tuple[str, Stated], ...]

@@ -1,0 +1,135 @@
+"""The state of a walk over one sentence: everything that the words so far have left for the words to come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from cxr_rewards.findings.finding import Change, Side
+from cxr_rewards.findings.ontology import Cue, Ontology
+from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.walker.mention import Mention, Stated
+
+Waiting = dict[str, tuple[Stated, int]]
+"""Attribute → its value or values, and the index of the last word that stated it."""
+
+
+class Part(NamedTuple):
+    """A structure that the clause has named and said nothing about so far."""
+
+    name: str
+    side: Side
+    place: tuple[str, ...]
+    item: Item
+
+
+@dataclass(slots=True)
+class Scope:
+    """What holds for the findings to come; each field is the cue that opened it, or None.
+
+    Attributes:
+        denied: they are absent.
+        doubted: they are only possible.
+        set_aside: they are not said of this image, and are dropped.
+        next_doubted: the next finding is only possible ("atelectasis or scarring").
+    """
+
+    denied: Cue | None = None
+    doubted: Cue | None = None
+    set_aside: Cue | None = None
+    next_doubted: bool = False
+
+
+@dataclass(slots=True)
+class Clause:
+    """What the clause so far has said.
+
+    Attributes:
+        mentions: its findings, the last `KEPT` of them; later words may still change these.
+        since_comma: those of them since the last comma.
+        parts: structures it has named and said nothing about, the last `KEPT` of them.
+        joint: what joins the next finding to the one before it.
+        verb: a verb was read since the last structure or finding.
+        had_verb: a verb was read.
+        predicated: it has said something of a finding or structure.
+    """
+
+    mentions: list[Mention] = field(default_factory=list)
+    since_comma: list[Mention] = field(default_factory=list)
+    parts: list[Part] = field(default_factory=list)
+    joint: str = ""
+    verb: bool = False
+    had_verb: bool = False
+    predicated: bool = False
+
+
+class Bracket(NamedTuple):
+    """What to return to when a bracket closes."""
+
+    scope: Scope
+    mentions: list[Mention]
+    since_comma: list[Mention]
+
+
+@dataclass(slots=True)
+class State:
+    """Everything that the walk over a sentence knows.
+
+    Attributes:
+        known: the ontology.
+        items: the phrases of the sentence.
+        word_count: number of words in the sentence.
+        item: the phrase that is being read.
+        index: its index in `items`.
+        mentions: all findings of the sentence so far.
+        unclaimed: attributes that belong to no finding of the sentence.
+        clause: the clause that is being read.
+        scope: denials and doubts that reach to the next finding.
+        favored: an explanation ("favor", "likely") reaches to here.
+        bracket: state outside the open bracket; None outside of brackets.
+        waiting: attributes for the next finding, other than its side.
+        side: side for the next finding; "" for none.
+        side_at: index of the last word of that side.
+        side_used: a finding has taken that side.
+        side_fresh: that side was named in this clause.
+        change_used: a finding has taken the waiting change.
+        bundles: sides that have attributes of their own ("small left and moderate right effusions"), except the last.
+        spare_severity: second severity of the last finding, for its other side ("moderate on the left and trace on the
+            right"); 0 for none.
+        listed_change: change of everything that follows ("unchanged: cardiomegaly, effusion").
+        location_of: finding whose location the next findings share ("opacity at the left base, likely pneumonia").
+        refined: index of an observation still to be read → the more precise one it means, and whether only possible.
+        last_device: the last device, to which a position belongs.
+        positions: positions named before any device.
+        referred_back: a word for the finding before the sentence was read, and no finding since.
+        compared: the phrase that mentions an earlier image.
+        dated_back: index of the last word that referred to an earlier image; -1 for none.
+    """
+
+    known: Ontology
+    items: list[Item]
+    word_count: int
+    item: Item
+    index: int = 0
+    mentions: list[Mention] = field(default_factory=list)
+    unclaimed: list[tuple[str, Stated]] = field(default_factory=list)
+    clause: Clause = field(default_factory=Clause)
+    scope: Scope = field(default_factory=Scope)
+    favored: bool = False
+    bracket: Bracket | None = None
+    waiting: Waiting = field(default_factory=dict)
+    side: Side = ""
+    side_at: int = -100
+    side_used: bool = True
+    side_fresh: bool = False
+    change_used: bool = True
+    bundles: list[tuple[Side, Waiting]] = field(default_factory=list)
+    spare_severity: float = 0.0
+    listed_change: Change = ""
+    location_of: Mention | None = None
+    refined: dict[int, tuple[str, bool]] = field(default_factory=dict)
+    last_device: Mention | None = None
+    positions: list[str] = field(default_factory=list)
+    referred_back: bool = False
+    compared: Item | None = None
+    dated_back: int = -1

@@ -1,0 +1,194 @@
+"""Add findings to the state; end scopes and clauses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cxr_rewards.findings.finding import Polarity, Side
+from cxr_rewards.findings.ontology import Attribute
+from cxr_rewards.findings.walker.lookahead import REACH
+from cxr_rewards.findings.walker.mention import Mention
+from cxr_rewards.findings.walker.state import Clause, Part, Scope, State
+
+KEPT = 12
+"""How many earlier statements of a clause later words can still change: bounds the work on hostile text."""
+
+
+# ---------------------------------------------------------------- findings
+
+
+def add_finding(
+    state: State,
+    observation: str,
+    *,
+    possible: bool = False,
+    part: Part | None = None,
+    use_attributes: bool = True,
+) -> None:
+    """Add a finding with what was said before it, and with the polarity that the scope gives it.
+
+    Args:
+        state: state of the walk.
+        observation: its observation.
+        possible: the phrase leaves it in doubt.
+        part: the structure it was read of, from which it takes a side and a place if it has none.
+        use_attributes: it also has the attributes that its phrase states.
+    """
+    scope, item = state.scope, state.item
+    if scope.set_aside is not None:
+        return
+    polarity: Polarity = "present"
+    if scope.denied is not None:
+        polarity = "absent"
+    elif scope.doubted is not None or scope.next_doubted or possible:
+        polarity = "possible"
+    scope.next_doubted = False
+    attributes = item.attributes if use_attributes else ()
+    if attributes and ("change", "resolved") in attributes:  # "extubated"
+        polarity = "absent"
+    if state.bundles:
+        _add_bundles(state, observation, polarity, attributes)
+    mention = Mention(observation, polarity, item.start, item.end, item.first)
+    _take_waiting(state, mention)
+    if part is not None:
+        mention.side = mention.side or part.side
+        mention.place = mention.place or part.place
+    source = state.location_of
+    if source is not None and not mention.side and not mention.place:
+        mention.side, mention.place = source.side, source.place
+    _keep(state, mention, attributes)
+
+
+def _take_waiting(state: State, mention: Mention) -> None:
+    """Give a new mention the side and the attributes that wait for it; what is too far away stays unclaimed."""
+    first = mention.at
+    if state.side and first - state.side_at <= REACH:
+        mention.side = state.side
+        state.side_used = True
+    waiting = state.waiting
+    for slot, (value, at) in list(waiting.items()) if waiting else ():
+        if first - at > REACH and slot != "place":
+            state.unclaimed.append((slot, value))
+        elif slot != "number" or first - at <= 3:
+            mention.give(slot, value)
+        if slot == "change":
+            state.change_used = True
+        else:
+            del waiting[slot]
+
+
+def _add_bundles(state: State, observation: str, polarity: Polarity, attributes: tuple[Attribute, ...]) -> None:
+    """Add a finding for each side that has attributes of its own: "small left and moderate right effusions"."""
+    item, bundles, state.bundles = state.item, state.bundles, []
+    for side, waiting in bundles:
+        mention = Mention(observation, polarity, item.start, item.end, item.first, side=side)
+        for slot, (value, _) in waiting.items():
+            mention.give(slot, value)
+        _keep(state, mention, attributes)
+
+
+def _keep(state: State, mention: Mention, attributes: Iterable[Attribute]) -> None:
+    """Add a mention to the sentence and the clause, with the attributes that its phrase states."""
+    for slot, value in attributes:
+        mention.give(slot, value)
+    if state.listed_change:
+        mention.give("change", state.listed_change)
+    observation, known, clause = mention.observation, state.known, state.clause
+    if (mention.side or mention.place) and observation and known.observations[observation].unpaired:
+        mention.side = ""
+        mention.place = tuple(place for place in mention.place if place[-1].isdigit())  # a vertebra
+    if observation in known.devices:
+        state.last_device = mention
+        for position in state.positions:
+            mention.give("position", position)
+        state.positions = []
+    mention.joint, clause.joint = clause.joint, ""
+    state.mentions.append(mention)
+    keep_recent(clause.mentions, mention)
+    keep_recent(clause.since_comma, mention)
+    clause.predicated = True
+    state.referred_back = False
+
+
+def keep_recent(mentions: list[Mention], mention: Mention) -> None:
+    """Append a mention, and drop the oldest beyond `KEPT`."""
+    mentions.append(mention)
+    if len(mentions) > KEPT:
+        del mentions[0]
+
+
+def rule_out(
+    state: State, structure: str, side: Side = "", place: tuple[str, ...] = (), *, acute: bool = False
+) -> None:
+    """Add the absences that follow from calling a structure normal; with `acute`, from denying anything acute of it."""
+    known, item = state.known, state.item
+    ruled_out = known.structures[structure]
+    for observation in ruled_out.no_acute if acute else ruled_out.normal:
+        mention = Mention(observation, "absent", item.start, item.end, item.first, implied=True)
+        if (side or place) and not known.observations[observation].unpaired:
+            mention.side, mention.place = side, place
+        state.mentions.append(mention)
+    state.clause.predicated = True
+
+
+def can_repeat(state: State) -> bool:
+    """Return whether the last finding can be spoken of again: not if it is absent, unless on the other side only."""
+    last = state.mentions[-1] if state.mentions else None
+    if last is None or last.polarity != "absent" or state.clause.joint == "end_scope":
+        return True  # after "other than"
+    if last.severity:  # "no large effusion; a small one persists"
+        return True
+    return not last.implied and last.side in ("left", "right") and state.side != last.side
+
+
+# ---------------------------------------------------------------- the ends of scopes and clauses
+
+
+def end_scopes(state: State, ender: str = "") -> None:
+    """End the denials and doubts that the cue named `ender` ends; without one, all of them."""
+    scope = state.scope
+    if scope.denied is not None and (not ender or ender in scope.denied.ended_by):
+        scope.denied = None
+    if scope.doubted is not None and (not ender or ender in scope.doubted.ended_by):
+        scope.doubted = None
+    if scope.set_aside is not None and (not ender or ender in scope.set_aside.ended_by):
+        scope.set_aside = None
+    scope.next_doubted = False
+    state.favored = False
+
+
+def end_clause(state: State) -> None:
+    """End the clause, with everything that reaches no further than its end."""
+    _repeat_last(state)
+    if state.waiting or state.side or state.bundles or state.spare_severity:
+        _drop_waiting(state)
+    state.clause = Clause()
+    state.scope = Scope()
+    state.favored = False
+
+
+def _repeat_last(state: State) -> None:
+    """Read "the right is unchanged" as the finding before it, on the right."""
+    clause = state.clause
+    if not state.side or state.side_used or not clause.verb or clause.parts or clause.mentions:
+        return
+    if not state.waiting.keys().isdisjoint(("change", "severity", "size")) and can_repeat(state):
+        last = state.mentions[-1].observation if state.mentions else ""
+        add_finding(state, last)
+
+
+def _drop_waiting(state: State) -> None:
+    """Forget what waits for a finding, other than its location: "in the right upper lobe there is a nodule"."""
+    kept = {}
+    for slot, (value, at) in state.waiting.items():
+        if slot == "place" and not state.side_used:
+            kept[slot] = (value, at)
+        elif slot != "change" or not state.change_used:
+            state.unclaimed.append((slot, value))
+    state.waiting = kept
+    if state.side_used:
+        state.side = ""
+    state.side_at = state.item.first
+    state.side_fresh = False
+    state.bundles = []
+    state.spare_severity = 0.0

@@ -1,0 +1,204 @@
+"""Read structures, observations and qualities, and join them: "enlarged" and "heart" are cardiomegaly."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from cxr_rewards.findings.walker.attributes import LOCATION, read_modifier, wait
+from cxr_rewards.findings.walker.lookahead import JOINS, REACH, has_side, next_of, speaks_of_next
+from cxr_rewards.findings.walker.state import Part, State
+from cxr_rewards.findings.walker.statements import KEPT, add_finding, rule_out
+
+_NOUNS = ("structure", "observation")
+
+
+def read_structure(state: State) -> None:
+    """Keep a structure for what the clause says of it."""
+    item = state.item
+    side = state.side if item.first - state.side_at <= 3 else ""
+    places = tuple(str(value) for slot, value in item.attributes if slot == "place")
+    waiting = state.waiting.get("place")
+    if waiting is not None and item.first - waiting[1] <= 3:
+        places = (*cast("tuple[str, ...]", waiting[0]), *places)
+    clause = state.clause
+    clause.parts = [*clause.parts[1 - KEPT :], Part(item.names[0], side, places, item)]
+    if item.attributes:
+        read_modifier(state)
+    clause.verb = False
+
+
+def read_observation(state: State) -> None:
+    """Add the finding that a phrase names, or the more precise one that the words around it make of it."""
+    item = state.item
+    refined = state.refined.get(state.index)
+    if refined is not None:
+        add_finding(state, refined[0], possible=refined[1])
+        return
+    for name in item.names:
+        better = refine_by_structure(state, name) if name in state.known.refined_by_structure else None
+        if better is None:
+            add_finding(state, name)
+        else:
+            add_finding(state, better[0], possible=better[1])
+    state.clause.verb = False
+
+
+def refine_by_structure(state: State, name: str) -> tuple[str, bool] | None:
+    """Return what a structure nearby makes of an observation, as a rib of a "fracture", and whether only possibly."""
+    item, combinations = state.item, state.known.combinations
+    for part in reversed(state.clause.parts):
+        combined = combinations.get((part.name, name))
+        if combined is not None and item.first - part.item.last <= REACH:
+            return combined
+    j = next_of(state.items, state.index, _NOUNS)
+    if j is not None and state.items[j].kind == "structure":
+        return combinations.get((state.items[j].names[0], name))
+    return None
+
+
+# ---------------------------------------------------------------- qualities
+
+
+def read_quality(state: State) -> None:
+    """Read a quality, and the severity that its word may state.
+
+    "Large" is a quality of a heart, and a severity of an effusion.
+    """
+    item, before = state.item, len(state.mentions)
+    if not _join_quality(state):
+        if item.attributes:
+            read_modifier(state)
+        return
+    for slot, value in item.attributes:
+        if slot == "severity" and len(state.mentions) > before:
+            state.mentions[-1].give(slot, value)
+        elif slot == "severity":
+            wait(state, slot, value, item)
+
+
+def _join_quality(state: State) -> bool:
+    """Join a quality with what it is said of; return whether that made or refined a finding."""
+    item = state.item
+    name = item.names[0]
+    if name == "normal":
+        _read_normal(state)
+        return False
+    if name == "abnormality":
+        _read_abnormality(state)
+        return False
+    if state.clause.verb:  # "the heart is enlarged"
+        return _join_with_previous(state, name) or _join_with_next(state, name)
+    if _join_with_next(state, name):
+        return True
+    return not (item.attributes and speaks_of_next(state, state.index)) and _join_with_previous(state, name)
+
+
+def _join_with_next(state: State, name: str) -> bool:
+    """Join a quality with the structure or observation after it: "enlarged heart", "calcified nodule"."""
+    item, items, i = state.item, state.items, state.index
+    j = next_of(items, i, _NOUNS)
+    combined = None
+    while j is not None:
+        target = items[j]
+        combined = state.known.combinations.get((target.names[0], name))
+        # "tortuosity and atherosclerosis of the aorta": look past the second of two that are joined
+        if combined is not None or (target.kind == "observation" and items[j - 1].kind not in JOINS):
+            break
+        j = next_of(items, j, _NOUNS)
+        if j is not None and items[j].first - item.last > REACH:
+            return False
+    if j is None or combined is None:
+        return False
+    observation, possible = combined
+    if target.kind == "observation":
+        if items[i + 1].kind in ("and", "comma"):  # "calcified and tortuous aorta" is two findings
+            add_finding(state, observation, possible=possible, use_attributes=False)
+        else:
+            state.refined[j] = combined
+        return True
+    for between in items[i + 1 : j]:  # "blunting of the left costophrenic angle"
+        for slot, value in between.attributes if between.kind == "modifier" else ():
+            if slot in LOCATION:
+                wait(state, slot, value, between)
+    add_finding(state, observation, possible=possible, use_attributes=False)
+    state.refined[j] = combined
+    return True
+
+
+def _join_with_previous(state: State, name: str) -> bool:
+    """Join a quality with what came before it in the clause: "the heart is enlarged", "a nodule, calcified"."""
+    item, combinations, clause = state.item, state.known.combinations, state.clause
+    for part in reversed(clause.parts):
+        combined = combinations.get((part.name, name))
+        if combined is not None:
+            add_finding(state, combined[0], possible=combined[1], part=part, use_attributes=False)
+            clause.parts = [other for other in clause.parts if other is not part or name != "enlarged"]
+            return True
+    for mention in reversed(clause.mentions):
+        combined = combinations.get((mention.observation, name))
+        if combined is not None and item.first - mention.at <= REACH:
+            mention.observation = combined[0]
+            return True
+    return False
+
+
+# ---------------------------------------------------------------- normal and abnormal
+
+
+def _read_normal(state: State) -> None:
+    """Rule out what the structure that is called normal lists; the whole chest if the sentence says nothing else."""
+    if state.scope.denied is not None or state.scope.set_aside is not None:
+        return
+    item, clause, i = state.item, state.clause, state.index
+    following = state.items[i + 1] if i + 1 < len(state.items) else None
+    adjacent = (
+        following is not None
+        and (following.kind == "structure" or has_side(following))
+        and following.first - item.last <= 2
+    )
+    if adjacent and not (clause.verb and clause.parts):
+        _rule_out_following(state)
+        return
+    if state.dated_back >= 0 and item.first - state.dated_back <= 3:  # "previously normal, now enlarged"
+        return
+    targets = _targets(clause.parts)
+    state.side_used = state.side_used or bool(targets)
+    for part in targets:
+        rule_out(state, part.name, part.side, part.place)
+    clause.parts = []
+    if not targets and _says_nothing_else(state):
+        rule_out(state, "chest")
+
+
+def _rule_out_following(state: State) -> None:
+    """Read "normal heart size and mediastinal contours"."""
+    for i in range(state.index + 1, len(state.items)):
+        following = state.items[i]
+        if following.kind == "structure":
+            rule_out(state, following.names[0])
+        elif following.kind not in JOINS and following.kind != "modifier":
+            break
+
+
+def _read_abnormality(state: State) -> None:
+    """Rule out what is acute, if an abnormality of a structure, or of the chest, is denied."""
+    if state.scope.denied is None or state.scope.set_aside is not None:
+        return
+    targets = [part.name for part in _targets(state.clause.parts)]
+    if not targets:
+        j = next_of(state.items, state.index, _NOUNS)
+        if j is not None and state.items[j].kind == "structure":
+            targets = [state.items[j].names[0]]
+    for name in targets or ["chest"]:
+        rule_out(state, name, acute=True)
+    state.clause.parts = []
+
+
+def _targets(parts: list[Part]) -> list[Part]:
+    """Return the structures that a statement is about; the chest as a whole only if there is no other."""
+    return [part for part in parts if part.name != "chest"] or parts
+
+
+def _says_nothing_else(state: State) -> bool:
+    """Return whether the sentence names nothing that "normal" could be said of, as "Unremarkable."."""
+    return state.word_count <= 4 and all(item.kind not in _NOUNS for item in state.items)

@@ -1,0 +1,84 @@
+"""Walk over the phrases of a sentence, one after the other, and collect its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import cast
+
+from cxr_rewards.findings.finding import Change, Finding
+from cxr_rewards.findings.ontology import Ontology
+from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.walker.attributes import read_modifier
+from cxr_rewards.findings.walker.cues import read_cue
+from cxr_rewards.findings.walker.mention import Fields, Sentence
+from cxr_rewards.findings.walker.state import State
+from cxr_rewards.findings.walker.statements import end_clause
+from cxr_rewards.findings.walker.structures import read_observation, read_quality, read_structure
+
+_OTHER = ("descriptor", "other")
+_CHANGE = Finding._fields.index("change")
+
+READERS: Mapping[str, Callable[[State], None]] = {
+    "modifier": read_modifier,
+    "observation": read_observation,
+    "structure": read_structure,
+    "quality": read_quality,
+}
+"""Kind of phrase → the function that reads it; all other kinds are cues and marks."""
+
+
+def walk(known: Ontology, items: list[Item], word_count: int) -> Sentence:
+    """Return the findings of a sentence, given its phrases.
+
+    Example:
+        >>> from cxr_rewards.findings.ontology import ontology
+        >>> from cxr_rewards.findings.phrases import items
+        >>> sentence = walk(ontology(), *items(ontology(), "no left effusion, but a small nodule"))
+        >>> [fields[:3] for fields in sentence.findings]
+        [('pleural_effusion', 'absent', 'left'), ('lung_nodule', 'present', '')]
+    """
+    if not items:
+        return Sentence((), refers_back=False, unclaimed=())
+    state = State(known, items, word_count, item=items[0])
+    reader = READERS.get
+    for state.index, item in enumerate(items):
+        state.item = item
+        reader(item.kind, read_cue)(state)
+    end_clause(state)
+    return _finish(state)
+
+
+def _finish(state: State) -> Sentence:
+    """Complete the findings with what only the whole sentence tells."""
+    items = state.items
+    refers_back = items[0].kind == "refer_back"
+    unclaimed = (*state.unclaimed, *(("position", position) for position in state.positions))
+    others = any(_OTHER in item.attributes for item in items)
+    for mention in state.mentions:
+        if mention.rows and _is_fracture(state.known, mention.observation):  # "fractures of ribs 5 to 7"
+            mention.number = mention.number or mention.rows
+        if mention.descriptor:
+            mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
+        if mention.polarity == "absent" and (others or mention.change in ("new", "increased")):
+            mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that was there
+    findings = [mention.fields() for mention in state.mentions]
+    if findings or not refers_back:
+        findings += _comparison(state, findings)
+    return Sentence(tuple(findings), refers_back, unclaimed)
+
+
+def _is_fracture(known: Ontology, observation: str) -> bool:
+    return observation == "fracture" or (bool(observation) and "fracture" in known.observations[observation].ancestors)
+
+
+def _comparison(state: State, findings: list[Fields]) -> list[Fields]:
+    """Return a finding `comparison` if the sentence compares with an earlier image, and states no finding's change."""
+    if any(fields[_CHANGE] for fields in findings):
+        return []
+    change = next((value for slot, value in state.unclaimed if slot == "change"), None)
+    if change is not None:
+        start, end = state.items[0].start, state.items[-1].end
+        return [tuple(Finding("comparison", change=cast("Change", change), start=start, end=end))]
+    if state.compared is not None:
+        return [tuple(Finding("comparison", start=state.compared.start, end=state.compared.end))]
+    return []
