@@ -37,7 +37,7 @@ class FindingsScore(Component):
         score = S if S >= 0, else -d / (1 + d), d = E - C, and 0 if d <= 0
 
     Significance depends on attributes and on the case's context (`age`, `indication`, `history`), see
-    `cxr_rewards.findings.significance`; what differs and its cost on `cxr_rewards.findings.matching.differences`.
+    `cxr_rewards.findings.significance`; what differs and its cost on `cxr_rewards.findings.differences.differences`.
     Normal statements neither earn nor cost, except where they deny what the reference tells.
 
     Range: (-1, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,

@@ -7,7 +7,7 @@ from typing import Any
 from unicodedata import category
 
 from cxr_rewards.findings import Finding
-from cxr_rewards.findings.matching import in_words
+from cxr_rewards.findings.differences import in_words
 
 
 def number(value: float | None) -> str:

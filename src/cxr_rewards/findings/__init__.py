@@ -4,8 +4,9 @@
 `data/`, which a clinician can read and extend. `docs/reading-reports.md` describes the steps.
 """
 
+from cxr_rewards.findings.differences import Difference
 from cxr_rewards.findings.finding import CHANGES, MANY, SEVERITIES, Finding
-from cxr_rewards.findings.matching import Comparison, Difference, Match, compare
+from cxr_rewards.findings.matching import Comparison, Match, compare
 from cxr_rewards.findings.ontology import CHEXPERT, SIGNIFICANCES, Observation, Ontology, data_digest, ontology
 from cxr_rewards.findings.reader import READ_SECTIONS, read
 from cxr_rewards.findings.report import Report, merge, regions, silent

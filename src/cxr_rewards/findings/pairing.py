@@ -1,19 +1,20 @@
-"""Which findings can be one, and which go together: small questions that several components ask."""
+"""How findings relate to each other, and the best way to pair them: shared by several components."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 
 from cxr_rewards.findings.finding import Finding
-from cxr_rewards.findings.ontology import Ontology
+from cxr_rewards.findings.ontology import Ontology, ontology
 from cxr_rewards.findings.report import places_meet
 
 _ROUNDING = 1e-9
 
 
 def related(known: Ontology, one: str, two: str) -> bool:
-    """Judge whether two observations are the same, or one is a kind of the other.
+    """Return whether two observations are the same, or one is a kind of the other.
 
     Example:
         >>> from cxr_rewards.findings import ontology
@@ -23,10 +24,33 @@ def related(known: Ontology, one: str, two: str) -> bool:
     return one == two or one in known.observations[two].ancestors or two in known.observations[one].ancestors
 
 
-def denies(known: Ontology, denial: Finding, finding: Finding) -> bool:
-    """Judge whether a denial excludes a finding: "lungs are clear" excludes pneumonia, "no large effusion" not all.
+@lru_cache(maxsize=1 << 15)
+def kinship(one: str, two: str) -> tuple[str, int] | None:
+    """Return the kind of error and the number of steps by which the observation `two` misses `one`; None if unrelated.
 
-    A normal structure excludes also what it rules out a kind of: a normal mediastinum an enlarged cardiomediastinum.
+    If one is a kind of the other, the steps are the parents between them. What is often mistaken for the other (`like`
+    in the ontology) is two steps away.
+
+    Example:
+        >>> kinship("pneumonia", "consolidation"), kinship("consolidation", "pneumonia")
+        (('unspecific', 1), ('overinterpretation', 1))
+        >>> kinship("pneumonia", "scoliosis")
+    """
+    observations = ontology().observations
+    above, below = (one, *observations[one].ancestors), (two, *observations[two].ancestors)
+    if two in above:
+        return "unspecific", above.index(two)
+    if one in below:
+        return "overinterpretation", below.index(one)
+    return ("overinterpretation", 2) if two in observations[one].like else None
+
+
+def denies(known: Ontology, denial: Finding, finding: Finding) -> bool:
+    """Return whether a denial excludes a finding.
+
+    "Lungs are clear" excludes pneumonia, but "no large effusion" does not exclude a small one.
+    Calling a structure normal also excludes what the absences it implies are kinds of: a normal mediastinum excludes an
+    enlarged cardiomediastinum.
     """
     if denial.observation != finding.observation:
         above = finding.observation in known.observations[denial.observation].ancestors and denial.implied
@@ -43,7 +67,7 @@ def denies(known: Ontology, denial: Finding, finding: Finding) -> bool:
 
 
 def by_side(findings: Iterable[Finding]) -> Iterator[Finding]:
-    """Yield the findings, bilateral ones as one on the left and one on the right.
+    """Yield the findings, with each bilateral one split into left and right.
 
     Example:
         >>> [finding.side for finding in by_side([Finding("pleural_effusion", side="bilateral"), Finding("picc")])]
@@ -61,7 +85,7 @@ def pair_up(gains: Mapping[tuple[int, int], float]) -> list[tuple[int, int]]:
     """Return the one-to-one pairs (i, j) with the greatest sum of gains, sorted.
 
     Args:
-        gains: what each possible pair is worth; pairs that are not worth more than 0 are never made.
+        gains: gain of each possible pair; pairs that gain 0 or less are never made.
 
     Example:
         >>> pair_up({(0, 0): 1.0, (0, 1): 0.75, (1, 0): 0.75})
@@ -83,10 +107,10 @@ def _best_change(
     gains: Mapping[tuple[int, int], float],
     partner: Mapping[int, int],
 ) -> list[tuple[int, int]]:
-    """Return the pairs to make so that the best pairing of the i before becomes the best with one more; empty for none.
+    """Return the pairs to change so that the best pairing so far becomes the best one that includes `new`.
 
-    The new i takes a j, whose old partner takes another, and so on, until a j was free or an i is left without. Each i
-    is reached by the chain that gains most up to there.
+    `new` takes a j, the old partner of that j takes another, and so on, until a j is free or an i is left without. Each
+    i is reached by the chain that gains most up to it.
     """
     best = {new: 0.0}
     before: dict[int, tuple[int, int]] = {}  # i -> who took its partner, and that partner

@@ -1,4 +1,4 @@
-"""The known phrases and measurements of a sentence."""
+"""Find the known phrases of a sentence, its measurements, and its rows of ribs and vertebrae."""
 
 from __future__ import annotations
 
@@ -10,7 +10,17 @@ from cxr_rewards.findings.ontology import Attribute, Ontology
 
 
 class Item(NamedTuple):
-    """A known phrase: what it is, what it says, which words and characters of the sentence it covers."""
+    """A known phrase of a sentence.
+
+    Attributes:
+        kind: `observation`, `structure`, `quality`, `modifier`, or the kind of a cue or mark.
+        names: the observations, structure, quality or cue that it stands for.
+        attributes: attributes that it states.
+        first: index of its first word in the sentence.
+        last: index of its last word.
+        start: where it begins in the sentence.
+        end: where it ends.
+    """
 
     kind: str
     names: tuple[str, ...]
@@ -42,35 +52,35 @@ _DIGIT_OR_RIB = re.compile(r"[0-9]|rib")
 
 
 def _sizes(sentence: str) -> list[tuple[int, int, float]]:
-    """Return start, end and mm of each measurement: of "3 x 2 cm" the largest, of "3-4 cm" the middle."""
-    found = []
+    """Return start, end and size in mm of each measurement: for "3 x 2 cm" the largest, for "3-4 cm" the middle."""
+    sizes = []
     for match in _SIZE.finditer(sentence):
         one, joint, two, three, unit = match.groups()
         numbers = [float(number) for number in (one, two, three) if number]
         size = sum(numbers) / len(numbers) if joint in ("-", "to") else max(numbers)
-        found.append((match.start(), match.end(), size * (10 if unit.startswith("c") else 1)))
-    return found
+        sizes.append((match.start(), match.end(), size * (10 if unit.startswith("c") else 1)))
+    return sizes
 
 
-def _special(sentence: str) -> list[Item]:
-    """Return what is read by pattern, not by word: measurements, and rows of ribs and vertebrae, in order."""
-    found = [Item("modifier", (), (("size", size),), 0, 0, start, end) for start, end, size in _sizes(sentence)]
-    found += [Item("structure", (name,), said, 0, 0, start, end) for start, end, said, name in _levels(sentence)]
-    return sorted(found, key=lambda item: item.start)
+def _numbered(sentence: str) -> list[Item]:
+    """Return the phrases that have numbers in them: measurements, and rows of ribs and vertebrae, in order."""
+    phrases = [Item("modifier", (), (("size", size),), 0, 0, start, end) for start, end, size in _sizes(sentence)]
+    phrases += [Item("structure", (name,), places, 0, 0, start, end) for start, end, places, name in _levels(sentence)]
+    return sorted(phrases, key=lambda item: item.start)
 
 
 def _levels(sentence: str) -> list[tuple[int, int, tuple[Attribute, ...], str]]:
     """Return start, end, places and structure of each row of ribs or vertebrae: "ribs 5-7", "T12 and L1"."""
-    found = [(match.start(), match.end(), _rows(match[1], ""), "spine") for match in _VERTEBRAE.finditer(sentence)]
+    levels = [(match.start(), match.end(), _rows(match[1], ""), "spine") for match in _VERTEBRAE.finditer(sentence)]
     for match in _RIBS.finditer(sentence) if "rib" in sentence else ():
         start = match.start(2) if match[2] else match.start()  # "rib fracture, 5th": the fracture is read as words
-        found.append((start, match.end(), _rows(match[1] or match[2] or match[3], "rib_"), "rib"))
-    return sorted(found)
+        levels.append((start, match.end(), _rows(match[1] or match[2] or match[3], "rib_"), "rib"))
+    return sorted(levels)
 
 
 def _rows(text: str, prefix: str) -> tuple[Attribute, ...]:
-    """Return the places that a row of levels names, and their number."""
-    levels: list[int] = []  # vertebrae of the lumbar spine go on after the thoracic ones
+    """Return the places that a row of levels names, and how many there are."""
+    levels: list[int] = []  # lumbar vertebrae are counted on from the thoracic ones
     region, through = "t", False
     for letter, digits, ordinal, joint in _LEVEL.findall(text):
         if joint:
@@ -101,25 +111,25 @@ def _corrected(known: Ontology, token: str) -> str | None:
 
 
 def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
-    """Find the known phrases of a lower-case sentence: at each word the longest one. Also return the number of words.
+    """Return the known phrases of a lower-case sentence, at each word the longest one, and the number of words.
 
     Example:
         >>> from cxr_rewards.findings.ontology import ontology
         >>> [(item.kind, item.names, item.attributes) for item in items(ontology(), "no small effusion")[0]]
-        [('denies_next', ('denies_next',), ()), ('modifier', (), (('severity', 2.0),)),
+        [('deny_forward', ('negation',), ()), ('modifier', (), (('severity', 2.0),)),
          ('observation', ('pleural_effusion',), ())]
     """
-    forms, phrases = known.forms, known.phrases
+    forms, tree = known.forms, known.phrases
     tokens: list[tuple[str, int]]
-    special: dict[int, Item] = {}
+    numbered: dict[int, Item] = {}
     if _DIGIT_OR_RIB.search(sentence):
         tokens = []
         at = 0
-        for item in _special(sentence):
+        for item in _numbered(sentence):
             if item.start < at:
                 continue
             tokens += [(match[0], match.start()) for match in _TOKEN.finditer(sentence, at, item.start)]
-            special[item.start] = item._replace(first=len(tokens), last=len(tokens))
+            numbered[item.start] = item._replace(first=len(tokens), last=len(tokens))
             tokens.append(("", item.start))
             at = item.end
         tokens += [(match[0], match.start()) for match in _TOKEN.finditer(sentence, at)]
@@ -127,18 +137,18 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         tokens = [(match[0], match.start()) for match in _TOKEN.finditer(sentence)]
     form = forms.get
     words = [form(token) or (_corrected(known, token) if len(token) > 5 else None) for token, _ in tokens]
-    found: list[Item] = []
+    result: list[Item] = []
     new = tuple.__new__  # a third of the time that the constructor takes
     i, count = 0, len(tokens)
     while i < count:
         word = words[i]
         if word is None:
             if not tokens[i][0]:
-                found.append(special[tokens[i][1]])
+                result.append(numbered[tokens[i][1]])
             i += 1
             continue
         entry, last, j = None, i, i + 1
-        node = phrases.get(word)
+        node = tree.get(word)
         while node is not None:
             if "" in node:
                 entry, last = node[""], j - 1
@@ -149,6 +159,6 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         if entry is not None:
             kind, names, attributes = entry
             token, at = tokens[last]
-            found.append(new(Item, (kind, names, attributes, i, last, tokens[i][1], at + len(token))))
+            result.append(new(Item, (kind, names, attributes, i, last, tokens[i][1], at + len(token))))
         i = last + 1
-    return found, count
+    return result, count

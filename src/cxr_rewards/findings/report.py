@@ -1,4 +1,4 @@
-"""A report's findings with their mentions joined: what it says in all."""
+"""Join the mentions of each finding of a report."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from cxr_rewards.findings.ontology import Ontology, ontology
 
 
 class Report(NamedTuple):
-    """What a report says in all.
+    """The findings of a report, each one once.
 
     Attributes:
-        abnormal: what is present or possible, each finding once, in order of reading; devices and remarks on the
-            examination among them.
-        absent: what is denied, named or implied by a normal statement, and not abnormal elsewhere in the report.
-        contradicted: what is abnormal and yet denied, by name or by calling its structure normal, on the same side.
-        comparisons: statements of change with no finding of their own.
+        abnormal: findings that are present or possible, in order of reading, including devices and remarks on the
+            examination.
+        absent: denials, by name or implied by a normal statement, of findings that are not abnormal elsewhere in the
+            report.
+        contradicted: abnormal findings that are also denied on the same side, by name or by a normal statement.
+        comparisons: statements of change without a finding.
     """
 
     abnormal: tuple[Finding, ...]
@@ -27,7 +28,7 @@ class Report(NamedTuple):
 
 
 def silent(report: Report | None) -> bool:
-    """Judge whether nothing of what the image shows was read: no report, or one that only compares ("no change").
+    """Return whether nothing about the image was read: no report, or one that only compares ("no change").
 
     Example:
         >>> silent(None), silent(Report((), (), (), (Finding("comparison", change="stable"),)))
@@ -37,24 +38,24 @@ def silent(report: Report | None) -> bool:
 
 
 def sides_meet(one: Finding, two: Finding) -> bool:
-    """Judge whether two findings can be on one side."""
+    """Return whether two findings can be on the same side."""
     return not one.side or not two.side or one.side == two.side or "bilateral" in (one.side, two.side)
 
 
 def regions(known: Ontology, places: Iterable[str]) -> set[str]:
-    """Return places with the larger places they lie in."""
+    """Return places, and the larger places that they lie in."""
     return {region for place in places for region in (place, known.within.get(place, place))}
 
 
-_OTHER: Mapping[str, Side] = {"left": "right", "right": "left"}
+_OTHER_SIDE: Mapping[str, Side] = {"left": "right", "right": "left"}
 _DIRECTIONS = frozenset(("anterior", "posterior", "lateral", "peripheral", "perihilar"))
 
 
 def places_meet(known: Ontology, one: Finding, two: Finding) -> bool:
-    """Judge whether two findings can be in one place.
+    """Return whether two findings can be in the same place.
 
-    Zones, rows of ribs or vertebrae, and directions such as `lateral` are compared each with their like; `diffuse` can
-    be anywhere.
+    Zones are compared with zones, ribs and vertebrae with these, and directions such as `lateral` with directions.
+    `diffuse` can be anywhere.
     """
     if not one.places or not two.places:
         return True
@@ -75,7 +76,7 @@ def _by_kind(known: Ontology, places: Iterable[str]) -> tuple[set[str], set[str]
 
 
 def join(one: Finding, two: Finding) -> Finding:
-    """Return one finding out of two mentions of it: the first, completed by the second; certain if one is."""
+    """Return one finding from two mentions of it: the first, completed by the second; present if either is."""
     side = one.side or two.side
     if one.side and two.side and one.side != two.side:
         side = "bilateral"
@@ -95,9 +96,9 @@ def join(one: Finding, two: Finding) -> Finding:
 def merge(findings: Sequence[Finding]) -> Report:
     """Join the mentions of each finding in a report.
 
-    Mentions of an observation are one finding where their sides and places can be the same; where one mention names
-    both sides, all are. A finding is dropped where a kind of it is told of the same place, which takes what only the
-    general mention said: "left opacity, likely pneumonia" is one finding, a pneumonia on the left.
+    Mentions of an observation are one finding if their sides and places can be the same, or if one of them is
+    bilateral. A finding is dropped if the report names a kind of it in the same place, which takes over the attributes
+    that only the general mention has: "left opacity, likely pneumonia" is one finding, a pneumonia on the left.
 
     Example:
         >>> from cxr_rewards.findings.reader import read
@@ -144,7 +145,7 @@ def _clash(known: Ontology, finding: Finding, denial: Finding) -> bool:
 
 
 def _add(known: Ontology, group: list[Finding], finding: Finding) -> None:
-    """Add a mention to the findings of one observation: to those it can be one with, or as one more."""
+    """Add a mention to the findings of its observation: join it with those it can be the same as, or append it."""
     if finding.side == "bilateral" or any(other.side == "bilateral" for other in group):
         for other in group:
             finding = join(other, finding)
@@ -162,23 +163,23 @@ def _add(known: Ontology, group: list[Finding], finding: Finding) -> None:
 
 
 def _absorb(known: Ontology, groups: dict[str, list[Finding]]) -> None:
-    """Let specific findings take over the general ones told of the same place."""
+    """Join general findings into the specific ones in the same place."""
     for name in list(groups):
         for ancestor in known.observations[name].ancestors:
             if name not in groups or ancestor not in groups:
                 continue
-            left = []
+            remaining = []
             for general in groups[ancestor]:
                 specific = groups[name]
                 i = next((i for i, f in enumerate(specific) if _clash(known, f, general)), None)
                 if i is None:
-                    left.append(general)
+                    remaining.append(general)
                 else:
-                    told = specific[i]
-                    specific[i] = join(told, general)._replace(polarity=told.polarity, side=told.side or general.side)
-                    if general.side == "bilateral" and told.side in _OTHER:  # "bilateral opacities, left pneumonia"
-                        left.append(general._replace(side=_OTHER[told.side]))
-            if left:
-                groups[ancestor] = left
+                    kind = specific[i]
+                    specific[i] = join(kind, general)._replace(polarity=kind.polarity, side=kind.side or general.side)
+                    if general.side == "bilateral" and kind.side in _OTHER_SIDE:  # bilateral opacities, left pneumonia
+                        remaining.append(general._replace(side=_OTHER_SIDE[kind.side]))
+            if remaining:
+                groups[ancestor] = remaining
             else:
                 del groups[ancestor]

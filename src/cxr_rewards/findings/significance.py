@@ -1,4 +1,4 @@
-"""What a finding matters to the patient: by observation, attributes and context."""
+"""How much a finding matters to the patient: by observation, attributes and context."""
 
 from __future__ import annotations
 
@@ -8,35 +8,36 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, Literal
+from typing import Any
 
+from cxr_rewards.text.ages import age_in_years
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.findings.finding import CHANGES, SEVERITIES, Finding
-from cxr_rewards.findings.ontology import SIGNIFICANCES, Ontology, ontology
-from cxr_rewards.text.ages import age_in_years
-
-Significance = Literal["urgent", "actionable", "not_actionable", "benign"]
+from cxr_rewards.findings.ontology import SIGNIFICANCES, Ontology, Significance, ontology
+from cxr_rewards.findings.ontology.model import Table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """One rule of significance.toml: what must hold, and what then follows. Conditions left out hold always.
+    """One rule of significance.toml: conditions on a finding, and the significance of findings that meet all of them.
+
+    Conditions that are left out are always met.
 
     Attributes:
-        observations: it is one of these, or a kind of one.
-        significance: what follows.
+        observations: the finding is one of these, or a kind of one.
+        significance: significance of such findings.
         why: the clinical reason.
-        descriptors: it has one of them.
+        descriptors: it has one of these.
         without: it has none of these descriptors.
-        severity_from: it is at least this severe (one of `SEVERITIES`).
+        severity_from: it is at least this severe, 1 to 5.
         severity_to: a severity is given, and is at most this.
         size_from_mm: a size is given, and is at least this.
         size_to_mm: a size is given, and is at most this.
         change: its change is one of these.
-        misplaced: it is a device that lies where it does harm or no good (True), or one that does not (False).
+        misplaced: it is a device in a harmful or useless position (True), or not (False).
         age_from: the context has an age, in years, of at least this.
         age_below: the context has an age below this.
-        indication: the context's indication or history holds one of these words.
+        indication: the context's indication or history has a word that begins like this.
     """
 
     observations: frozenset[str]
@@ -55,7 +56,7 @@ class Rule:
     indication: re.Pattern[str] | None = None
 
     def holds(self, known: Ontology, finding: Finding, age: float | None, indication: str) -> bool:
-        """Judge whether all conditions hold."""
+        """Return whether a finding meets all conditions."""
         if self.descriptors and self.descriptors.isdisjoint(finding.descriptors):
             return False
         if not self.without.isdisjoint(finding.descriptors):
@@ -79,13 +80,13 @@ _WRONG = frozenset(("malpositioned", "too_low", "too_high"))
 
 
 def misplaced(known: Ontology, finding: Finding) -> bool:
-    """Judge whether a device lies where it does harm or no good.
+    """Return whether a device is in a position in which it is harmful or useless.
 
-    It does where a position is named that the ontology lists as `misplaced` for it, or where it is called
-    malpositioned; for an endotracheal tube also where its tip is less than 1.5 cm, or more than 8 cm, from the carina.
+    It is if the ontology lists the position as `misplaced` for it, or if the report calls it malpositioned; an
+    endotracheal tube also if its tip is less than 1.5 cm, or more than 8 cm, above the carina.
 
-    Source: a tip 3 to 7 cm above the carina is held to be right (Goodman et al. 1976, AJR 127:433); the wider limits
-    are those outside which nobody would leave the tube.
+    Source: 3 to 7 cm above the carina are considered right (Goodman et al. 1976, AJR 127:433); the wider limits are
+    those outside which nobody would leave the tube.
     """
     observation = known.observations[finding.observation]
     if not observation.misplaced.isdisjoint(finding.positions) or not _WRONG.isdisjoint(finding.positions):
@@ -97,16 +98,16 @@ def misplaced(known: Ontology, finding: Finding) -> bool:
 
 @cache
 def rules() -> Mapping[str, tuple[Rule, ...]]:
-    """Return the rules that may hold for each observation, in order; loaded once.
+    """Return the rules that can apply to each observation, in order; loaded once.
 
     Raises:
-        ConfigError: significance.toml has an unknown key, observation or value; says where.
+        ConfigError: significance.toml has an unknown key, observation or value; names the place.
     """
     path = resources.files("cxr_rewards.findings") / "data" / "significance.toml"
     return build(tomllib.loads(path.read_text(encoding="utf-8")), ontology())
 
 
-def build(raw: Mapping[str, Any], known: Ontology) -> Mapping[str, tuple[Rule, ...]]:
+def build(raw: Table, known: Ontology) -> Mapping[str, tuple[Rule, ...]]:
     """Check and index the contents of significance.toml.
 
     Raises:
@@ -132,7 +133,7 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
-def _rule(where: str, entry: Mapping[str, Any], known: Ontology) -> Rule:
+def _rule(where: str, entry: Table, known: Ontology) -> Rule:
     keys = list(Rule.__slots__)
     for key in entry:
         if key not in keys:
@@ -171,12 +172,12 @@ def _rule(where: str, entry: Mapping[str, Any], known: Ontology) -> Rule:
     return Rule(**values)
 
 
-def significance(finding: Finding, context: Mapping[str, Any] | None = None) -> Significance:
-    """Return what a finding matters: that of the first rule that holds, or else its observation's.
+def significance(finding: Finding, context: Mapping[str, object] | None = None) -> Significance:
+    """Return the significance of a finding: that of the first rule it meets, or else that of its observation.
 
     Args:
-        finding: a finding; absent findings are judged as if present.
-        context: `age` (years, or as DICOM has it: `054Y`, `019M`), `indication` and `history`, where known.
+        finding: a finding; an absent one counts as if it were present.
+        context: `age` (in years, or as in DICOM: `054Y`, `019M`), `indication` and `history`, if known.
 
     Example:
         >>> significance(Finding("pneumothorax", descriptors=("tension",)))

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from itertools import permutations
+from itertools import permutations, product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from cxr_rewards.findings import Finding, ontology
-from cxr_rewards.findings.pairing import by_side, denies, pair_up, related
+from cxr_rewards.findings.pairing import by_side, denies, kinship, pair_up, related
 
 GAINS = st.dictionaries(
     st.tuples(st.integers(0, 4), st.integers(0, 4)), st.sampled_from([0.0, 0.1, 0.25, 0.5, 0.75, 1.0, 1.3])
@@ -90,3 +90,30 @@ def test_bilateral_findings_are_split_and_keep_the_rest():
     left, right, other = by_side([effusion, Finding("cardiomegaly")])
     assert (left.side, right.side, other.side) == ("left", "right", "")
     assert left._replace(side="bilateral") == right._replace(side="bilateral") == effusion
+
+
+@pytest.mark.parametrize(
+    ("one", "two", "kin"),
+    [
+        ("pneumonia", "pneumonia", ("unspecific", 0)),
+        ("pneumonia", "consolidation", ("unspecific", 1)),
+        ("pneumonia", "airspace_opacity", ("unspecific", 2)),
+        ("pneumonia", "lung_opacity", ("unspecific", 3)),
+        ("lung_opacity", "pneumonia", ("overinterpretation", 3)),
+        ("consolidation", "pneumonia", ("overinterpretation", 1)),
+        ("lung_nodule", "granuloma", ("overinterpretation", 2)),  # often taken for each other
+        ("granuloma", "lung_nodule", ("overinterpretation", 2)),
+        ("lung_mass", "granuloma", None),  # though one is taken for what the other is a kind of
+        ("pneumonia", "atelectasis", None),  # two kinds of the same
+        ("pneumonia", "scoliosis", None),
+        ("pneumothorax", "pleural_effusion", None),
+    ],
+)
+def test_kinship(one, two, kin):
+    assert kinship(one, two) == kin
+
+
+def test_kinship_is_as_close_one_way_as_the_other():
+    for one, two in product(sorted(ontology().observations)[::5], sorted(ontology().observations)):
+        there, back = kinship(one, two), kinship(two, one)
+        assert (there and there[1]) == (back and back[1])

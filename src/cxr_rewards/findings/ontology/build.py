@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.findings.finding import MANY, SEVERITIES
@@ -22,13 +21,11 @@ from cxr_rewards.findings.ontology.model import (
     Observation,
     Ontology,
     Structure,
+    Table,
     Value,
 )
 from cxr_rewards.findings.ontology.spelling import Spelling
 from cxr_rewards.findings.ontology.vocabulary import Vocabulary
-
-Table = Mapping[str, Any]
-"""A table of a TOML file."""
 
 _OBSERVATION_KEYS = ("phrases", "made_of", "parent", "label", "significance", "unpaired", "proper", "misplaced", "like")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute")

@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
-from typing import Any
 
 from cxr_rewards.findings.ontology.build import build
-from cxr_rewards.findings.ontology.model import Ontology
+from cxr_rewards.findings.ontology.model import Ontology, Table
 
 
 @cache
@@ -42,6 +41,6 @@ def data_files() -> Iterator[tuple[str, Traversable]]:
     yield from sorted((path, file) for path, file in found.items() if path.endswith(".toml"))
 
 
-def parse(file: Traversable) -> dict[str, Any]:
+def parse(file: Traversable) -> Table:
     """Return the contents of a TOML file."""
     return tomllib.loads(file.read_text(encoding="utf-8"))

@@ -97,6 +97,10 @@ Node = dict[str, Any]
 """Node of the tree of phrases: each next word → its node, and "" → the `Entry` of the phrase that ends here."""
 
 
+Table = Mapping[str, Any]
+"""A table of a TOML file, not checked yet."""
+
+
 @dataclass(frozen=True, slots=True)
 class Observation:
     """Something a report may say about an image.

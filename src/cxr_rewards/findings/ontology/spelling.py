@@ -1,4 +1,4 @@
-"""Misspelled words, set right."""
+"""Correct misspelled words."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _SHORTEST = 7
 class Spelling:
     """Finds the known word that an unknown one stands for.
 
-    That is its American spelling ("oedema"), or the word that is one slip away: a letter missed, added, changed, or two
-    swapped. The first letter must be right, and only one known word may come into question.
+    That is its American spelling ("oedema"), or the word that is one slip away: a letter missing, added or changed, or
+    two swapped. The first letter must be right, and only one known word may be that close.
 
     Example:
         >>> spelling = Spelling(["pneumothorax", "effusion"], ordinary=["infusion"])
@@ -28,11 +28,12 @@ class Spelling:
     """
 
     def __init__(self, words: Iterable[str], ordinary: Iterable[str] = ()) -> None:
-        """Take the known words, and `ordinary` ones that only look like misspellings."""
+        """Index the known words; `ordinary` words are never corrected."""
         words = frozenset(words)
         self._words = words
         self._ordinary = frozenset(ordinary)
-        # Words that leave the same when a letter is dropped, joined: thousands of lists would burden the collector.
+        # Each known word by what is left if one letter is dropped. The words are joined by spaces, because thousands of
+        # lists would burden the garbage collector.
         self._shortened: dict[str, str] = {}
         for word in words:
             if len(word) >= _SHORTEST and word.isalpha():
@@ -63,7 +64,7 @@ def _shorter(word: str) -> Iterator[str]:
 
 
 def _one_slip(one: str, two: str) -> bool:
-    """Judge whether two words are one slip apart, after cutting off what they share at both ends."""
+    """Return whether two words are one slip apart: compares what is left between their common beginning and end."""
     first, shortest = 0, min(len(one), len(two))
     while first < shortest and one[first] == two[first]:
         first += 1

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from cxr_rewards.findings.finding import Change, Polarity, Side
 from cxr_rewards.findings.ontology import Value
 
 Stated = Value | tuple[str, ...]
 """Value of an attribute; places and descriptors can have several."""
-Fields = tuple[Any, ...]
+Names = tuple[str, ...]
+Fields = tuple[str, Polarity, Side, Names, float, float, int, Change, Names, Names, bool, int, int]
 """Fields of a `Finding`. Many thousand sentences are remembered, and plain tuples spare the garbage collector work."""
 
 

@@ -78,7 +78,8 @@ def _comparison(state: State, findings: list[Fields]) -> list[Fields]:
     change = next((value for slot, value in state.unclaimed if slot == "change"), None)
     if change is not None:
         start, end = state.items[0].start, state.items[-1].end
-        return [tuple(Finding("comparison", change=cast("Change", change), start=start, end=end))]
-    if state.compared is not None:
-        return [tuple(Finding("comparison", start=state.compared.start, end=state.compared.end))]
-    return []
+    elif state.compared is not None:
+        start, end = state.compared.start, state.compared.end
+    else:
+        return []
+    return [cast("Fields", tuple(Finding("comparison", change=cast("Change", change or ""), start=start, end=end)))]

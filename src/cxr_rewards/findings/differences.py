@@ -1,0 +1,183 @@
+"""How a candidate's finding differs from the reference's, and what each difference costs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cxr_rewards.findings.finding import MANY, SEVERITIES, Finding
+from cxr_rewards.findings.ontology import Ontology
+from cxr_rewards.findings.pairing import kinship
+from cxr_rewards.findings.report import places_meet, sides_meet
+from cxr_rewards.findings.significance import misplaced
+
+SIGNIFICANT, UNKNOWN = 0.5, 0.25
+"""CRIMSON's weights of a significant attribute error, and of one of unknown significance."""
+SLIGHT, UNSAID = 0.125, 0.0625
+"""Finer steps: a small deviation; something that the reference says and the candidate leaves out."""
+
+
+class Difference(NamedTuple):
+    """An attribute error of a matched finding.
+
+    Attributes:
+        kind: CRIMSON's error type: location, severity, descriptor, measurement, certainty, unspecific,
+            overinterpretation or temporal.
+        cost: its weight, 0.0625 to 0.5.
+        says: what the reference and the candidate say, in words.
+    """
+
+    kind: str
+    cost: float
+    says: str
+
+
+def differences(known: Ontology, reference: Finding, candidate: Finding) -> tuple[Difference, ...]:
+    """Return the attribute errors of the candidate's finding, compared with the reference's.
+
+    =================== ===================================================================== =============
+    kind                what differs                                                          cost
+    =================== ===================================================================== =============
+    unspecific          the candidate names something the finding is a kind of, in 1, 2, 3    0.25, 0.375,
+                        steps                                                                 0.5
+    overinterpretation  the candidate names a kind of it, or what it is mistaken for          the same
+    location            the other side; for a device: misplaced or not                        0.5
+    location            one side for both or the reverse; another lobe or zone; another tip   0.25
+    location            a device that is misplaced in both, and also called right             0.25
+    severity            two steps or more of five; one; less (massive is half a step from     0.5; 0.25;
+                        severe)                                                               0.125
+    measurement         half or less of the larger; less than four fifths                     0.5; 0.25
+    temporal            increase for decrease; one of them for stable; new for increased or   0.5; 0.25;
+                        resolved for decreased                                                0.125
+    descriptor          acute for old or the reverse                                          0.5
+    descriptor          displaced for nondisplaced, tension stated by one only                0.25
+    descriptor          another number ("several" is three or more); the other side the worse 0.125
+    certainty           one is certain, the other only possible                               0.125
+    any                 stated by the reference only: a misplaced tip; a side; all else       0.25; 0.125;
+                                                                                              0.0625
+    =================== ===================================================================== =============
+
+    What the candidate states beyond the reference costs nothing, except an invented change (0.0625).
+    """
+    errors: list[Difference] = []
+    _kind(reference.observation, candidate.observation, errors)
+    _place(known, reference, candidate, errors)
+    _size(reference, candidate, errors)
+    if reference.change != candidate.change:
+        _change(reference, candidate, errors)
+    if reference.descriptors != candidate.descriptors:
+        _descriptors(reference, candidate, errors)
+    if reference.number != candidate.number and reference.number:
+        several = min(reference.number, 3) == min(candidate.number, 3) and MANY in (reference.number, candidate.number)
+        if not several:
+            cost = SLIGHT if candidate.number else UNSAID
+            errors.append(Difference("descriptor", cost, f"{_many(reference.number)}, not {_many(candidate.number)}"))
+    if reference.polarity != candidate.polarity:
+        errors.append(Difference("certainty", SLIGHT, f"{reference.polarity}, not {candidate.polarity}"))
+    if reference.positions != candidate.positions:
+        _position(known, reference, candidate, errors)
+    return tuple(errors)
+
+
+def _many(count: int) -> str:
+    return "several" if count == MANY else str(count or "no number")
+
+
+def _kind(one: str, two: str, errors: list[Difference]) -> None:
+    kin = kinship(one, two) if one != two else None
+    if kin is not None:
+        kind, steps = kin
+        errors.append(Difference(kind, SLIGHT * (1 + min(steps, 3)), f"{one}, not {two}"))
+
+
+def _place(known: Ontology, reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
+    if reference.side and reference.side != candidate.side:
+        cost = SLIGHT if not candidate.side else UNKNOWN if sides_meet(reference, candidate) else SIGNIFICANT
+        errors.append(Difference("location", cost, f"{reference.side}, not {candidate.side or 'any side'}"))
+        if cost == SIGNIFICANT:
+            return
+    if reference.places and reference.places != candidate.places:
+        places = ", ".join(reference.places)
+        if not candidate.places:
+            errors.append(Difference("location", UNSAID, f"{places}, not told"))
+        elif not places_meet(known, reference, candidate):
+            errors.append(Difference("location", UNKNOWN, f"{places}, not {', '.join(candidate.places)}"))
+
+
+def _size(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
+    if reference.severity:
+        if candidate.severity:
+            apart = abs(_grade(reference.severity) - _grade(candidate.severity))
+            cost = SIGNIFICANT if apart >= 2 else UNKNOWN if apart >= 1 else SLIGHT if apart else 0.0
+            if cost:
+                says = f"{in_words(reference.severity)}, not {in_words(candidate.severity)}"
+                errors.append(Difference("severity", cost, says))
+        elif not candidate.size_mm:
+            errors.append(Difference("severity", UNSAID, f"{in_words(reference.severity)}, not told"))
+    if reference.size_mm:
+        if candidate.size_mm:
+            ratio = min(reference.size_mm, candidate.size_mm) / max(reference.size_mm, candidate.size_mm)
+            if ratio < 0.8:
+                cost = SIGNIFICANT if ratio <= 0.5 else UNKNOWN
+                says = f"{reference.size_mm:g} mm, not {candidate.size_mm:g} mm"
+                errors.append(Difference("measurement", cost, says))
+        elif not candidate.severity:
+            errors.append(Difference("measurement", UNSAID, f"{reference.size_mm:g} mm, not told"))
+
+
+def _grade(severity: float) -> float:
+    """Return the severity, with massive only half a step above severe, because readers rarely agree on the border."""
+    return min(severity, 4 + (severity - 4) / 2)
+
+
+def in_words(severity: float) -> str:
+    """Return a severity in words: 2.5 is "mild to moderate"."""
+    low, high = SEVERITIES[int(severity) - 1], SEVERITIES[min(int(-(-severity // 1)), 5) - 1]
+    return low if low == high else f"{low} to {high}"
+
+
+_DIRECTION = {"new": 1, "increased": 1, "stable": 0, "decreased": -1, "resolved": -1}
+
+
+def _change(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
+    if not candidate.change:
+        errors.append(Difference("temporal", UNSAID, f"{reference.change}, not told"))
+    elif not reference.change:
+        errors.append(Difference("temporal", UNSAID, f"no change told, not {candidate.change}"))
+    else:
+        apart = abs(_DIRECTION[reference.change] - _DIRECTION[candidate.change])
+        cost = (SLIGHT, UNKNOWN, SIGNIFICANT)[apart]
+        errors.append(Difference("temporal", cost, f"{reference.change}, not {candidate.change}"))
+
+
+_OPPOSITES = (
+    ("acute", "old", SIGNIFICANT),
+    ("displaced", "nondisplaced", UNKNOWN),
+    ("larger_left", "larger_right", SLIGHT),
+)
+
+
+def _descriptors(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
+    ours, theirs = set(reference.descriptors), set(candidate.descriptors)
+    for one, two, cost in _OPPOSITES:
+        for first, second in ((one, two), (two, one)):
+            if first in ours and second in theirs:
+                errors.append(Difference("descriptor", cost, f"{first}, not {second}"))
+                ours -= {first, second}
+    if ("tension" in ours) != ("tension" in theirs):
+        errors.append(Difference("descriptor", UNKNOWN, "tension, not told" if "tension" in ours else "no tension"))
+    if unsaid := sorted(ours - theirs - {"tension"}):
+        errors.append(Difference("descriptor", UNSAID, f"{', '.join(unsaid)}, not told"))
+
+
+def _position(known: Ontology, reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
+    says = f"{', '.join(reference.positions) or 'no position'}, not {', '.join(candidate.positions) or 'told'}"
+    wrong = misplaced(known, reference)
+    if not candidate.positions:
+        errors.append(Difference("location", UNKNOWN if wrong else UNSAID, says))
+    elif wrong != misplaced(known, candidate):
+        errors.append(Difference("location", SIGNIFICANT, says))
+    elif wrong and "in_place" in candidate.positions and "in_place" not in reference.positions:
+        errors.append(Difference("location", UNKNOWN, says))
+    elif reference.positions and set(reference.positions).isdisjoint(candidate.positions):
+        vague = "in_place" in (*reference.positions, *candidate.positions)
+        errors.append(Difference("location", UNSAID if vague else UNKNOWN, says))
