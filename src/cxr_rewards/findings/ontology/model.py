@@ -6,25 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from cxr_rewards.chexpert import CONDITIONS
 from cxr_rewards.findings.finding import CHANGES, NUMBERS, SEVERITIES, SIDES
 from cxr_rewards.findings.ontology.spelling import Spelling
 
-CHEXPERT = (
-    "Enlarged Cardiomediastinum",
-    "Cardiomegaly",
-    "Lung Opacity",
-    "Lung Lesion",
-    "Edema",
-    "Consolidation",
-    "Pneumonia",
-    "Atelectasis",
-    "Pneumothorax",
-    "Pleural Effusion",
-    "Pleural Other",
-    "Fracture",
-    "Support Devices",
-    "No Finding",
-)
+CHEXPERT = CONDITIONS
 """The CheXpert classes, in their usual order."""
 
 Significance = Literal["urgent", "actionable", "not_actionable", "benign"]

@@ -10,6 +10,7 @@ from cxr_rewards.findings import Finding, ontology, read
 from cxr_rewards.findings.ontology.build import build
 from cxr_rewards.findings.ontology.load import data_files, parse
 from cxr_rewards.findings.ontology.model import CUE_KINDS, MARKS
+from cxr_rewards.findings.ontology.vocabulary import expand
 from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.walker import walk
 from cxr_rewards.findings.walker.cues import EFFECTS
@@ -35,6 +36,34 @@ def read_with(text, **cues):
 @pytest.mark.parametrize(("name", "text", "expected"), EXAMPLES, ids=[f"{name}: {text}" for name, text, _ in EXAMPLES])
 def test_an_example_is_read_as_its_table_says(name, text, expected):
     assert describe(read(text)) == expected
+
+
+FRAMES = {
+    "deny_forward": ("{} pneumothorax", "pneumothorax absent"),
+    "deny_backward": ("pneumothorax {}", "pneumothorax absent"),
+    "doubt_forward": ("{} pneumothorax", "pneumothorax possible"),
+    "doubt_backward": ("pneumothorax {}", "pneumothorax possible"),
+    "doubt_both": ("atelectasis {} pneumothorax", "atelectasis possible, pneumothorax possible"),
+    "set_aside_forward": ("{} pneumothorax", ""),
+    "set_aside_backward": ("pneumothorax {}", ""),
+    "end_scope": ("no pneumothorax {} fracture", "pneumothorax absent, fracture present"),
+    "explain": ("no pneumothorax {} fracture", "pneumothorax absent, fracture present"),
+    "link": ("opacity {} pneumothorax", "lung_opacity present, pneumothorax present"),
+    "end_clause": ("no pneumothorax {} fracture", "pneumothorax absent, fracture present"),
+    "begin_statement": ("no pneumothorax and {} fracture", "pneumothorax absent, fracture present"),
+    "conclude": ("no pneumothorax {}, left fracture", "pneumothorax absent, fracture present left"),
+    "compare": ("fracture {}", "fracture present, comparison present"),
+}
+"""Kind of cue → a sentence with a gap for the cue, and what is read of it; changes that a cue states are left out."""
+
+
+@pytest.mark.parametrize("name", [name for name, cue in ontology().cues.items() if cue.kind in FRAMES])
+def test_every_phrase_of_a_cue_has_the_effect_of_the_cue(name):
+    frame, expected = FRAMES[ontology().cues[name].kind]
+    for phrase in CUES[name]["phrases"]:
+        for words in expand(name, phrase):
+            text = frame.format(" ".join(words))
+            assert describe(finding._replace(change="") for finding in read(text)) == expected, text
 
 
 def test_every_cue_has_an_example():
