@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from cxr_rewards.formulas.crimson import WEIGHTS
 from cxr_rewards.findings.differences import Difference, differences
 from cxr_rewards.findings.finding import Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
 from cxr_rewards.findings.pairing import denies, kinship, pair_up
 from cxr_rewards.findings.report import Report, join, places_meet
 from cxr_rewards.findings.significance import significance
+from cxr_rewards.formulas.crimson import WEIGHTS
 
 _TRIVIAL = 0.05
 """Weight of a benign finding in the assignment, so that it gets a partner too."""

@@ -10,11 +10,11 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from cxr_rewards.text.ages import age_in_years
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.findings.finding import CHANGES, SEVERITIES, Finding
 from cxr_rewards.findings.ontology import SIGNIFICANCES, Ontology, Significance, ontology
 from cxr_rewards.findings.ontology.model import Table
+from cxr_rewards.text.ages import age_in_years
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

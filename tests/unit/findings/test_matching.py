@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_rewards.formulas.crimson import WEIGHTS
 from cxr_rewards.findings import Finding, Report, compare, merge, ontology, read, significance
 from cxr_rewards.findings.differences import differences
 from cxr_rewards.findings.pairing import kinship
+from cxr_rewards.formulas.crimson import WEIGHTS
 
 KNOWN = ontology()
 

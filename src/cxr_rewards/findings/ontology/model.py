@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from cxr_rewards.chexpert import CONDITIONS
 from cxr_rewards.findings.finding import CHANGES, NUMBERS, SEVERITIES, SIDES
 from cxr_rewards.findings.ontology.spelling import Spelling
+from cxr_rewards.formulas.chexpert import CONDITIONS
 
 CHEXPERT = CONDITIONS
 """The CheXpert classes, in their usual order."""
