@@ -1,4 +1,4 @@
-"""From the scores of one case to one number: weights, gates, failure policy, group normalisation."""
+"""Combine the scores of a case into one number: weights, gates, failure policy, group normalisation."""
 
 from __future__ import annotations
 
@@ -41,12 +41,12 @@ class Term:
 
     @property
     def side(self) -> int:
-        """1 for a metric, -1 for a penalty, 0 for weight 0. A penalty has a negative weight, or is turned round."""
+        """1 for a metric, -1 for a penalty (of negative weight, or reversed by a transform), 0 for weight 0."""
         return 0 if self.weight == 0 else 1 if self.weight > 0 and self.sign > 0 else -1
 
     @property
     def sign(self) -> int:
-        """Which way the reward moves when the component's value rises: 1, -1, or 0 for weight 0."""
+        """Direction of the reward if the component's value rises: 1, -1, or 0 for weight 0."""
         sign = (self.weight > 0) - (self.weight < 0)
         for transform in self.transforms:
             sign *= transform.sign
@@ -61,11 +61,11 @@ class WeightedSum:
         terms: by component label. Weights need not sum to one. A component of weight 0 is reported and may feed a
             gate, but its failure leaves the reward as it is.
         gates: each may cap the sum.
-        on_failure: what happens where a component with a weight has no value. `unscored`: the reward is `None`.
-            `renormalize`: metrics and penalties (negative weights, and what a transform turns round) are two sides;
-            the sum of each times `sum of its |weights| / sum of its |weights| that have a value`. The reward is `None`
-            where a side has nothing left: a lost penalty is no penalty of 0. A gate whose component has no value always
-            leaves the case unscored: whether the report is broken is then unknown.
+        on_failure: what happens if a component with a weight has no value. `unscored`: the reward is `None`.
+            `renormalize`: metrics and penalties (negative weights, or reversed by a transform) are two sides; the sum
+            of each is multiplied by `sum of its |weights| / sum of its |weights| that have a value`. The reward is
+            `None` if a side has no value left: a lost penalty is not a penalty of 0. A gate whose component has no
+            value always leaves the case unscored, because it is unknown whether the report would have passed.
         normalize: `group` replaces each transformed value by `(x - mean) / (standard deviation + 1e-4)` over the cases
             of its group before weighting (the sample standard deviation; GDPO's decoupled normalisation), so that no
             component drowns another by its spread. Cases that end unscored are left out of the statistics. A group of
@@ -86,9 +86,10 @@ class WeightedSum:
                 raise ConfigError(unknown_name("gates", "component", gate.component, self.terms))
 
     def table(self) -> dict[str, Any]:
-        """Return it as JSON can hold it; `from_table` is the way back.
+        """Return the sum as JSON-compatible data; `from_table` reverses it.
 
         Example:
+            >>> from cxr_rewards.reward.transforms import Clip
             >>> total = WeightedSum(terms={"bleu": Term(weight=1.0, transforms=(Clip(low=0.0, high=0.5),))})
             >>> WeightedSum.from_table(total.table(), "here") == total
             True
@@ -105,10 +106,10 @@ class WeightedSum:
 
     @classmethod
     def from_table(cls, table: Mapping[str, Any], where: str) -> WeightedSum:
-        """Return what `table` made a table of.
+        """Return the sum that `table` turned into data.
 
         Raises:
-            ConfigError: it is no such table; begins with `where`.
+            ConfigError: it is not such data; begins with `where`.
         """
         try:
             terms = {
@@ -130,7 +131,7 @@ class WeightedSum:
 
         Args:
             rows: one sequence of scores a case.
-            groups: one group name a case; read only where `normalize` is `group`.
+            groups: one group name a case; read only if `normalize` is `group`.
         """
         positions = [i for i, term in enumerate(self.terms.values()) if term.weight]
         terms = [term for term in self.terms.values() if term.weight]
@@ -160,7 +161,7 @@ class WeightedSum:
         return combined
 
     def _closed(self, row: Sequence[Score]) -> tuple[Gate, ...] | None:
-        """Return the gates that close on a case; None if that cannot be told."""
+        """Return the gates that close on a case; None if a gate's component has no value."""
         by_label = dict(zip(self.terms, row, strict=True))
         closed = []
         for gate in self.gates:
@@ -238,7 +239,7 @@ class WeightedSum:
         for sign in (1, -1):
             side = [(term, term.bounds(*of[label])) for label, term in self.terms.items() if term.side == sign]
             if self.on_failure == "renormalize" and side:
-                # Any one component may have to stand for its whole side.
+                # Any one component may be the only one left of its side.
                 whole = sum(abs(term.weight) for term, _ in side)
                 low += whole * min(ends[0] / abs(term.weight) for term, ends in side)
                 high += whole * max(ends[1] / abs(term.weight) for term, ends in side)
@@ -249,7 +250,7 @@ class WeightedSum:
 
 
 def _moments(values: Sequence[float]) -> tuple[float, float]:
-    """Return mean and sample standard deviation; scaled on the way, for squares of huge values overflow."""
+    """Return mean and sample standard deviation; scaled on the way, because squares of huge values overflow."""
     unit = max(map(abs, values), default=0.0) or 1.0
     scaled = [x / unit for x in values]
     mean = sum(scaled) / max(len(scaled), 1)
