@@ -429,7 +429,7 @@ def test_an_interrupted_run_goes_on_and_ends_as_if_it_had_not_been(tmp_path, slo
     process.stderr.close()
     assert code == (-9 if how == signal.SIGKILL else 130)
     if how == signal.SIGINT:
-        assert "interrupted; give the same command again to go on where it was" in message
+        assert "interrupted; repeat the same command to resume" in message
         assert "Traceback" not in message
     assert not (tmp_path / "out.csv").exists(), "the output appears only when it is complete"
     finished = (tmp_path / ".out.csv.progress").read_text().splitlines()
@@ -535,7 +535,7 @@ def test_a_full_disk_is_told_with_its_path_and_the_run_goes_on_after_it(tmp_path
     assert full.returncode == 1
     assert f"error: {out}: " in full.stderr
     assert "File too large" in full.stderr
-    assert "mend that, and give the same command again to go on where it was" in full.stderr
+    assert "fix that, then repeat the same command to resume" in full.stderr
     assert "Traceback" not in full.stderr
     assert not out.exists()
     again = run("score", source, "-o", out)
@@ -658,7 +658,7 @@ def test_a_missing_package_is_shown_with_its_pip_line(tmp_path, slow):
     [
         ("import absent_x", "cannot be imported: No module named 'absent_x'"),
         ("raise RuntimeError('no licence')", "cannot be imported: RuntimeError: no licence"),
-        ("class Slow: pass", "is no subclass of cxr_rewards.Component"),
+        ("class Slow: pass", "is not a subclass of cxr_rewards.Component"),
     ],
 )
 def test_a_component_that_cannot_be_imported_leaves_the_others_in_the_table(tmp_path, slow, code, reason):
@@ -771,7 +771,7 @@ def test_a_folder_is_scored_file_by_file_and_goes_on_where_it_was(tmp_path):
     (source / "notes.txt").write_text("no reports")
     first = run("score", source, "-o", out)
     assert first.returncode == 0
-    assert "notes.txt: left out: no .csv, .tsv, .jsonl" in " ".join(first.stderr.split())
+    assert "notes.txt: left out: not a .csv, .tsv, .jsonl" in " ".join(first.stderr.split())
     assert [len(read(out / name)) for name in ("a.csv", "b.csv")] == [3, 4]
     (out / "b.csv").unlink()
     before = (out / "a.csv").stat().st_mtime_ns

@@ -10,7 +10,7 @@ import typer
 
 from cxr_rewards.cli.cache import cache_app
 from cxr_rewards.cli.catalogue import components, presets, show
-from cxr_rewards.cli.console import note, os_error
+from cxr_rewards.cli.console import note, os_error_message
 from cxr_rewards.cli.explain import explain_case
 from cxr_rewards.cli.prepare import fetch, warm
 from cxr_rewards.cli.score import score
@@ -54,8 +54,8 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line; errors of ours and of the system are one message and exit code 1."""
-    # Closed by the shell (`>&-`) they are None, and the next file opened would take their place.
+    """Run the command line; the library's and the system's errors end it with one message and exit code 1."""
+    # If the shell closed them (`>&-`) they are None, and the next file opened would take their place.
     sys.stdout = sys.stdout or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open until the end
     sys.stderr = sys.stderr or open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
     try:
@@ -64,6 +64,6 @@ def main() -> None:
         note(f"error: {error}")
         sys.exit(1)
     except OSError as error:
-        note(f"error: {os_error(error)}")
-        sys.stdout = None  # if that is what failed, it would fail again at the end
+        note(f"error: {os_error_message(error)}")
+        sys.stdout = None  # if writing to it failed, it would fail again at exit
         sys.exit(1)

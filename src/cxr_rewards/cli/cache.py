@@ -15,7 +15,7 @@ from cxr_rewards.cli.console import console, fail, note, to_json_text, working
 from cxr_rewards.cli.options import JsonOption
 from cxr_rewards.errors import ConfigError
 
-cache_app = typer.Typer(help="Look after an SQLite cache file.", no_args_is_help=True)
+cache_app = typer.Typer(help="Inspect, prune and verify an SQLite cache file.", no_args_is_help=True)
 
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The SQLite cache file.")]
 
@@ -58,9 +58,11 @@ def cache_prune(
     path: CacheArgument,
     max_mb: Annotated[float | None, typer.Option(help="Drop the oldest entries until the rest fits, in MB.")] = None,
     older_than_days: Annotated[float | None, typer.Option(help="Drop entries written longer ago than this.")] = None,
-    signature: Annotated[str | None, typer.Option(help="Only this feature's entries; alone: all of them.")] = None,
+    signature: Annotated[
+        str | None, typer.Option(help="Only entries of this feature; without another option, all of them.")
+    ] = None,
 ) -> None:
-    """Drop entries of a cache and give their space back."""
+    """Drop entries of a cache and free their space."""
     max_bytes = _limit("--max-mb", max_mb, 1e6)
     older_than_s = _limit("--older-than-days", older_than_days, 86_400)
     with _existing_cache(path) as cache, working("pruning the cache"):
@@ -83,7 +85,7 @@ def _limit(option: str, value: float | None, unit: float) -> float | None:
 
 @cache_app.command("verify")
 def cache_verify(path: CacheArgument) -> None:
-    """Check every entry of a cache; exit code 1 where something is wrong. Changes nothing."""
+    """Check every entry of a cache and change nothing. Exit code 1: something is wrong."""
     with _existing_cache(path) as cache, working("checking the cache"):
         report = cache.verify()
     for problem in report.file_problems:

@@ -1,4 +1,4 @@
-"""The commands `components`, `presets` and `show`: what can be scored with."""
+"""The commands `components`, `presets` and `show`: the metrics and rewards that there are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cxr_rewards.errors import ModelLoadError, SetupError
 
 
 def components(as_json: JsonOption = False) -> None:
-    """List the components: what they measure, range, direction, what they read and need, and if they can be used."""
+    """List the components: measure, range, direction, texts they read, what they need, and whether they can be used."""
     from rich.table import Table
 
     from cxr_rewards.core.registry import component_names
@@ -41,7 +41,7 @@ def _describe_bounds(low: float | None, high: float | None) -> str:
 
 
 def _describe_component(name: str) -> dict[str, Any]:
-    """Return what there is to say of a component; of one that cannot be imported, why."""
+    """Describe a component, or say why it cannot be imported."""
     from cxr_rewards.core.registry import load_component, missing_modules, pip_line
 
     row: dict[str, Any] = {
@@ -77,17 +77,17 @@ def presets() -> None:
 
 def show(
     preset: Annotated[str, typer.Argument(metavar="PRESET", help="A preset, or the path of a reward's TOML.")],
-    toml: Annotated[bool, typer.Option("--toml", help="Print the TOML, to start a reward of your own from.")] = False,
+    toml: Annotated[bool, typer.Option("--toml", help="Print the TOML, as a start for a reward of your own.")] = False,
     allow_code: AllowCodeOption = False,
 ) -> None:
-    """Show what is in a preset: each component's direction, range and weight, gates, and the range of the reward."""
+    """Show a preset: the direction, range and weight of each component, the gates, and the range of the reward."""
     from cxr_rewards import CompositeReward
     from cxr_rewards.reward.config import load_config, preset_text
 
     is_file = preset.endswith(".toml")
     if toml:
         if is_file:
-            load_config(preset)  # says what is wrong with it
+            load_config(preset)  # raises if it is wrong
         typer.echo(Path(preset).read_text(encoding="utf-8") if is_file else preset_text(preset), nl=False)
     else:
         from cxr_rewards.models.fetch import sources_of

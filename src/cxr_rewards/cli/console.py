@@ -1,4 +1,4 @@
-"""Output of the command line: tables to stdout, notes and the progress of a long work to stderr."""
+"""Output of the command line: tables to stdout, notes and progress to stderr."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def console(*, error: bool = False, color: bool = True) -> Console:
     """Return a console on stdout or stderr."""
     from rich.console import Console
 
-    # Not a terminal: wide enough that no table is folded in a log file.
+    # If this is not a terminal: wide enough that no table is folded in a log file.
     stream = sys.stderr if error else sys.stdout
     return Console(
         file=stream, width=None if stream.isatty() else 120, color_system="auto" if color else None,
@@ -42,22 +42,22 @@ def fail(message: str, code: int = 1) -> NoReturn:
 
 
 def tallies() -> Mapping[str, Tally]:
-    """Return what judges have cost, without loading what asks them."""
+    """Return the cost of judges by model, without loading the client that asks them."""
     client = sys.modules.get("cxr_rewards.judges.client")
     return {} if client is None else client.tallies()
 
 
 def in_flight() -> int:
-    """Return how many requests wait for a judge's answer."""
+    """Return the number of requests that wait for a judge's answer."""
     return sum(tally.in_flight for tally in tallies().values())
 
 
 @contextmanager
 def shown(progress: Progress, *, every_s: float = EVERY_S) -> Iterator[Callable[[str], None]]:
-    """Show where a work stands while a block runs: a bar on a terminal, elsewhere a line every 30 s.
+    """Show progress while a block runs: a bar on a terminal, otherwise a line every 30 s.
 
     Yields:
-        Writes a note to stderr, above the bar.
+        A function that writes a note to stderr, above the bar.
     """
     from rich.progress import BarColumn, TextColumn
     from rich.progress import Progress as Bar
@@ -78,15 +78,15 @@ def shown(progress: Progress, *, every_s: float = EVERY_S) -> Iterator[Callable[
         yield stream.print
 
 
-def os_error(error: OSError, path: Path | None = None) -> str:
-    """Return an error of the system with the path it is about; a failed write does not know its own."""
+def os_error_message(error: OSError, path: Path | None = None) -> str:
+    """Return the message of a system error with its path; a failed write does not know its own, so pass it."""
     where = error.filename or path
     what = error.strerror or str(error)
     return f"{where}: {what}" if where else what
 
 
 def finite(bounds: tuple[float, float]) -> list[float | None]:
-    """Return bounds as JSON can hold them: `None` for infinity."""
+    """Return bounds with `None` for infinity, which JSON lacks."""
     return [end if abs(end) != float("inf") else None for end in bounds]
 
 
@@ -97,7 +97,7 @@ def to_json_text(value: Any) -> str:
 
 @contextmanager
 def working(work: str) -> Iterator[Callable[[str], None]]:
-    """Show that a work goes on whose steps are not counted; yields what writes notes."""
+    """Show that uncounted work is under way while a block runs; yields a function that writes a note."""
     progress = Progress()
     progress.begin(work)
     with shown(progress) as tell:

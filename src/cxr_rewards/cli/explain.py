@@ -36,8 +36,8 @@ def explain_case(
     source: Annotated[
         Path | None, typer.Option("--input", "-i", help="Take the case from a .csv, .tsv, .jsonl or .parquet instead.")
     ] = None,
-    row: Annotated[int | None, typer.Option(min=1, help="Which row of the input, 1 for the first.")] = None,
-    case_id: Annotated[str | None, typer.Option("--id", help="Which case of the input, by its id.")] = None,
+    row: Annotated[int | None, typer.Option(min=1, help="Row of the input, 1 for the first.")] = None,
+    case_id: Annotated[str | None, typer.Option("--id", help="Case of the input, by its id.")] = None,
     candidate_col: CandidateColumn = None,
     reference_col: ReferenceColumn = None,
     prior_col: PriorColumn = None,
@@ -47,12 +47,12 @@ def explain_case(
     config: ConfigOption = None,
     allow_code: AllowCodeOption = False,
     component: Annotated[
-        str, typer.Option(help="Explain one component alone: the reward's, or else any, with its defaults.")
+        str, typer.Option(help="Explain one component alone: one of the reward, or any other with its defaults.")
     ] = "",
     no_color: Annotated[bool, typer.Option("--no-color", help="Mark findings with signs instead of colours.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show why a reward is what it is: findings marked in the reports, how they are weighed, what each component adds.
+    """Show how a reward comes about: findings marked in the reports, their weights, and what each component adds.
 
     Exit code 1: the case is unscored.
     """

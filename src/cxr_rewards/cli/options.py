@@ -11,12 +11,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for machine
 PresetOption = Annotated[str, typer.Option("--preset", "-p", help="A preset; `cxr-rewards presets` lists them.")]
 ConfigOption = Annotated[Path | None, typer.Option("--config", "-c", help="A reward's TOML, instead of a preset.")]
 AllowCodeOption = Annotated[
-    bool, typer.Option("--allow-code", help="Let the reward's TOML name Python code to be run; it is data otherwise.")
+    bool,
+    typer.Option("--allow-code", help="Let the reward's TOML name Python code to run; by default it is only data."),
 ]
 CandidateColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column of the reports to score. An absent one (null in JSONL and Parquet) is unscored; "
+        help="Column of the reports to score. An absent report (null in JSONL and Parquet) is unscored; "
         "an empty CSV cell is an empty report."
     ),
 ]
@@ -27,10 +28,12 @@ PriorColumn = Annotated[
 ]
 IdColumn = Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")]
 CacheOption = Annotated[Path | None, typer.Option(help="SQLite cache file shared by runs.")]
-DeviceOption = Annotated[str, typer.Option(help="Where models run: auto, cpu, cuda:N, several between commas.")]
+DeviceOption = Annotated[str, typer.Option(help="Where models run: auto, cpu or cuda:N; separate several by commas.")]
 DtypeOption = Annotated[str, typer.Option(help="Numbers of models: float32, bfloat16 or float16.")]
-JudgeUrlOption = Annotated[str, typer.Option(help="Base of the judge's endpoint, up to /v1; several between commas.")]
-JudgeModelOption = Annotated[str, typer.Option(help="The judge's model, by the endpoint's name for it.")]
+JudgeUrlOption = Annotated[
+    str, typer.Option(help="Base URL of the judge's endpoint, up to /v1; separate several by commas.")
+]
+JudgeModelOption = Annotated[str, typer.Option(help="The judge's model, as the endpoint names it.")]
 ContextColumn = Annotated[
     list[str] | None, typer.Option(help="Column of context (age, sex, indication, ...); repeat it for several.")
 ]

@@ -1,4 +1,4 @@
-"""The commands `fetch` and `warm`: what can be done ahead of a run."""
+"""The commands `fetch` and `warm`, which prepare a run."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ from cxr_rewards.core.progress import Progress
 
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Presets, rewards' TOML files, components.")],
-    to: Annotated[Path | None, typer.Option(help="The models folder to fill; the default one if left out.")] = None,
+    to: Annotated[Path | None, typer.Option(help="The models folder to fill, if not the default one.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Download nothing; check that all is there and whole.")
+        bool, typer.Option("--check", help="Download nothing; check that all files are there and undamaged.")
     ] = False,
     allow_code: AllowCodeOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Download the weights that a reward needs, ahead and for machines without internet, and say where they lie.
+    """Download the weights that a reward needs, for example for machines without internet, and show where they are.
 
-    Exit code 1: something cannot be downloaded, or, with --check, is absent or damaged.
+    Exit code 1: a file cannot be downloaded or, with --check, is absent or damaged.
     """
     from rich.table import Table
 
@@ -50,20 +50,20 @@ def fetch(
         for problem in problems:
             note(problem)
         if problems:
-            fail(f"{len(problems)} problems; fetch again what is damaged, after deleting it")
+            fail(f"{len(problems)} problems; delete damaged files and fetch them again")
     elif not sources:
         note(f"{', '.join(names)}: needs no weights")
     with working("fetching weights") as tell:
-        found = fetching.fetch(sources, to, tell)
+        fetched = fetching.fetch(sources, to, tell)
     if as_json:
-        rows = [{**item._asdict(), "source": item.source._asdict(), "folder": str(item.folder)} for item in found]
+        rows = [{**item._asdict(), "source": item.source._asdict(), "folder": str(item.folder)} for item in fetched]
         typer.echo(json.dumps(rows, indent=2))
         return
     if sources:
         table = Table()
         for name in ("repository", "for", "files", "MB", "where"):
             table.add_column(name, justify="right" if name in ("files", "MB") else "left", overflow="fold")
-        for item in found:
+        for item in fetched:
             mb = f"{item.bytes / 1e6:,.1f}"
             table.add_row(item.source.repo, item.source.purpose, str(item.files), mb, str(item.folder))
         console().print(table)
@@ -82,7 +82,7 @@ def warm(
     device: DeviceOption = "",
     dtype: DtypeOption = "",
 ) -> None:
-    """Fill a cache file with what the references (and priors) of IN will be asked for, ahead of a training."""
+    """Fill a cache file with all features of the references (and priors) of IN, before a training run."""
     from cxr_rewards.files import choose_columns, open_table
     from cxr_rewards.files.warm import warm_file
 
@@ -101,4 +101,4 @@ def warm(
     for name, count in done.computed.items():
         typer.echo(f"{name}: {count:,} computed now")
     if not done.computed:
-        typer.echo(f"{reward.name}: nothing of it is worth keeping on disk")
+        typer.echo(f"{reward.name}: has no feature worth keeping on disk")

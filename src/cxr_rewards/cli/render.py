@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cxr_rewards.reward.composite import CompositeReward
 
 _WIDE = 110
-"""Columns of a terminal from which on a summary table also says what each score measures."""
+"""Width of a terminal, in columns, from which a summary table also shows what each score measures."""
 
 
 def _interval(e: Estimate) -> tuple[str, str, str]:
@@ -31,6 +31,7 @@ def _columns(table: Table, *names: str) -> None:
 
 
 def print_summary(scored: Scored, reward: CompositeReward) -> None:
+    """Print tables of all scores, of the statistics over the whole file, by subgroup, and of the failures."""
     from rich.table import Table
 
     stream, summary = console(), scored.summary
@@ -86,6 +87,7 @@ def print_summary(scored: Scored, reward: CompositeReward) -> None:
 
 
 def summary_as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
+    """Return the summary as JSON-compatible data."""
     return {
         "out": str(scored.out),
         "reward": {"name": reward.name, "signature": reward.signature, "bounds": finite(reward.bounds)},

@@ -21,7 +21,7 @@ def build_ray_reward(
     judge: Mapping[str, str],
     **changes: str | bool,
 ) -> CompositeReward:
-    """Return the reward in Ray actors; paths are made absolute, for actors begin elsewhere."""
+    """Return the reward in Ray actors; paths are made absolute because actors start in another folder."""
     from cxr_rewards.remote.ray import RayReward
 
     given: dict[str, Any] = {**changes, "judge": {key: value for key, value in judge.items() if value}}
@@ -32,7 +32,7 @@ def build_ray_reward(
 
 
 def judges_of(reward: CompositeReward) -> list[tuple[str, str]]:
-    """Return model and address of each judge of a reward."""
+    """Return the model and address of each judge of a reward."""
     from cxr_rewards.judges.settings import JudgeSettings
 
     judges = [judge for judge in reward.components.values() if isinstance(judge, JudgeSettings)]
@@ -42,6 +42,7 @@ def judges_of(reward: CompositeReward) -> list[tuple[str, str]]:
 def build_reward(
     preset: str, config: Path | None, cache: Path | None, judge: Mapping[str, str] | None = None, **changes: str | bool
 ) -> CompositeReward:
+    """Return the reward of a preset or a TOML, with the changes that are not empty."""
     from cxr_rewards import CompositeReward
 
     named = preset_or_config(preset, config)
@@ -54,7 +55,7 @@ def build_reward(
 
 
 def preset_or_config(preset: str, config: Path | None) -> str:
-    """Return the preset, or the path of the TOML that was given in its place."""
+    """Return the preset, or the path of the TOML given instead."""
     if config is not None and preset != "rules":
         raise ConfigError(f"give either --preset {preset} or --config {config}, not both")
     return preset if config is None else str(config)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr_rewards.cli.console import fail, note, os_error, shown, tallies, working
+from cxr_rewards.cli.console import fail, note, os_error_message, shown, tallies, working
 from cxr_rewards.cli.options import (
     AllowCodeOption,
     CacheOption,
@@ -38,21 +38,21 @@ if TYPE_CHECKING:
 
 
 class EngineName(StrEnum):
-    """Where cases are scored."""
+    """Place where cases are scored."""
 
     local = "local"
     ray = "ray"
 
 
 class OnBadRow(StrEnum):
-    """What a row that cannot be read does."""
+    """Treatment of a row that cannot be read."""
 
     stop = "stop"
     keep_going = "keep-going"
 
 
 class Placeholder(StrEnum):
-    """What a cell is that says in words that nothing is there."""
+    """Meaning of a cell that says nothing is there, such as `nan` or `N/A`."""
 
     absent = "absent"
     text = "text"
@@ -73,28 +73,31 @@ def score(
     prior_col: PriorColumn = None,
     id_col: IdColumn = None,
     no_ids: Annotated[
-        bool, typer.Option("--no-ids", help="Take no column for case ids: a file of rollouts repeats them.")
+        bool,
+        typer.Option("--no-ids", help="Use no column of case ids, for example if a file of rollouts repeats them."),
     ] = False,
     context_col: ContextColumn = None,
     by: Annotated[
         list[str] | None,
-        typer.Option(help="Summarise each value of this column, too; ages in bands. Repeat it: all are also crossed."),
+        typer.Option(
+            help="Also summarise by this column; ages in bands. Repeat it for several, which are also crossed."
+        ),
     ] = None,
     cluster: Annotated[
         str | None,
         typer.Option(
-            help="Column of patients, studies or groups, whose rows are not independent: for the intervals. If left "
-            "out, it is looked for; 'none': all rows are independent."
+            help="Column of patients, studies or groups whose rows are not independent, for the intervals. Detected "
+            "by default; 'none': all rows are independent."
         ),
     ] = None,
     on_error: Annotated[
-        OnBadRow, typer.Option(help="A row that cannot be read: stop before scoring, or leave that row unscored.")
+        OnBadRow, typer.Option(help="If a row cannot be read: stop before scoring, or leave that row unscored.")
     ] = OnBadRow.stop,
     placeholders: Annotated[
         Placeholder,
         typer.Option(help="Cells such as nan, N/A, None or null: absent (not scored), or the text of a report."),
     ] = Placeholder.absent,
-    prefix: Annotated[str, typer.Option(help="Put before the names of the new columns.")] = "",
+    prefix: Annotated[str, typer.Option(help="Prefix of the names of the new columns.")] = "",
     cache: CacheOption = None,
     device: DeviceOption = "",
     dtype: DtypeOption = "",
@@ -104,17 +107,17 @@ def score(
         EngineName.local
     ),
     workers: Annotated[int, typer.Option(min=1, help="Actors, with --engine ray.")] = 2,
-    gpus_per_worker: Annotated[float, typer.Option(min=0, help="GPUs of an actor; 0.25: four share one.")] = 0.0,
-    restart: Annotated[bool, typer.Option("--restart", help="Throw away the progress of an interrupted run.")] = False,
+    gpus_per_worker: Annotated[float, typer.Option(min=0, help="GPUs per actor; 0.25 lets four share one.")] = 0.0,
+    restart: Annotated[bool, typer.Option("--restart", help="Discard the progress of an interrupted run.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Overwrite an existing file that is not a file of scores.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score each row of IN and write it with a column for each component, the reward and the reason where unscored.
+    """Score each row of IN and add columns for each component, the reward, and the reason if a row is unscored.
 
-    An interrupted run goes on where it was when the same command is given again. The output appears when it is
-    complete. Exit code 1: nothing was scored, or not each file of a folder.
+    Repeat the same command to resume an interrupted run. The output appears when it is complete. Exit code 1: nothing
+    was scored, or some file of a folder was not.
     """
     if no_ids and id_col:
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
@@ -128,7 +131,7 @@ def score(
         digest = reward.signature.rpartition("#")[2]
     note(f"reward: {reward.name} #{digest}")
     if not getattr(reward.cache, "shared", False) and judges_of(reward):
-        note("judges' replies are kept in memory only; --cache FILE keeps them for this run's continuation and others")
+        note("judges' replies stay in memory; --cache FILE keeps them for a resumed run and for other runs")
     named = {
         "candidate": candidate_col, "reference": reference_col, "priors": prior_col or (),
         "case_id": "" if no_ids else id_col, "context": context_col or (),
@@ -139,7 +142,7 @@ def score(
         "restart": restart, "force": force,
     }  # fmt: skip
     if engine is EngineName.ray:
-        options["chunk"] = 4096 * workers  # so that all have something to do most of the time
+        options["chunk"] = 4096 * workers  # enough to keep all actors busy
     score_files(source, out, reward, named, options, as_json=as_json)
 
 
@@ -154,15 +157,15 @@ def score_files(
 ) -> None:
     """Score a file, or each file of a folder that has no scores yet, and print the summary.
 
-    A file of a folder that cannot be scored is told and leaves the others their scores.
+    A file of a folder that cannot be scored is reported; the others keep their scores.
 
     Args:
         source: a file or a folder.
-        out: likewise.
-        reward: what to score with.
+        out: where to write: a file or a folder, as `source`.
+        reward: the reward to score with.
         named: arguments of `choose_columns`.
         options: arguments of `score_file`.
-        as_json: print one JSON document, of a folder with a list of `files`.
+        as_json: print one JSON document; for a folder it has a list of `files`.
     """
     if not source.is_dir():
         scored, _ = _score(source, out, reward, named, options)
@@ -180,31 +183,31 @@ def score_files(
     folder = Folder(source, out, run, restart=options["restart"])
     for name, why in folder.left_out.items():
         note(f"{source / name}: left out: {why}")
-    told: list[dict[str, Any]] = []
+    files: list[dict[str, Any]] = []
     failed = []
     try:
         for file in folder.files:
             if file.finished:
                 note(f"{file.source}: has its scores; --restart scores it again")
-                told.append({"in": str(file.source), "out": str(file.target), "finished_before": True})
+                files.append({"in": str(file.source), "out": str(file.target), "finished_before": True})
                 continue
             try:
                 scored, sha256 = _score(file.source, file.target, reward, named, options)
             except InputError as error:
                 note(f"error: {error}")
-                told.append({"in": str(file.source), "error": str(error)})
+                files.append({"in": str(file.source), "error": str(error)})
                 failed.append(file.source.name)
                 continue
-            told.append({"in": str(file.source), **summary_as_json(scored, reward)})
+            files.append({"in": str(file.source), **summary_as_json(scored, reward)})
             if _nothing_scored(scored):
                 failed.append(file.source.name)
             else:
                 folder.finish(file, sha256)
             if not as_json:
                 print_summary(scored, reward)
-    finally:  # whatever ends the run, the finished files are told
+    finally:  # however the run ends, report the finished files
         if as_json:
-            typer.echo(json.dumps({"files": told, "left_out": folder.left_out}, indent=2, ensure_ascii=False))
+            typer.echo(json.dumps({"files": files, "left_out": folder.left_out}, indent=2, ensure_ascii=False))
     if failed:
         fail(f"{len(failed)} of {len(folder.files)} files without a score: {', '.join(failed)}")
 
@@ -212,7 +215,7 @@ def score_files(
 def _score(
     source: Path, out: Path, reward: CompositeReward, named: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[Scored, str]:
-    """Return the result, and the checksum of the input."""
+    """Return the result and the checksum of the input."""
     from cxr_rewards.files import choose_columns, open_table
     from cxr_rewards.files.score_file import score_file
 
@@ -225,9 +228,9 @@ def _score(
             tell(f"{source}: {columns}")
             scored = score_file(table, columns, reward, out, progress=progress, tell=tell, **options)
     except KeyboardInterrupt:
-        fail("interrupted; give the same command again to go on where it was", 130)
-    except OSError as error:  # a full disk, mostly
-        fail(f"{os_error(error, out)}; mend that, and give the same command again to go on where it was")
+        fail("interrupted; repeat the same command to resume", 130)
+    except OSError as error:  # usually a full disk
+        fail(f"{os_error_message(error, out)}; fix that, then repeat the same command to resume")
     finally:
         for model, tally in tallies().items():
             note(f"judge {model}: {tally}")

@@ -26,14 +26,12 @@ from cxr_rewards.cli.rewards import preset_or_config
 def fake_judge(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
     latency: Annotated[float, typer.Option(min=0, help="Seconds until an answer.")] = 0.0,
-    faults: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of requests that fail, in all the ways that are known.")
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of the faults: equal seeds fail alike.")] = 0,
+    faults: Annotated[float, typer.Option(min=0, max=1, help="Share of requests that fail, in every known way.")] = 0.0,
+    seed: Annotated[int, typer.Option(help="Seed of the faults: equal seeds fail alike.")] = 0,
 ) -> None:
-    """Serve a judge on this machine to rehearse with: it answers by rules, and fails as often as you like.
+    """Serve a fake judge on this machine for rehearsals: it answers by rules and fails as often as you ask.
 
-    Ends with Ctrl-C.
+    Stop it with Ctrl-C.
     """
     from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
     from cxr_rewards.testing.fake_judge import FakeJudge
@@ -55,28 +53,33 @@ def serve(
     config: ConfigOption = None,
     allow_code: AllowCodeOption = False,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; beyond this machine a token is needed.")
+        str, typer.Option(help="Address to listen at; one beyond this machine needs a token.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; each has its models, --cache is shared.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Processes; each loads its own models, all share --cache.")] = 1,
     token_file: Annotated[Path | None, typer.Option(help="File with the bearer token; else CXR_REWARDS_TOKEN.")] = None,
     cache: CacheOption = None,
-    device: Annotated[str, typer.Option(help="Where models run; with workers one each, between commas.")] = "",
+    device: Annotated[
+        str, typer.Option(help="Where models run; with several workers one device each, separated by commas.")
+    ] = "",
     dtype: DtypeOption = "",
     judge_url: JudgeUrlOption = "",
     judge_model: JudgeModelOption = "",
     unscored: Annotated[
-        float | None, typer.Option(help="What /get_reward gives OpenRLHF for an unscored rollout; below every reward.")
+        float | None,
+        typer.Option(help="Reward that /get_reward gives OpenRLHF for an unscored rollout; below every other."),
     ] = None,
-    marker: Annotated[str, typer.Option(help="What begins the assistant's turn in OpenRLHF's texts.")] = "",
-    batch_cases: Annotated[int, typer.Option(min=1, help="Cases of a batch, joined of several requests.")] = 512,
-    queue_cases: Annotated[int, typer.Option(min=1, help="Cases that may wait; beyond, requests get 429.")] = 16_384,
+    marker: Annotated[str, typer.Option(help="Text that opens the assistant's turn in OpenRLHF's rollouts.")] = "",
+    batch_cases: Annotated[int, typer.Option(min=1, help="Cases in a batch, joined from several requests.")] = 512,
+    queue_cases: Annotated[
+        int, typer.Option(min=1, help="Cases that may wait; further requests get status 429.")
+    ] = 16_384,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 600.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds that requests may take after SIGTERM.")] = 30.0,
 ) -> None:
-    """Serve a reward by HTTP, to `RemoteReward`, to OpenRLHF and to anything that speaks JSON.
+    """Serve a reward over HTTP to `RemoteReward`, to OpenRLHF and to anything that speaks JSON.
 
-    Requests are scored together in batches; the interface is told at /docs. Ends with SIGTERM or Ctrl-C.
+    Requests are scored together in batches; /docs describes the interface. Stop it with SIGTERM or Ctrl-C.
     """
     from cxr_rewards.remote.http import TOKEN_VARIABLE, token_of
     from cxr_rewards.server.run import serve as run
@@ -93,7 +96,7 @@ def serve(
     if workers == 1:
         overrides["device"], devices = device, []
     named = preset_or_config(preset, config)
-    note(f"serving {named} at http://{host}:{port} with {workers} worker(s); ends with SIGTERM or Ctrl-C")
+    note(f"serving {named} at http://{host}:{port} with {workers} worker(s); stop with SIGTERM or Ctrl-C")
     run(
         named, settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
         **{key: value for key, value in overrides.items() if value},
