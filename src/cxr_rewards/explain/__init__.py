@@ -1,1 +1,1 @@
-"""Why a report got its reward: the explanation as data, and the page that shows it."""
+"""Explanations of rewards: the data, and the page that shows it."""

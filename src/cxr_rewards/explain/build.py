@@ -1,4 +1,4 @@
-"""Explain a reward: score one case and gather what its value is made of."""
+"""Build an explanation: score one case and gather the parts of its reward."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from cxr_rewards.types import Case, Reward, Score
 
 
 def explain(reward: CompositeReward, case: Case, *, only: str = "") -> Explanation:
-    """Return why a case's reward is what it is.
+    """Explain a case's reward.
 
     Args:
-        reward: what to score with; not one that normalises within groups, whose values depend on other cases.
+        reward: the reward to score with; not one that normalises within groups, whose values depend on other cases.
         case: the case.
         only: explain this component alone: one of the reward's by label, or else any by name, with its defaults.
 

@@ -24,7 +24,7 @@ Row = Literal["false", "missed", "contradicted", "differs", "matched"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Note:
-    """What one phrase is.
+    """Label of a phrase.
 
     Attributes:
         kind: the kind of mark.
@@ -37,7 +37,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A phrase of a report, `text[span[0]:span[1]]`, and what it is."""
+    """A phrase of a report, `text[span[0]:span[1]]`, and its labels."""
 
     span: tuple[int, int]
     notes: tuple[Note, ...]
@@ -181,7 +181,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Why a case's reward is what it is.
+    """Explanation of a case's reward.
 
     Attributes:
         case_id: the case's id.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class _Look(NamedTuple):
-    """How a kind of mark appears: the sign without colours, the style with them, and its meaning in the legend."""
+    """Appearance of a kind of mark: its sign without colours, its style with them, and its meaning in the legend."""
 
     sign: str
     style: str

@@ -7,9 +7,9 @@ open_table(path) ──► Table ──► choose_columns(table.columns) ──�
              write_table(out, table, columns, journal.results()) ◄────────────────────────── journal.append(results)
 ```
 
-The format is told by the extension: `.csv`, `.tsv`, `.jsonl` / `.ndjson`, `.parquet` / `.pq`. Everything
-streams: memory does not grow with the number of rows. A row that cannot be read is reported with its place and costs no
-other row.
+The extension gives the format: `.csv`, `.tsv`, `.jsonl` / `.ndjson`, `.parquet` / `.pq`. Everything
+streams: memory does not grow with the number of rows. A row that cannot be read is reported with its place and does not
+affect other rows.
 """
 
 from cxr_rewards.files.cases import CaseRow, Placeholders, is_placeholder, read_cases, to_case

@@ -1,4 +1,4 @@
-"""From rows to cases."""
+"""Turn rows into cases."""
 
 from __future__ import annotations
 
@@ -17,22 +17,21 @@ from cxr_rewards.files.table import Row, Table
 from cxr_rewards.types import Case
 
 Placeholders = Literal["absent", "text"]
-"""How a cell is taken that says in words that nothing is there: as absent, or as the text it is."""
+"""Treatment of a cell that says nothing is there, such as `nan`: as absent, or as the text of a report."""
 
 _PLACEHOLDER = re.compile(
     r"[-+]?nan|#?na|#?n/a( n/a)?|n\.a\.?|none|null|nil|nat|undefined|missing|not available"
     r"|<(na|n/a|none|null|nan)>|\((none|null)\)|\\n|-?1\.#(ind|qnan)|[-\u2010-\u2015]+",
     re.IGNORECASE,
 )
-_LONGEST = 16  # a longer text is none, and need not be looked at
+_LONGEST = 16  # a longer text is not a placeholder
 _LOOKS_LIKE_LIST = re.compile(r"""\[\s*["'].*\]""", re.DOTALL)
 
 
 def is_placeholder(value: Any) -> bool:
-    """Return whether a cell says in words that nothing is there.
+    """Return whether a cell says that nothing is there.
 
-    These are the words of programs: `nan`, `N/A`, `None`, `null`, `-` and their like, in upper or lower case, with
-    blanks around them.
+    Programs write `nan`, `N/A`, `None`, `null`, `-` and the like; case and surrounding blanks do not matter.
 
     Example:
         >>> [is_placeholder(cell) for cell in ("nan", " N/A ", "<NA>", "None", "null", "-", "None.", "No.", "", 3)]
@@ -42,12 +41,12 @@ def is_placeholder(value: Any) -> bool:
 
 
 class CaseRow(NamedTuple):
-    """A row, and the case made of it or the reason why none could be.
+    """A row with its case, or with the reason why it has none.
 
     Attributes:
         row: as read.
         case: `None` if there is an error.
-        error: names the place, what is wrong, and the cure; `None` if there is a case.
+        error: names the place, the problem and the cure; `None` if there is a case.
         placeholders: the columns of reports whose cells are placeholders (`is_placeholder`).
     """
 
@@ -57,53 +56,55 @@ class CaseRow(NamedTuple):
     placeholders: tuple[str, ...] = ()
 
     def absent(self, columns: ColumnMap) -> str:
-        """Return why the row has no candidate or reference although its cell is not empty; empty if it has both."""
-        found = [name for name in (columns.candidate, columns.reference) if name in self.placeholders]
-        told = [f"column {name!r}: {self.row.values[name].strip()!r} stands for no report" for name in found]
-        return "; ".join(told)
+        """Return which placeholders stand where the candidate or the reference should be; empty if none do."""
+        columns_without = [name for name in (columns.candidate, columns.reference) if name in self.placeholders]
+        return "; ".join(
+            f"column {name!r}: {self.row.values[name].strip()!r} stands for no report" for name in columns_without
+        )
 
 
 def read_cases(
     table: Table, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeholders: Placeholders = "absent"
 ) -> Iterator[CaseRow]:
-    """Iterate over a table's rows as cases, in order, one item a row whether it is good or bad.
+    """Iterate over a table's rows as cases, in order, one item for each row, good or bad.
 
-    To stop at the first bad row, raise its `error`; to keep going, leave it unscored for that reason.
+    To stop at the first bad row, raise its `error`; to keep going, leave it unscored with that reason.
 
     Args:
         table: from `open_table`.
         columns: from `choose_columns`.
         max_chars: longest text of a report that is accepted.
-        placeholders: how cells such as `nan` are taken.
+        placeholders: how to take cells such as `nan`.
 
     Raises:
-        InputError: what `Table.rows` raises; anything that concerns one row is that item's `error`.
-        OSError: no space for the temporary file in which many case ids are kept.
+        InputError: as `Table.rows`; a problem of one row is that item's `error`.
+        OSError: no space for the temporary file that holds many case ids.
     """
     reports = dict.fromkeys((columns.candidate, columns.reference, *columns.priors))
     with closing(_Ids()) as ids:
         for row in table.rows(columns.used):
-            found = tuple(name for name in reports if is_placeholder(row.values.get(name)))
+            absent = tuple(name for name in reports if is_placeholder(row.values.get(name)))
             try:
                 case = to_case(row, columns, max_chars=max_chars, placeholders=placeholders)
                 if columns.case_id is not None and case.case_id:
                     ids.add(case.case_id, row, columns.case_id)
             except InputError as error:
-                yield CaseRow(row, None, error, found)
+                yield CaseRow(row, None, error, absent)
             else:
-                yield CaseRow(row, case, None, found)
+                yield CaseRow(row, case, None, absent)
 
 
 def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeholders: Placeholders = "absent") -> Case:
     """Return the case of one row.
 
     A missing candidate or reference (null, NaN, an absent key) is `None`, which the engine leaves unscored; an empty
-    CSV cell is an empty text, for CSV cannot tell the two apart. Priors in one column are a list, a JSON list of texts
-    or one text; blank ones are left out. Context and ids may be numbers; blank ones are left out. A cell that says in
-    words that nothing is there (`is_placeholder`) is taken as missing, unless `placeholders="text"`.
+    CSV cell is an empty text, because CSV cannot tell the two apart. Priors in one column are a list, a JSON list of
+    texts or one text; blank ones are left out. Context and ids may be numbers; blank ones are left out. A placeholder
+    (`is_placeholder`) is taken as missing, unless `placeholders="text"`.
 
     Raises:
-        InputError: the row is bad; a text is not a text, is too long or holds NUL; or the priors are no list of texts.
+        InputError: the row is bad; a text is not a text, is too long or holds NUL; or the priors are not a list of
+            texts.
 
     Example:
         >>> row = Row("in.csv", 1, 2, {"hyp": "Clear.", "ref": "Normal.", "prior": '["Effusion.", "Less effusion."]'})
@@ -175,7 +176,7 @@ def _listed(value: Any, row: Row, column: str) -> list[Any]:
     try:
         items = json.loads(text)
     except (ValueError, RecursionError):
-        if _LOOKS_LIKE_LIST.fullmatch(text):  # most likely Python's repr of a list; as one text it would pass unnoticed
+        if _LOOKS_LIKE_LIST.fullmatch(text):  # probably Python's repr of a list, which as one text would go unnoticed
             raise InputError(
                 f"{row.where}, column {column!r}: looks like a list but is not JSON: {shorten(text)}; "
                 "write priors as a JSON list of texts"
@@ -185,7 +186,7 @@ def _listed(value: Any, row: Row, column: str) -> list[Any]:
 
 
 class _Ids:
-    """The case ids seen so far, in a temporary file once they are many: a set of them would grow with the table."""
+    """The case ids seen so far, in a temporary file if they are many, so that memory does not grow with the table."""
 
     def __init__(self) -> None:
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)

@@ -1,4 +1,4 @@
-"""Which column is the candidate, which the reference, and so on: by the user's word, or by the usual names."""
+"""Choose the columns of the candidate, the reference and so on: as the user says, or by the usual names."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _CONTEXT = ("age", "sex", "gender", "indication", "history")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnMap:
-    """Where in a table the parts of a case are.
+    """Columns of a table that hold the parts of a case.
 
     Attributes:
         candidate, reference: column names.
@@ -85,7 +85,7 @@ def choose_columns(
     """Find the columns of a case: those named, and for the rest the usual names; a group column only if named.
 
     The usual names are compared without regard to case, with spaces and hyphens as underscores. A column that is named
-    for one part is not found for another. Numbered priors (`prior_1`, `prior_2`, ...) count up from the oldest.
+    for one part is not used for another. Numbered priors (`prior_1`, `prior_2`, ...) count up from the oldest.
 
     Args:
         columns: the table's.
@@ -94,11 +94,11 @@ def choose_columns(
         priors, context: column names; empty to look for the usual ones. A context key is the column's name in lower
             case with underscores.
         where: the table's name in messages.
-        references_only: need no candidates: the references take their place.
+        references_only: do not look for candidates; the references take their place.
 
     Raises:
-        InputError: a named column does not exist; candidate or reference are not found, or several columns fit equally;
-            or candidate and reference are the same column.
+        InputError: a named column does not exist; there is no column for the candidate or the reference, or several
+            fit equally; or candidate and reference are the same column.
 
     Example:
         >>> print(choose_columns(["Prediction", "Ground Truth", "prior_1", "prior_2", "age"]))
@@ -130,8 +130,8 @@ def choose_columns(
 def choose_cluster(columns: Sequence[str], cluster: str | None, used: ColumnMap, *, where: str = "input") -> str:
     """Return the column whose equal values mark rows that are not independent; empty if each row is.
 
-    The usual names are those of patients, before studies, before groups of rollouts: rows of one patient are alike
-    whatever study they are of. The column of case ids, each of which is there once, is none.
+    The usual names are those of patients, then studies, then groups of rollouts: rows of one patient are alike,
+    whatever their study. The column of case ids does not count, because each id occurs once.
 
     Args:
         columns: the table's.
@@ -161,7 +161,7 @@ def choose_cluster(columns: Sequence[str], cluster: str | None, used: ColumnMap,
 
 
 class _Free:
-    """The columns that nobody named, by their usual form."""
+    """The columns that the user did not name, by their usual form."""
 
     def __init__(self, free: Iterable[str], columns: Iterable[str], where: str) -> None:
         self._columns, self._where = list(columns), where
@@ -171,21 +171,21 @@ class _Free:
 
     def one(self, what: str, ranks: Iterable[Iterable[str]], option: str) -> str | None:
         for forms in ranks:
-            found = [name for form in forms for name in self._by_form.get(form, ())]
-            if len(found) > 1:
-                raise self._ambiguous(what, found, option)
-            if found:
-                return found[0]
+            fitting = [name for form in forms for name in self._by_form.get(form, ())]
+            if len(fitting) > 1:
+                raise self._ambiguous(what, fitting, option)
+            if fitting:
+                return fitting[0]
         return None
 
     def required(self, what: str, ranks: Sequence[Sequence[str]], option: str) -> str:
-        found = self.one(what, ranks, option)
-        if found is None:
+        name = self.one(what, ranks, option)
+        if name is None:
             raise InputError(
                 f"{self._where}: no column for the {what}; columns: {_listed(self._columns)}. Name it with {option}, "
                 f"or rename it {ranks[0][0]!r}"
             )
-        return found
+        return name
 
     def priors(self) -> tuple[str, ...]:
         numbered = self._matching(lambda form: _NUMBERED_PRIOR.fullmatch(form) is not None)
@@ -203,9 +203,9 @@ class _Free:
     def _matching(self, test: Callable[[str], bool]) -> list[str]:
         return [name for form, names in self._by_form.items() if test(form) for name in names]
 
-    def _ambiguous(self, what: str, found: Iterable[str], option: str) -> InputError:
+    def _ambiguous(self, what: str, fitting: Iterable[str], option: str) -> InputError:
         return InputError(
-            f"{self._where}: several columns could be the {what}: {_listed(found)}. Name one with {option}"
+            f"{self._where}: several columns could be the {what}: {_listed(fitting)}. Name one with {option}"
         )
 
 

@@ -1,6 +1,6 @@
 """CSV: separated by commas (a TSV by tabs), quoted by `"`, UTF-8, one header line.
 
-A broken record costs its first physical line only.
+If a record is broken, only its first physical line is lost.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cxr_rewards.files.table import Row, Table, format_of, place
 LOOK_AHEAD = 1_000_000
 """Characters after a record's first line within which it must end: ten times the longest text that is scored."""
 
-_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # how surrogateescape marks a byte that is not UTF-8
+_NOT_UTF8 = re.compile("[\udc80-\udcff]")  # surrogateescape marks a byte that is not UTF-8 like this
 _QUOTING = "quote fields that hold commas, quotes or line breaks, and double the quotes inside them"
 
 
@@ -29,7 +29,7 @@ class _Record(NamedTuple):
 
 
 class _Lines:
-    """The physical lines, with those of the current record at hand, so that a broken one can be put back."""
+    """The physical lines; those of the current record can be put back if it is broken."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -56,14 +56,14 @@ class _Lines:
             yield line
 
     def put_back(self) -> str:
-        """Put back all lines of the record but the first, which is returned."""
+        """Put back all lines of the record but the first, and return that one."""
         self._again.extendleft(reversed(self.taken[1:]))
         return self.taken[0]
 
 
 def _records(file: TextIO, delimiter: str, width: int | None = None) -> Iterator[_Record]:
     """Split into records; the first sets how many fields are expected, unless `width` does."""
-    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))  # its default, 131,072, would end the whole file
+    csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))  # the default, 131,072, would end the whole file
     lines = _Lines(file)
     taken = lines.taken
     reader = csv.reader(iter(lines), delimiter=delimiter, strict=True)
@@ -79,7 +79,7 @@ def _records(file: TextIO, delimiter: str, width: int | None = None) -> Iterator
         except csv.Error:
             fields, problem = _salvage(taken[0], delimiter)
         else:
-            if not fields:  # a blank line is no row
+            if not fields:  # a blank line is not a row
                 line += 1
                 continue
             if width is None:
@@ -101,7 +101,7 @@ def _records(file: TextIO, delimiter: str, width: int | None = None) -> Iterator
 
 
 def _salvage(line: str, delimiter: str) -> tuple[list[str], str]:
-    """Return the fields of a broken record's first line, and what is wrong with it."""
+    """Return the fields of a broken record's first line, and its problem."""
     fields = next(csv.reader([line], delimiter=delimiter))
     fields[-1] = fields[-1].rstrip("\r\n")
     try:
@@ -136,7 +136,7 @@ class CsvTable(Table):
                 raise InputError(f"{path}: has a header ({', '.join(self.columns)}) but no rows; add rows below it")
 
     def _open(self) -> TextIO:
-        # newline="" leaves line breaks inside quotes as they are; surrogateescape lets a bad byte spoil one cell only.
+        # newline="" keeps line breaks inside quotes; with surrogateescape a bad byte spoils one cell only.
         return self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="")
 
     def _names(self, header: _Record) -> tuple[str, ...]:
@@ -148,9 +148,9 @@ class CsvTable(Table):
             raise InputError(f"{at} has bytes that are not UTF-8; save the file as UTF-8")
         if header.problem:
             raise InputError(f"{at} {header.problem}")
-        if len(names) == 1 and (found := [mark for mark in (";", "\t", "|", ",") if mark in names[0]]):
+        if len(names) == 1 and (separators := [mark for mark in (";", "\t", "|", ",") if mark in names[0]]):
             wanted = "commas" if self._delimiter == "," else "tabs"
-            raise InputError(f"{at} is separated by {found[0]!r}; save the file with {wanted}")
+            raise InputError(f"{at} is separated by {separators[0]!r}; save the file with {wanted}")
         blank = [str(i) for i, name in enumerate(names, 1) if not name.strip()]
         if blank:
             raise InputError(
@@ -177,13 +177,13 @@ class CsvTable(Table):
         values = dict.fromkeys(self.columns, "") | dict(zip(self.columns, fields, strict=False))
         message = f"{at} {problem}"
         for name, value in values.items():
-            if found := _NOT_UTF8.search(value):
+            if bad := _NOT_UTF8.search(value):
                 values[name] = _NOT_UTF8.sub("\ufffd", value)
                 if problem == "not UTF-8":
-                    byte = ord(found[0]) - 0xDC00
-                    problem = "told"
+                    byte = ord(bad[0]) - 0xDC00
+                    problem = "described"
                     message = (
-                        f"{at}, column {name!r}: byte 0x{byte:02X} after {found.start()} characters is not UTF-8; "
+                        f"{at}, column {name!r}: byte 0x{byte:02X} after {bad.start()} characters is not UTF-8; "
                         "save the file as UTF-8 (it may be Windows-1252 or Latin-1)"
                     )
         return Row(str(self.path), number, line, values, InputError(message))

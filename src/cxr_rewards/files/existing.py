@@ -1,4 +1,4 @@
-"""Files under an output's name already: results of ours may be replaced, others may not."""
+"""Files that exist under an output's name: earlier results may be replaced, other files may not."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from cxr_rewards.files.table import format_of
 
 
 def check_replaceable(out: Path, results: Sequence[str], components: Collection[str]) -> None:
-    """Raise unless the output is absent, empty, or a file of results: what a run may replace without being told to.
+    """Raise unless the output is absent, empty, or a file of results, which a run may replace unasked.
 
     A file of results ends with the columns that this run writes, or with those of another reward: one or more
     components, its sum and the reasons (`bleu, rouge_l, reward, reason`), with one prefix before all of them. A file
-    that cannot be read as its extension says is none.
+    that cannot be read as its extension says is not a file of results.
 
     Args:
         out: the output, of a known extension; links are followed.
@@ -24,7 +24,7 @@ def check_replaceable(out: Path, results: Sequence[str], components: Collection[
         components: names of all components.
 
     Raises:
-        InputError: it is another file, which `--force` replaces; or a folder, a pipe or a device, which nothing does.
+        InputError: it is another file, which only `--force` replaces; or a folder, a pipe or a device.
     """
     if not out.exists():
         return
@@ -54,7 +54,7 @@ def _ends_with_results(columns: Sequence[str], components: Collection[str]) -> b
 
 
 def _columns(path: Path) -> list[str]:
-    """Return the columns of a table; of a JSONL file the keys of its first line, so that it need not be read whole."""
+    """Return the columns of a table; for JSONL the keys of the first line, so as not to read the whole file."""
     if format_of(path) != "jsonl":
         return list(open_table(path).columns)
     with path.open("rb") as file:

@@ -1,4 +1,4 @@
-"""A folder of tables and the folder of their scores: which file is finished, and with what."""
+"""A folder of tables, the folder of their scores, and a record of finished files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _RECORD = "cxr_rewards_folder"
 
 
 class FolderFile(NamedTuple):
-    """A file of the folder, where its scores go, and whether they are there."""
+    """A file of the folder, the target of its scores, and whether they are finished."""
 
     source: Path
     target: Path
@@ -25,24 +25,24 @@ class FolderFile(NamedTuple):
 
 
 class Folder:
-    """The tables of a folder, and what is known of their scores.
+    """The tables of a folder, and a record of their scores.
 
-    The folder of scores holds in `.run.json` what its scores were made with, and of each finished file the SHA-256 of
-    the input. So scores of two rewards are not mixed, and a file that is only touched is not scored again. The record
-    is written when a file is finished: a run that could not begin leaves none.
+    The record, `.run.json` in the folder of scores, holds the reward and settings of the run and the SHA-256 of each
+    finished input. So scores of two rewards are never mixed, and a file that was only touched is not scored again. The
+    record is written when a file is finished; a run that could not start leaves none.
 
     Attributes:
         files: the tables, by name.
-        left_out: what else lies in the folder, and why it is not scored.
+        left_out: the reason by name for everything else in the folder.
     """
 
     def __init__(self, source: Path, out: Path, run: Mapping[str, Any], *, restart: bool = False) -> None:
-        """Look through both folders, and create that of the scores.
+        """Look through both folders, and create the folder of scores.
 
         Args:
-            source: the folder of tables; folders in it are not looked into.
+            source: the folder of tables; its subfolders are left out.
             out: the folder of scores.
-            run: all that can change a score, JSON-compatible.
+            run: everything that can change a score, JSON-compatible.
             restart: score finished files again.
 
         Raises:
@@ -61,11 +61,11 @@ class Folder:
         self._path, self._run = out / ".run.json", json.loads(json.dumps(dict(run), default=str))
         self._finished = {} if restart else self._read()
         if restart:
-            self._parse()  # a file that is not ours is not replaced
+            self._parse()  # raises if it is another program's file, which is never replaced
         self.files = [self._file(table, out / table.name) for table in tables]
 
     def finish(self, file: FolderFile, sha256: str) -> None:
-        """Note that the scores of a file are in their place.
+        """Record that the scores of a file are in place.
 
         Args:
             file: of `files`.
@@ -112,7 +112,7 @@ def _look_through(source: Path) -> tuple[list[Path], dict[str, str]]:
         elif path.name.startswith("."):
             left_out[path.name] = "hidden"
         elif path.suffix.lower() not in FORMATS:
-            left_out[path.name] = f"no {', '.join(FORMATS)} file"
+            left_out[path.name] = f"not a {', '.join(FORMATS)} file"
         elif not path.is_file():
             left_out[path.name] = "not a regular file"
         else:
@@ -121,7 +121,7 @@ def _look_through(source: Path) -> tuple[list[Path], dict[str, str]]:
 
 
 def _check_distinct(tables: list[Path], out: Path) -> None:
-    """Raise if two outputs are one file: names that differ in case only (on macOS and Windows), or links."""
+    """Raise if two outputs are one file: by a link, or by names that differ only in case (macOS, Windows)."""
     seen: dict[str, str] = {}
     for table in tables:
         target = os.path.realpath(out / table.name)

@@ -1,4 +1,4 @@
-"""Progress of a run on disk, so that it goes on where it was cut off, wherever that was."""
+"""Progress of a run on disk, so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Journal:
 
     The first line holds the fingerprint of the run, each further line the result of one row, in order. `append` returns
     when its lines are on the disk; a process killed at any moment loses at most the chunk it was working on. While
-    a journal is open, no other run can open it (where the system has `flock`). A journal without a finished row has
-    nothing to lose: it is deleted when it is closed, and one that a killed run left is taken by any other.
+    a journal is open, no other run can open it (if the system has `flock`). A journal without a finished row is deleted
+    when it is closed; if a killed run left one, any other run may take it over.
 
     Attributes:
         path: the file.
@@ -39,16 +39,16 @@ class Journal:
     """
 
     def __init__(self, out: str | Path, fingerprint: Mapping[str, Any], *, restart: bool = False) -> None:
-        """Open the journal of an output, or begin one.
+        """Open the journal of an output, or start one.
 
         Args:
             out: the output file of the run; it need not exist.
-            fingerprint: all that can change a result (input, reward, options): JSON-compatible.
-            restart: throw earlier progress away.
+            fingerprint: everything that can change a result (input, reward, options): JSON-compatible.
+            restart: discard earlier progress.
 
         Raises:
             InputError: another run holds it; it holds rows of a run with another fingerprint; it is not a journal
-                (which `restart` does not throw away either), but a link or another file; or it cannot be written.
+                (which `restart` does not discard either), but a link or another file; or it cannot be written.
         """
         out = Path(out)
         self.path = out.with_name(f".{out.name}.progress")
@@ -87,7 +87,7 @@ class Journal:
         self.close()
 
     def close(self) -> None:
-        """Let go of the file; it stays for a later run if it holds a finished row."""
+        """Close the file; it stays for a later run if it holds a finished row."""
         if not self._file.closed and not self.done and _same(self._file, self.path):
             self.path.unlink(missing_ok=True)
         self._file.close()
@@ -106,7 +106,7 @@ class Journal:
         self._write(f'{_START}"fingerprint": {json.dumps(self._fingerprint)}}}\n')
 
     def _resume(self, *, restart: bool) -> bool:
-        """Count the whole lines and cut off the rest; False if there is nothing to go on from."""
+        """Count the whole lines and cut off the rest; return False if there is nothing to resume."""
         self._file.seek(0)
         header = self._file.readline()
         start = (_OURS if restart else _START).encode()
@@ -142,7 +142,7 @@ class Journal:
         if changed:
             raise InputError(
                 f"{self.path}: holds the progress of another run; they differ in {'; '.join(changed)}. "
-                "Pass --restart (or delete the file) to begin anew, or give another output"
+                "Pass --restart (or delete the file) to start over, or give another output"
             )
 
     def _write(self, text: str) -> None:

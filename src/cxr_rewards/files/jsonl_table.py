@@ -15,10 +15,10 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_COLUMNS = 1_000
-"""Different keys a file may have: more are data used as keys, and would fill the memory."""
+"""Limit on the different keys of a file: if there are more, data was used as keys, and would fill the memory."""
 
 MAX_DEPTH = 100
-"""Deepest nesting of lists and objects: far more could be read, but not written again."""
+"""Limit on the nesting of lists and objects: deeper ones could be read, but not written again."""
 
 _TOO_DEEP = f": is nested more than {MAX_DEPTH} levels deep; flatten it"
 _INT64 = 2**63
@@ -52,7 +52,7 @@ _decode_leniently = json.JSONDecoder(
 
 
 def _parse(raw: bytes) -> tuple[dict[str, Any], str]:
-    """Return the fields of a line, as far as they can be read, and what is wrong with it."""
+    """Return the fields of a line, as far as they can be read, and its problem."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -77,7 +77,7 @@ def _parse(raw: bytes) -> tuple[dict[str, Any], str]:
 
 
 def _deep(value: Any) -> bool:
-    """Say whether lists and objects are nested deeper than `MAX_DEPTH`."""
+    """Return whether lists and objects are nested deeper than `MAX_DEPTH`."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
         nested = [item for item in level if isinstance(item, (dict, list))]
@@ -96,7 +96,7 @@ def _half_pair(value: Any) -> bool:
 
 
 def _rescue(raw: bytes) -> dict[str, Any]:
-    """Read a line that is JSON but for a detail; without what cannot be written again."""
+    """Read a line that is JSON except for a detail, and leave out values that cannot be written again."""
     try:
         values = _decode_leniently(raw.decode(errors="replace"))
     except (ValueError, RecursionError):
@@ -115,10 +115,10 @@ def _kind(value: Any) -> str:
 
 
 class JsonlTable(Table):
-    """A JSONL file; cells are whatever JSON holds, and a key may be absent from a row."""
+    """A JSONL file; cells are any JSON values, and a row may lack a key."""
 
     def __init__(self, path: Path) -> None:
-        """Read the whole file once, for the columns and their types."""
+        """Read the whole file once for the columns and their types."""
         super().__init__(path)
         kinds: dict[str, set[str]] = {}
         first_error = None

@@ -14,10 +14,10 @@ from cxr_rewards.files.table import Table, format_of
 
 
 def open_table(path: str | Path) -> Table:
-    r"""Open a table; the extension tells the format.
+    r"""Open a table; the extension gives the format.
 
-    Reads the file once for its checksum, by which a later change of its content is noticed; a JSONL file also for its
-    columns, which are known no sooner.
+    Reads the file once for its checksum, which reveals a later change of its content; a JSONL file also for its
+    columns.
 
     Raises:
         InputError: the file is missing, not a regular file, unreadable, empty or of unknown extension; its header is
@@ -36,7 +36,7 @@ def open_table(path: str | Path) -> Table:
     path = Path(path)
     if path.is_dir():
         raise InputError(f"{path}: is a folder; give a file")
-    if path.exists() and not path.is_file():  # to open a pipe may wait for ever, and it can be read but once
+    if path.exists() and not path.is_file():  # opening a pipe may block for ever, and it can be read only once
         raise InputError(f"{path}: is not a regular file (a pipe or a device?); save what it gives to a file")
     try:
         with path.open("rb") as file:

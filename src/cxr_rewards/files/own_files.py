@@ -1,7 +1,7 @@
-"""Files of ours beside an output (`.NAME.partial`, `.NAME.progress`, `.run.json`): links are never followed.
+"""Working files beside an output (`.NAME.partial`, `.NAME.progress`, `.run.json`): links are never followed.
 
-Their names can be foreseen, so that in a folder that others may write to, somebody can put a link there. What such a
-link points to is neither read nor changed.
+Their names are predictable, so in a folder that others may write to, somebody can put a link there. The target of such
+a link is neither read nor changed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import IO
 from cxr_rewards.errors import InputError
 
 _PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # to open a pipe would wait for its other end
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # opening a pipe would wait for its other end
 
 
 def create_new(path: Path) -> IO[bytes]:
-    """Create a file that is surely new, and open it for reading and writing.
+    """Create a file that is certain to be new, and open it for reading and writing.
 
-    A file or link of that name is deleted first; what a link points to stays.
+    A file or link of that name is deleted first; the target of a link stays.
 
     Raises:
         InputError: a folder has the name.
@@ -39,7 +39,7 @@ def open_own(path: Path) -> IO[bytes]:
         InputError: it is a link, has a second name (a hard link), or is a folder, a pipe or a device.
         OSError: it cannot be opened.
     """
-    if path.is_symlink():  # the flag below holds for a link made after this
+    if path.is_symlink():  # the flag below catches a link that is made after this line
         raise InputError(f"{path}: is a link, which is not followed; delete it")
     if path.is_dir():
         raise InputError(f"{path}: is a folder, and in the way of a file of that name; move it")
@@ -48,7 +48,7 @@ def open_own(path: Path) -> IO[bytes]:
     if not stat.S_ISREG(state.st_mode) or state.st_nlink > 1:
         os.close(handle)
         what = "has a second name (a hard link)" if stat.S_ISREG(state.st_mode) else "is not a regular file"
-        raise InputError(f"{path}: {what}, so it is not a file of ours; delete it")
+        raise InputError(f"{path}: {what}, so this library did not write it; delete it")
     return os.fdopen(handle, "a+b")
 
 
@@ -61,12 +61,12 @@ def read_own(path: Path) -> bytes | None:
     if not path.exists() and not path.is_symlink():
         return None
     if path.is_symlink() or not path.is_file():
-        raise InputError(f"{path}: is not a regular file, so it is not a file of ours; delete it")
+        raise InputError(f"{path}: is not a regular file, so this library did not write it; delete it")
     return path.read_bytes()
 
 
 def replace_own(path: Path, content: bytes) -> None:
-    """Write a file in one step: it holds the old content or the new one, whatever happens."""
+    """Replace a file in one step: whatever happens, it holds either the old content or the new."""
     partial = path.with_name(f".{path.name.lstrip('.')}.partial")
     with create_new(partial) as file:
         file.write(content)
@@ -76,7 +76,7 @@ def replace_own(path: Path, content: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Make a new name survive a power cut, if the system can sync folders."""
+    """Make a new file name survive a power cut, if the system can sync folders."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:  # Windows

@@ -27,7 +27,7 @@ class ParquetTable(Table):
             file.seek(max(0, self._state[0] - 4))
             end = file.read(4)
         if start != _MAGIC:
-            raise InputError(f"{path}: is no Parquet file: it starts with {start!r}, not {_MAGIC!r}; write it again")
+            raise InputError(f"{path}: is not a Parquet file: it starts with {start!r}, not {_MAGIC!r}; write it again")
         if end != _MAGIC or self._state[0] < 12:
             raise InputError(f"{path}: is truncated: a Parquet file ends with {_MAGIC!r}; copy or write it again")
         with self._reading("its metadata"):
@@ -42,7 +42,7 @@ class ParquetTable(Table):
         return dict(self._schema)
 
     def frames(self) -> Iterator[pl.DataFrame]:
-        """Iterate over the file's own values: nothing goes through Python."""
+        """Iterate over the file's own values, without converting them to Python."""
         self._check_unchanged()
         return self._frames(list(self.columns))
 
@@ -69,7 +69,7 @@ class ParquetTable(Table):
         return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
 
     def _slice(self, start: int, rows: int, columns: list[str]) -> pl.DataFrame:
-        # Slices hold memory flat; polars' own batches run ahead of their reader.
+        # Slices keep memory flat; polars' own batches run ahead of their reader.
         return self._scan().select(columns).slice(start, rows).collect(engine="in-memory")
 
     @contextmanager

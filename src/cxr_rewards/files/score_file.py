@@ -35,7 +35,7 @@ from cxr_rewards.types import Score
 OnError = Literal["stop", "keep-going"]
 
 CHUNK = 256
-"""Rows scored between two writes of the progress file: what an interruption loses at most."""
+"""Rows scored between two writes of the progress file: the most that an interruption loses."""
 
 _SHOWN = 5
 _AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
@@ -45,15 +45,15 @@ _VARIES = re.compile(r"(column '[^']*')|'[^']*'|\d[\d,]*")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scored:
-    """What came of scoring a file.
+    """Result of scoring a file.
 
     Attributes:
         out: the file written.
         rows: rows of the input, which are the rows of the output.
         resumed: rows that an earlier, interrupted run had finished.
-        seconds: time this run took for scoring, without the rows of earlier runs.
+        seconds: time this run took to score its own rows.
         summary: means and intervals of each component and of `reward`.
-        corpus: statistics of the whole file that are no means of rows (`Component.corpus`), by component.
+        corpus: statistics of the whole file that are not averages over rows (`Component.corpus`), by component.
     """
 
     out: Path
@@ -81,36 +81,37 @@ def score_file(
     progress: Progress | None = None,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Scored:
-    """Score each row of a table and write the table again with a column for each component, `reward` and `reason`.
+    """Score each row of a table and write the table with columns added for each component, `reward` and `reason`.
 
-    The whole input is read once before anything is scored, so that a bad row is told at the start and not after hours.
-    Finished rows are kept in a progress file beside the output: run again after an interruption, only the others are
-    scored, and the output is the same. Memory does not grow with the number of rows.
+    The whole input is read once before scoring starts, so that a bad row is reported at once and not after hours.
+    Finished rows are kept in a progress file beside the output: after an interruption, the same call scores only the
+    others, and the output is the same. Memory does not grow with the number of rows.
 
     Args:
         table: from `open_table`.
         columns: from `choose_columns`.
-        reward: what to score with; not one that normalises within groups, whose values depend on other rows.
+        reward: the reward to score with; not one that normalises within groups, whose values depend on other rows.
         out: `.csv`, `.tsv`, `.jsonl` or `.parquet`. An earlier file of scores is replaced, another file only by
             `force`.
-        on_error: what a bad row does: `stop` raises before anything is scored; `keep-going` leaves it unscored, with
-            the reason in its `reason` column.
-        placeholders: what cells such as `nan`, `N/A`, `None`, `null` or `-` are: `absent` (a candidate or reference is
-            unscored with the reason, a prior is left out), or the `text` they hold. They are counted and told.
+        on_error: treatment of a bad row: `stop` raises before anything is scored; `keep-going` leaves the row
+            unscored, with the reason in its `reason` column.
+        placeholders: meaning of cells such as `nan`, `N/A`, `None`, `null` or `-`: `absent` (a row without candidate or
+            reference is unscored with the reason, a prior is left out), or the `text` of a report. They are counted
+            and reported.
         by: columns of subgroups for the summary, each alone and all crossed; ages are put into bands.
         cluster: the column whose equal values mark rows that are not independent, for the intervals of the summary.
             `None`: the usual names (`patient_id`, `study_id`, `group`, ...); empty: each row is independent, as in a
             file whose rows all have the same value.
-        prefix: put before the names of the new columns.
-        restart: throw away the progress of an earlier run.
+        prefix: prefix of the names of the new columns.
+        restart: discard the progress of an earlier run.
         force: replace a file that is not a file of scores.
-        chunk: rows of a `score_batch`, after which progress is kept; more where many workers share them.
-        progress: kept up to date while this runs, for a display in another thread.
-        tell: called with what should be known before scoring begins.
+        chunk: rows of one `score_batch`, after which progress is saved; use more if many workers share them.
+        progress: updated while this runs, for a display in another thread.
+        tell: called with notes before scoring starts.
 
     Raises:
-        InputError: bad rows under `stop` (the first five are told), an output that cannot be written or is not a file
-            of scores, progress of another run, an unknown column, or a subgroup column with too many values.
+        InputError: bad rows under `stop` (the message has the first five), an output that cannot be written or is not a
+            file of scores, progress of another run, an unknown column, or a subgroup column with too many values.
         SetupError, CacheError: as `CompositeReward.score_batch`; no progress file stays if nothing was scored.
         OSError: the disk is full, or the like; the finished rows are kept.
     """
@@ -155,7 +156,7 @@ def score_file(
         progress.begin("summing up", total=total)
         summary = _summarise(journal, table, reward, groups, progress)
         corpus = _corpus(journal, reward)
-        if not force:  # it may have come in the meantime; the finished rows stay
+        if not force:  # it may have appeared in the meantime; the finished rows stay
             check_replaceable(target, list(kinds), names)
         progress.begin("writing")
         write_table(target, table, kinds, (row[: len(kinds)] for row in journal.results()))
@@ -173,9 +174,9 @@ def _check_rows(
     progress: Progress,
     tell: Callable[[str], object],
 ) -> int:
-    """Return the number of rows and tell of placeholders; raise if some are bad and bad rows stop the run."""
+    """Return the number of rows and report placeholders; raise if some rows are bad and bad rows stop the run."""
     total, bad = 0, 0
-    told: list[str] = []
+    errors: list[str] = []
     first: dict[str, CaseRow] = {}
     counts: Counter[str] = Counter()
     for row in read_cases(table, columns, max_chars=max_chars, placeholders=placeholders):
@@ -187,15 +188,15 @@ def _check_rows(
         if row.error is not None:
             bad += 1
             if bad <= _SHOWN:
-                told.append(str(row.error))
+                errors.append(str(row.error))
     for name, row in first.items():
         tell(_placeholder_note(row, name, counts[name], columns, placeholders))
     if bad and on_error == "stop":
         more = f"\n... and {bad - _SHOWN:,} more" if bad > _SHOWN else ""
-        told.append(f"{bad:,} of {total:,} rows cannot be read; nothing was scored. Mend them, or leave them unscored")
-        raise InputError("\n".join(told[:-1]) + f"{more}\n{told[-1]} with --on-error keep-going")
+        cure = "nothing was scored. Fix them, or leave them unscored with --on-error keep-going"
+        raise InputError("\n".join(errors) + f"{more}\n{bad:,} of {total:,} rows cannot be read; {cure}")
     if bad == total:
-        raise InputError("\n".join([*told, f"none of the {total:,} rows of {table.path} can be read"]))
+        raise InputError("\n".join([*errors, f"none of the {total:,} rows of {table.path} can be read"]))
     return total
 
 
@@ -211,7 +212,7 @@ def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMa
 def _results(
     chunk: Sequence[CaseRow], reward: CompositeReward, columns: ColumnMap, placeholders: Placeholders
 ) -> list[list[Any]]:
-    """Return, for each row, the values, the reward, the reason, and the details that `Component.corpus` will read."""
+    """Return, for each row, the values, the reward, the reason, and the details that `Component.corpus` reads."""
     rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
     results: list[list[Any]] = []
     for row in chunk:
@@ -231,12 +232,12 @@ def _results(
 
 
 def _corpus(journal: Journal, reward: CompositeReward) -> dict[str, dict[str, float | None]]:
-    found = {}
+    statistics = {}
     for index, (label, component) in enumerate(reward.components.items()):
         if type(component).corpus is not Component.corpus:
             rows = (row for row in journal.results() if row[index] is not None)
-            found[label] = component.corpus(Score(row[index], row[-1].get(label, {})) for row in rows)
-    return found
+            statistics[label] = component.corpus(Score(row[index], row[-1].get(label, {})) for row in rows)
+    return statistics
 
 
 def _summarise(journal: Journal, table: Table, reward: CompositeReward, groups: _Groups, progress: Progress) -> Summary:
@@ -245,32 +246,32 @@ def _summarise(journal: Journal, table: Table, reward: CompositeReward, groups: 
     summary = Summary(labels, by=groups.by, cluster=groups.cluster, bounds=bounds)
     results, names = journal.results(), groups.read(table)
     while chunk := list(islice(results, CHUNK)):
-        found = list(islice(names, len(chunk)))
+        names_of_chunk = list(islice(names, len(chunk)))
         summary.add(
             [row[: len(labels)] for row in chunk],
             reasons=["" if row[len(labels) - 1] is not None else _kind(row[len(labels)]) for row in chunk],
-            groups=[group for group, _ in found],
-            clusters=[cluster for _, cluster in found],
+            groups=[group for group, _ in names_of_chunk],
+            clusters=[cluster for _, cluster in names_of_chunk],
         )
         progress.advance(len(chunk))
     return summary
 
 
 def _kind(reason: str) -> str:
-    """Return the reason of a bad row without place, values and numbers, so that equal ones are counted as one."""
+    """Return the reason of a bad row without place, values and numbers, so that equal reasons are counted together."""
     place = _PLACE.match(reason)
-    return reason if place is None else _VARIES.sub(lambda found: found[1] or "...", reason[place.end() :])
+    return reason if place is None else _VARIES.sub(lambda match: match[1] or "...", reason[place.end() :])
 
 
 class _Groups:
-    """The columns that sort rows: into subgroups, and into clusters."""
+    """The columns that sort rows into subgroups and into clusters."""
 
     def __init__(self, by: Sequence[str], cluster: str, placeholders: Placeholders) -> None:
         self.by, self.cluster, self._absent = by, cluster, placeholders == "absent"
         self._ages = [_AGE.fullmatch(name.strip()) is not None for name in by]
 
     def read(self, table: Table) -> Iterator[tuple[tuple[str, ...], str]]:
-        """Yield subgroups and cluster of each row; a cluster is empty if the row has none."""
+        """Yield the subgroups and the cluster of each row; the cluster is empty if the row has none."""
         if not self.by and not self.cluster:
             yield from repeat(((), ""))
         for row in table.rows(list(dict.fromkeys([*self.by, *filter(None, [self.cluster])]))):

@@ -1,18 +1,19 @@
-"""Means with 95% intervals over a stream of scored rows, in all and by subgroup, in constant memory.
+"""Means with 95% intervals over a stream of scored rows, overall and by subgroup, in constant memory.
 
 The interval is Student's t over clusters. Rows of one patient (study, prompt) are alike, so they count as one cluster;
-without clusters each row is one. With `n_g` rows of sum `s_g` in cluster g, `N` rows and G clusters in all, mean `m`:
+without clusters each row is one. With `n_g` rows of sum `s_g` in cluster g, `N` rows and G clusters overall and mean
+`m`:
 
 ```
 variance = (G - 1) / G * sum(((s_g - m n_g) / (N - n_g)) ** 2)     the jackknife that leaves out one cluster at a time
 interval = m -/+ t(0.975, K - 1) * sqrt(variance)                  K = N ** 2 / sum(n_g ** 2)
 ```
 
-K is the effective number of clusters (Kish): G if all have equally many rows, less if a few hold most of them. Of rows
-that are each a cluster it is the textbook interval `m -/+ t(0.975, n - 1) s / sqrt(n)`. The interval ends at the bounds
-of the score, which the true mean cannot pass. If all clusters are alike there is no spread to go by: a share of up to
-`1 - 0.025 ** (1 / K)` of others may then have been missed (Clopper and Pearson), which may lie as far off as the bounds
-allow. Below 5 effective clusters there is no interval. `benchmarks/intervals.py` measures the coverage.
+K is the effective number of clusters (Kish): G if all have equally many rows, less if a few hold most of them. If each
+row is a cluster, it is the textbook interval `m -/+ t(0.975, n - 1) s / sqrt(n)`. The interval ends at the bounds
+of the score, which the true mean cannot pass. If all clusters are alike there is no spread to estimate: a share of up
+to `1 - 0.025 ** (1 / K)` of others may then have been missed (Clopper and Pearson), which may lie as far off as the
+bounds allow. Below 5 effective clusters there is no interval. `benchmarks/intervals.py` measures the coverage.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from cxr_rewards.text.ages import age_in_years
 
 LEVEL = 0.95
 MIN_CLUSTERS = 5
-"""Effective clusters from which on there is an interval: with fewer it is as wide as the scale, and skewed scores fall
+"""Fewest effective clusters with an interval: with fewer it would be as wide as the scale, and skewed scores would fall
 outside most often."""
 
 MAX_GROUPS = 200
@@ -43,9 +44,9 @@ _BANDS = ((18, "0-17"), (40, "18-39"), (60, "40-59"), (80, "60-79"), (200, "80+"
 
 
 def age_band(value: object) -> str:
-    """Return the age band of an age in years, `"unknown"` for whatever is not surely one.
+    """Return the age band of an age in years, `"unknown"` for anything else.
 
-    Ages are taken as `cxr_rewards.text.ages.age_in_years` takes them.
+    Ages are read as `cxr_rewards.text.ages.age_in_years` reads them.
 
     Example:
         >>> [age_band(x) for x in (63, "63 years", "019M", "080Y", ">89", "63M", "60+", None)]
@@ -81,7 +82,7 @@ def check_subgroups(column: str, names: Iterable[str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over `n` scored rows with its 95% interval; None where there is none (see the module)."""
+    """A mean over `n` scored rows with its 95% interval; None if there is none (see the module)."""
 
     n: int
     mean: float | None
@@ -90,7 +91,7 @@ class Estimate:
 
 
 _Groups = dict[tuple[str, ...], tuple[int, dict[str, Estimate]]]
-"""Rows and estimates by the names of a subgroup."""
+"""Number of rows and estimates by the names of a subgroup."""
 
 
 @dataclass
@@ -139,7 +140,7 @@ class Summary:
             "BEGIN",
         ):
             self._db.execute(statement)
-        self._insert = f"INSERT INTO rows VALUES (?{', ?' * len(names)})"  # noqa: S608 - no name but ours
+        self._insert = f"INSERT INTO rows VALUES (?{', ?' * len(names)})"  # noqa: S608 - the names are generated above
 
     def add(
         self,
@@ -153,7 +154,7 @@ class Summary:
 
         Args:
             values: one number, or None, for each label of each row.
-            reasons: why a row is unscored, empty where it is not.
+            reasons: why each row is unscored; empty if it is scored.
             groups: each row's subgroup, or one for each column of `by`; only if `by` is set.
             clusters: each row's cluster; a row with an empty one is a cluster of its own. Only if `cluster` is set.
 
@@ -182,8 +183,8 @@ class Summary:
 
     def overall(self) -> dict[str, Estimate]:
         """Return the estimate of each label over all rows."""
-        found = self._estimates()
-        return found[()][1] if found else dict.fromkeys(self.labels, Estimate(0, None, None, None))
+        estimates = self._estimates()
+        return estimates[()][1] if estimates else dict.fromkeys(self.labels, Estimate(0, None, None, None))
 
     def tables(self) -> list[tuple[str, ...]]:
         """Return the subgroup columns, each alone and then all of them crossed if that makes no more than 200 groups.
@@ -202,8 +203,8 @@ class Summary:
         Args:
             columns: of `by`; several are crossed. All by default.
         """
-        found = self._estimates(*(columns or self.by))
-        return {" × ".join(names): told for names, told in sorted(found.items())}
+        by_names = self._estimates(*(columns or self.by))
+        return {" × ".join(names): estimates for names, estimates in sorted(by_names.items())}
 
     def _count(self, columns: tuple[str, ...]) -> int:
         return sum(1 for _ in self._query(f"SELECT DISTINCT {self._keys(columns)} FROM rows"))  # noqa: S608
@@ -221,15 +222,15 @@ class Summary:
         return self._known[columns]
 
     def _estimate(self, columns: tuple[str, ...]) -> _Groups:
-        """Return rows and estimates by subgroup: first the means, then how far the clusters lie from them."""
+        """Return the number of rows and the estimates by subgroup: first the means, then the spread of the clusters."""
         import numpy as np
 
         keys, width, labels = self._keys(columns), len(columns), range(len(self.labels))
         counts = [*(f"count(v{i})" for i in labels), *(f"total(v{i})" for i in labels)]
         select = f"SELECT {keys + ', ' if keys else ''}"
-        found: dict[tuple[str, ...], tuple[int, Any]] = {}
+        sums: dict[tuple[str, ...], tuple[int, Any]] = {}
         for row in self._query(f"{select}count(*), {', '.join(counts)} FROM rows {'GROUP BY ' + keys if keys else ''}"):
-            found[row[:width]] = row[width], np.array(row[width + 1 :]).reshape(2, -1)
+            sums[row[:width]] = row[width], np.array(row[width + 1 :]).reshape(2, -1)
         order = f"ORDER BY {keys}" if keys else ""
         if self.cluster:
             query = f"{select}{', '.join(counts)} FROM rows GROUP BY {keys + ', ' if keys else ''}cluster {order}"
@@ -237,7 +238,7 @@ class Summary:
             query = f"{select}{', '.join(f'v{i}' for i in labels)} FROM rows {order}"
         estimates = {}
         for names, rows in groupby(self._query(query), lambda row: row[:width]):
-            count, whole = found[names]
+            count, whole = sums[names]
             spread: Any = 0.0
             while some := list(islice(rows, _BLOCK)):
                 numbers = np.array([row[width:] for row in some], dtype=np.float64)
@@ -264,7 +265,7 @@ class Summary:
 
     @property
     def method(self) -> str:
-        """How the intervals are made, in words."""
+        """The method of the intervals, in words."""
         what = f"values of {self.cluster!r}" if self.cluster else "rows"
         return f"Student's t over {what}; none below {MIN_CLUSTERS}"
 
@@ -300,11 +301,11 @@ class Summary:
 
 
 def _spread(clusters: Any, whole: Any) -> Any:
-    """Return by label how many clusters there are, the squares of their rows, and those of the jackknife's deviations.
+    """Return by label the number of clusters, the squares of their rows, and those of the jackknife's deviations.
 
     Args:
         clusters: (clusters, 2, labels): rows and sum of each.
-        whole: (2, labels): the same of the whole subgroup.
+        whole: (2, labels): the same for the whole subgroup.
     """
     import numpy as np
 
@@ -328,7 +329,7 @@ def _interval(
 
 
 def t_quantile(df: float) -> float:
-    """Return the 0.975 quantile of Student's t, to 0.001 from 4 degrees of freedom on (they need not be whole).
+    """Return the 0.975 quantile of Student's t, to 0.001 for 4 degrees of freedom or more (not necessarily whole).
 
     The expansion of Cornish and Fisher around the normal quantile (Abramowitz and Stegun 26.7.5).
 

@@ -1,4 +1,4 @@
-"""A table on disk, row by row: what CSV, JSONL and Parquet have in common."""
+"""A table on disk, row by row: the part that CSV, JSONL and Parquet share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ FORMATS = {
 """Format by extension, in lower case."""
 
 FRAME_ROWS = 5_000
-"""Rows that are held in memory at once where a format works in batches: about 10 MB of reports."""
+"""Rows held in memory at once if a format works in batches: about 10 MB of reports."""
 
 
 class Row(NamedTuple):
@@ -30,7 +30,8 @@ class Row(NamedTuple):
         file: the table's path, for messages.
         number: 1 for the first data row.
         line: the physical line it starts on, 1 for the first line of the file; `None` in Parquet.
-        values: cell by column: text in CSV; in JSONL and Parquet what the file holds. A bad row has what could be read.
+        values: cell by column: text in CSV, any value in JSONL and Parquet. A bad row has the values that could be
+            read.
         error: why the row is bad; `None` for a good one.
     """
 
@@ -80,17 +81,17 @@ class Table(ABC):
         """Iterate over the rows, good and bad, in the order of the file.
 
         Args:
-            columns: the ones that will be looked at, all by default. Only Parquet makes use of it: it reads no others.
+            columns: the ones that are needed, all by default. Parquet then reads no others.
 
         Raises:
-            InputError: the content of the file has changed since it was opened, or it breaks off where no later row
-                can be found (a corrupt Parquet page). What concerns one row is that row's `error` instead.
+            InputError: the content of the file has changed since it was opened, or it is so damaged that no
+                later row can be read (a corrupt Parquet page). A problem of one row is that row's `error` instead.
         """
         self._check_unchanged()
         return self._rows(columns)
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return size and SHA-256 of the content: equal for equal files, wherever they lie and whenever written."""
+        """Return size and SHA-256 of the content: equal for equal files, wherever and whenever they were written."""
         return {"input_bytes": self._state[0], "input_sha256": self._digest}
 
     def schema(self) -> dict[str, pl.DataType]:
@@ -117,7 +118,7 @@ class Table(ABC):
     def _rows(self, columns: Collection[str] | None) -> Iterator[Row]: ...
 
     def _check_unchanged(self) -> None:
-        """Raise if the content is another; a file that was only touched, copied back or given other rights is not."""
+        """Raise if the content has changed; touching a file, copying it back or changing its rights does not count."""
         try:
             now = self._now()
             same = now == self._state or (now[0] == self._state[0] and self._sha256() == self._digest)

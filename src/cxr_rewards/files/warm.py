@@ -1,4 +1,4 @@
-"""Fill a reward's cache ahead of a training: everything that references and priors will be asked for."""
+"""Fill a reward's cache before a training run with all features of the references and priors."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ CHUNK = 1024
 
 
 class Warmed(NamedTuple):
-    """What came of warming: rows read, distinct texts, those of them left out, and values computed by feature."""
+    """Result of warming: rows read, distinct texts, rows left out, and number of values computed by feature."""
 
     rows: int
     texts: int
@@ -26,15 +26,15 @@ class Warmed(NamedTuple):
 
 
 def warm_file(table: Table, columns: ColumnMap, reward: CompositeReward, progress: Progress | None = None) -> Warmed:
-    """Compute what the references and priors of a table will be asked for, and keep it in the reward's cache.
+    """Compute all features of the references and priors of a table, and keep them in the reward's cache.
 
-    What the cache holds already is not computed again, so that an interrupted run goes on when it is started anew.
+    Values that the cache holds already are not computed again, so an interrupted run resumes when it is repeated.
 
     Args:
         table: from `open_table`.
         columns: from `choose_columns`.
         reward: with a cache on disk.
-        progress: kept up to date while this runs, for a display in another thread.
+        progress: updated while this runs, for a display in another thread.
 
     Raises:
         ConfigError: the reward has no cache file.
@@ -61,7 +61,7 @@ def warm_file(table: Table, columns: ColumnMap, reward: CompositeReward, progres
                     seen.add(hash(text))
                     texts[text] = None
         computed.update(reward.warm(texts))
-        if reward.cache.write_error is not None:  # nothing that is computed would be kept
+        if reward.cache.write_error is not None:  # further values would be lost
             raise reward.cache.write_error
         progress.advance(len(chunk))
     return Warmed(rows, len(seen), bad, dict(computed))

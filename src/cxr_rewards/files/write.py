@@ -19,14 +19,14 @@ from cxr_rewards.files.own_files import create_new, sync_folder
 from cxr_rewards.files.table import Row, Table, format_of
 
 Result = Sequence[float | str | None]
-"""One row's results, in the order of the result columns; `None` where there is none."""
+"""One row's results, in the order of the result columns; `None` for a missing one."""
 
 ROW_GROUP = 10_000
 """Rows of a Parquet row group: polars holds several in memory at once."""
 
 
 def check_output(out: str | Path, table: Table, columns: Iterable[str]) -> Path:
-    """Return the file that `write_table` will write (links followed), having checked all that can be checked now.
+    """Check everything that can be checked before writing, and return the file to write, with links followed.
 
     Raises:
         InputError: the extension is unknown, the folder is missing or not writable, the path is a folder or the input
@@ -46,7 +46,7 @@ def check_output(out: str | Path, table: Table, columns: Iterable[str]) -> Path:
     if clash:
         raise InputError(
             f"{table.path}: already has the result column{'s' * (len(clash) > 1)} {', '.join(map(repr, clash))}; "
-            "rename or drop them in the input, or put something before the new names with --prefix"
+            "rename or drop them in the input, or give the new names a prefix with --prefix"
         )
     return out
 
@@ -56,10 +56,10 @@ def write_table(
 ) -> int:
     r"""Write the input's columns, unchanged, and the results beside them; return the number of rows.
 
-    The file appears under its name in one step when it is complete; if anything fails, what was there before stays.
-    Numbers are written so that they read back exactly. A missing result is an empty cell in CSV, null elsewhere.
+    The file appears under its name in one step when it is complete; if anything fails, an earlier file stays. Numbers
+    are written so that they read back exactly. A missing result is an empty cell in CSV, null elsewhere.
 
-    From one format to another: CSV cells are strings. JSONL columns get one Parquet type each (Boolean, Int64, Float64,
+    Between formats: CSV cells are strings. JSONL columns get one Parquet type each (Boolean, Int64, Float64,
     String), mixed and nested ones JSON text. In CSV, nested values are JSON text, dates ISO 8601, binary base64.
     In JSONL, a NaN of a Parquet file is null. Parquet to Parquet keeps the types.
 
@@ -67,10 +67,10 @@ def write_table(
         out: `.csv`, `.jsonl` or `.parquet`.
         table: the input.
         columns: `float` or `str` by name of the result column.
-        results: one item a row of the input, bad rows included. For Parquet they are drawn in another thread.
+        results: one item for each row of the input, bad rows included. For Parquet another thread draws them.
 
     Raises:
-        InputError: what `check_output` raises; the input has changed; there are more or fewer results than rows; or
+        InputError: as `check_output`; the input has changed; there are more or fewer results than rows; or
             one is a NaN or infinite, which JSONL cannot hold.
         OSError: the disk is full, or the like.
 
@@ -88,7 +88,7 @@ def write_table(
         Clear.,Clear.,1.0,
     """
     out = check_output(out, table, columns)
-    # One fixed name: what a killed run leaves behind is deleted by the next.
+    # One fixed name, so that the next run deletes the file of a killed one.
     unfinished = out.with_name(f".{out.name}.partial")
     write = _WRITERS[format_of(out)]
     try:
@@ -106,7 +106,7 @@ def write_table(
 
 
 class _Results:
-    """Draws results row by row or in chunks, and minds that there are as many as rows."""
+    """Draws results in chunks, and checks that there are as many as rows."""
 
     def __init__(self, results: Iterable[Result], width: int, table: Table) -> None:
         self._results = iter(results)
@@ -200,7 +200,7 @@ def _write_parquet(file: IO[bytes], table: Table, columns: Mapping[str, type], r
     except pl.exceptions.PolarsError as error:
         if failed:  # polars may wrap what the generator raised
             raise failed[0] from None
-        raise OSError(f"cannot be written: {error}") from error  # what is left is the system: a full disk
+        raise OSError(f"cannot be written: {error}") from error  # the system's fault, such as a full disk
     return results.drawn
 
 
@@ -210,7 +210,7 @@ _WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results]
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON can hold it."""
+    """Convert a value to one that JSON has."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
@@ -223,7 +223,7 @@ def _plain(value: Any) -> Any:
 
 
 def _cell(value: Any) -> str:
-    """Return a value as CSV can hold it."""
+    """Convert a value to the text of a CSV cell."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -71,7 +71,7 @@ def test_another_run_is_refused_and_its_progress_kept(tmp_path: Path) -> None:
         Journal(tmp_path / "out.csv", {"input_sha256": "abc", "reward": "bleu/2", "options": ["x", 1], "new": 1})
     assert str(caught.value) == (
         f"{journal.path}: holds the progress of another run; they differ in reward (was 'bleu/1', is 'bleu/2'); "
-        "new (was None, is 1). Pass --restart (or delete the file) to begin anew, or give another output"
+        "new (was None, is 1). Pass --restart (or delete the file) to start over, or give another output"
     )
     with Journal(tmp_path / "out.csv", RUN) as journal:
         assert journal.done == 3

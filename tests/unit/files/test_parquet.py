@@ -52,7 +52,7 @@ def test_foreign_truncated_and_corrupt_files_are_told_apart(tmp_path: Path) -> N
     whole = saved(tmp_path, a=[os.urandom(20).hex() for _ in range(5_000)]).read_bytes()
     path = tmp_path / "bad.parquet"
     path.write_bytes(b"a,b\n1,2\n")
-    with pytest.raises(InputError, match="is no Parquet file: it starts with b'a,b"):
+    with pytest.raises(InputError, match="is not a Parquet file: it starts with b'a,b"):
         open_table(path)
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="is truncated: a Parquet file ends with b'PAR1'"):

@@ -243,8 +243,8 @@ def test_output_that_cannot_be_is_refused_before_any_work(tmp_path: Path) -> Non
         ("link.csv", "in.csv: is the input itself; give another output"),
         (
             "out.csv",
-            "in.csv: already has the result column 'reward'; rename or drop them in the input, or put something "
-            "before the new names with --prefix",
+            "in.csv: already has the result column 'reward'; rename or drop them in the input, or give the new "
+            "names a prefix with --prefix",
         ),
     ]:
         with pytest.raises(InputError, match=message):
