@@ -1,1 +1,1 @@
-"""How scores are computed: components and features, their settings, names and versions, and the engine."""
+"""The engine that scores cases, and the base classes of components and features."""

@@ -1,4 +1,4 @@
-"""The one interface of every metric, model score, judge and guard."""
+"""The interface of every metric, model score, judge and guard."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from cxr_rewards.core.settings import Configurable
 from cxr_rewards.errors import ConfigError, unknown_name
 from cxr_rewards.types import Case, Score
 
-Text = Literal["candidate", "reference", "priors"]
+TextRole = Literal["candidate", "reference", "priors"]
 
 
 class Component(Configurable, ABC):
-    """Turns a case, and the features it asked for, into one number.
+    """Turns a case and the features it asked for into one number.
 
-    A subclass is one small file: class attributes, settings, perhaps `needs`, and `score_case`. It does arithmetic
-    only; batching, caching and failures are the engine's.
+    A subclass is one small file: class attributes, settings, perhaps `needs`, and `score_case`. It only does
+    arithmetic; the engine does batching and caching and records failures.
 
     Class attributes:
         name: registry key, configuration key and CSV column.
-        summary: what it measures, in a few words, for tables.
+        summary: its measure in a few words, for tables.
         bounds: smallest and largest value, possibly infinite.
         higher_is_better: False for penalties and for metrics such as RadCliQ.
-        reads: the texts it looks at. A component that reads the reference is unscored, with the reason, where the
+        reads: the texts it looks at. A component that reads the reference is unscored, with the reason, if the
             reference is blank; features over texts are computed for the texts that are read.
         identical: why identical candidate and reference may fall short of the best bound; empty if they never do.
-        batch_tolerance: how far a score may move with the other cases of a call, where a model's floating-point sums
+        batch_tolerance: how far a score may move with the other cases of a call, because a model's floating-point sums
             depend on the shape of its batches.
         corpus_details: the details that `corpus` reads.
         requires: importable modules beyond the light core; `extra` is the pip extra that brings them.
@@ -49,7 +49,7 @@ class Component(Configurable, ABC):
     summary: ClassVar[str] = ""
     bounds: ClassVar[tuple[float, float]] = (0.0, 1.0)
     higher_is_better: ClassVar[bool] = True
-    reads: ClassVar[tuple[Text, ...]] = ("candidate", "reference")
+    reads: ClassVar[tuple[TextRole, ...]] = ("candidate", "reference")
     identical: ClassVar[str] = ""
     batch_tolerance: ClassVar[float] = 0.0
     corpus_details: ClassVar[tuple[str, ...]] = ()
@@ -58,14 +58,14 @@ class Component(Configurable, ABC):
 
     @property
     def needs(self) -> tuple[Feature, ...]:
-        """Features to be computed before `score_case` is called."""
+        """Features that must be computed before `score_case` is called."""
         return ()
 
     @property
     def foreign_code(self) -> str:
-        """The setting that has code run which no name known to the library stands for; empty if none does.
+        """The setting that names code from outside the library to run; empty if none does.
 
-        A reward's TOML is data, so a component that returns something here is built from one with `allow_code` alone.
+        A reward's TOML is data, so it can build a component that returns something here only with `allow_code`.
         """
         return ""
 
@@ -74,15 +74,15 @@ class Component(Configurable, ABC):
         """Return the score of one case: pure arithmetic on `features` and the texts it `reads`."""
 
     def corpus(self, scores: Iterable[Score]) -> dict[str, float | None]:  # noqa: ARG002
-        """Return what is said of a whole set of reports and is no mean of their scores, by name; None if undefined.
+        """Return corpus-level statistics that are not averages of per-report scores, by name; None if undefined.
 
         Args:
-            scores: in one pass, of any number; of their details, count on `corpus_details` alone.
+            scores: any number, to be read once; of their details, only `corpus_details` are sure to be there.
         """
         return {}
 
     def score(self, candidate: str, reference: str, priors: Sequence[str] = ()) -> Score:
-        """Score one candidate alone; for many, build a `CompositeReward`, which shares work between them."""
+        """Score one candidate alone; for many, build a `CompositeReward`, which shares work among them."""
         case = Case(candidate=candidate, reference=reference, priors=tuple(priors))
         return Engine({self.name: self}).run([case])[0][0]
 

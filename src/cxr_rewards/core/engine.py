@@ -16,7 +16,7 @@ from cxr_rewards.types import Case, Failure, Score
 
 if TYPE_CHECKING:
     from cxr_rewards.cache import Cache
-    from cxr_rewards.core.component import Component, Text
+    from cxr_rewards.core.component import Component, TextRole
 
 MAX_CHARS = 100_000
 """Longest text that is scored, in characters: about 30 times the longest real report."""
@@ -27,19 +27,19 @@ _OVERS = ("text", "pair", "case")
 
 class _Step(NamedTuple):
     feature: Feature
-    asked: frozenset[tuple[Text, bool]]
-    """The texts that components ask it of themselves, each with whether they ask for cases without a reference too."""
-    reads: frozenset[Text]
-    """The texts that are read through it, by components or by other features."""
+    asked: frozenset[tuple[TextRole, bool]]
+    """The texts that components directly ask it for, each with whether cases without a reference count too."""
+    reads: frozenset[TextRole]
+    """The texts that components or other features read through it."""
 
 
 def _plan(components: Iterable[Component]) -> list[_Step]:
-    """Order the features so that each comes after what it needs; join what components read through them."""
+    """Order the features so that each comes after its needs, and join the texts that components read through them."""
     order: dict[str, Feature] = {}
-    reads: dict[str, set[Text]] = {}
-    asked: dict[str, set[tuple[Text, bool]]] = {}
+    reads: dict[str, set[TextRole]] = {}
+    asked: dict[str, set[tuple[TextRole, bool]]] = {}
 
-    def visit(feature: Feature, texts: set[Text], path: tuple[str, ...]) -> None:
+    def visit(feature: Feature, texts: set[TextRole], path: tuple[str, ...]) -> None:
         if feature.name in path:
             raise ConfigError(f"features need each other in a circle: {' -> '.join((*path, feature.name))}")
         texts = _read_by(feature, texts)
@@ -59,17 +59,17 @@ def _plan(components: Iterable[Component]) -> list[_Step]:
     return [_Step(f, frozenset(asked.get(key, ())), frozenset(reads[key])) for key, f in order.items()]
 
 
-def _read_by(feature: Feature, texts: set[Text]) -> set[Text]:
-    """Return the texts a feature may look at: over more than a text, all of its items', whatever a component reads."""
+def _read_by(feature: Feature, texts: set[TextRole]) -> set[TextRole]:
+    """Return the texts that a feature may read: if it is over more than a text, all texts of its items."""
     if feature.over == "text":
         return texts
     return {"candidate", "reference"} if feature.over == "pair" else {"candidate", "reference", "priors"}
 
 
 def problem_of(case: Case, max_chars: int) -> Failure | None:
-    """Say why the texts of a case cannot be scored at all; None if they can."""
+    """Return why the texts of a case cannot be scored at all; None if they can."""
     texts: list[tuple[str, object]] = [("candidate", case.candidate), ("reference", case.reference)]
-    # By type, for the truth of a foreign object (pandas.NA) may be an error.
+    # By type, because the truth value of a foreign object (pandas.NA) may be an error.
     if type(case.priors) is not tuple:
         return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
     if not (type(case.context) is dict and not case.context) and not _can_be_item(case):
@@ -77,7 +77,7 @@ def problem_of(case: Case, max_chars: int) -> Failure | None:
     for i, prior in enumerate(case.priors):
         texts.append((f"priors[{i}]", prior))
     for where, text in texts:
-        if isinstance(text, Failure):  # an adapter could not read it, and says why
+        if isinstance(text, Failure):  # an adapter could not read it and gives the reason
             return text
         if not isinstance(text, str):
             return Failure(where, f"expected text, got {shorten(text)}")
@@ -89,21 +89,21 @@ def problem_of(case: Case, max_chars: int) -> Failure | None:
 def _can_be_item(case: Case) -> bool:
     try:
         case_item(case)
-    except Exception:  # noqa: BLE001 - a value that cannot be told costs its own case only
+    except Exception:  # noqa: BLE001 - an unreadable value affects its own case only
         return False
     return True
 
 
 _SLACK = 1e-9
-"""How far rounding may carry a value beyond its bounds."""
+"""Tolerance for values that rounding moved beyond their bounds."""
 _NO_REFERENCE = Failure("reference", "is empty: there is nothing to compare with")
 
 
 class Engine:
-    """Runs components over cases: features first, each once for each distinct item, then the scores.
+    """Runs components over cases: first each feature once for each distinct item, then the scores.
 
-    Holds no state between calls but the seconds they took, so one engine may be used by many threads at once and goes
-    through pickle.
+    Its only state between calls is the seconds they took, so many threads may use one engine at once, and it can be
+    pickled.
     """
 
     def __init__(self, components: Mapping[str, Component], *, max_chars: int = MAX_CHARS) -> None:
@@ -122,8 +122,8 @@ class Engine:
         """Return, for each case in order, one `Score` a component in the order of `components`.
 
         A case's scores do not depend on the other cases. Anything that goes wrong for one case becomes a `Failure`
-        in its scores; only a `SetupError`, which no case can be blamed for, is raised. Nothing is asked from elsewhere
-        for cases of which `is_gone` says, when their turn has come, that nobody waits for them any more: they fail.
+        in its scores; only a `SetupError`, which is no case's fault, is raised. If `is_gone` says, when a case's turn
+        comes, that nobody waits for it any more, it fails without a request to a judge or another machine.
         """
         problems = [problem_of(case, self.max_chars) for case in cases]
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
@@ -141,9 +141,9 @@ class Engine:
     def features(
         self, cases: Sequence[Case], cache: Cache | None = None, is_gone: Callable[[Case], bool] | None = None
     ) -> FeatureTable:
-        """Return the features of the cases, as `score_case` will see them; texts must be texts.
+        """Return the features of the cases, as `score_case` will see them; texts must be strings.
 
-        What a component does not ask for itself is there only where something had to be computed from it.
+        A feature that no component asks for itself has values only for items that something was computed from.
         """
         wanted = {step.feature.signature: _items(step, cases) for step in self._steps}
         lasting = {text for case in cases for text in (case.reference, *case.priors)}
@@ -151,10 +151,10 @@ class Engine:
         return FeatureTable(fill(self._order, wanted, lasting, cache, self.watch, skip)[0])
 
     def warm(self, texts: Iterable[str], cache: Cache) -> dict[str, int]:
-        """Fill a cache ahead with what references (and priors) will be asked for: every persistent feature over texts.
+        """Fill a cache with every persistent feature over texts of references (and priors), before they are scored.
 
         Returns:
-            How many values of each such feature were computed now, by name; what the cache held is not computed again.
+            Number of values of each such feature that were computed now, by name; cached values are not counted.
         """
         items = dict.fromkeys(texts)
         lasting: dict[str, str] = {}
@@ -170,7 +170,7 @@ class Engine:
 
 
 def _waiting(order: Sequence[Feature], cases: Sequence[Case]) -> dict[str, dict[Item, list[Case]]]:
-    """Return, by signature of each feature that is asked from elsewhere, the cases that wait for each of its items."""
+    """Return the cases that wait for each item of each streamed feature, by its signature."""
     waiting: dict[str, dict[Item, list[Case]]] = {}
     for feature in order:
         if not isinstance(feature, StreamedFeature):
@@ -195,7 +195,7 @@ def _items(step: _Step, cases: Sequence[Case]) -> dict[Item, None]:
     asked = {text for text, _ in step.asked}
     if not asked:
         return {}
-    # Without a reference nothing would use what is asked for to be compared with it.
+    # Without a reference there is nothing to compare with, so these features are not needed.
     usable = [case for case in cases if always or case.reference.strip()]
     if step.feature.over != "text":
         return dict.fromkeys(item_of(step.feature, case) for case in usable)
@@ -208,7 +208,7 @@ def _items(step: _Step, cases: Sequence[Case]) -> dict[Item, None]:
     return items
 
 
-_OF: Mapping[Text, Callable[[Case], tuple[str, ...]]] = {
+_OF: Mapping[TextRole, Callable[[Case], tuple[str, ...]]] = {
     "candidate": lambda case: (case.candidate,),
     "reference": lambda case: (case.reference,),
     "priors": lambda case: case.priors,
@@ -216,7 +216,7 @@ _OF: Mapping[Text, Callable[[Case], tuple[str, ...]]] = {
 
 
 def score_one(label: str, component: Component, case: Case, table: FeatureTable) -> Score:
-    """Return one component's score of one case; whatever goes wrong for the case becomes its failure."""
+    """Return one component's score of one case; any error becomes the case's failure."""
     if "reference" in component.reads and not case.reference.strip():
         return Score(None, failure=_NO_REFERENCE)
     try:
@@ -234,7 +234,7 @@ def checked(score: Score, bounds: tuple[float, float], source: str) -> Score:
 
     Raises:
         ValueError: the value is missing without a failure, or is not within the bounds.
-        TypeError, OverflowError: it is no number.
+        TypeError, OverflowError: it is not a number.
     """
     if score.failure is not None:
         return Score(None, score.details, cut(score.failure))

@@ -1,4 +1,4 @@
-"""Features: what is computed from texts once and shared by all components that need it."""
+"""Features: values that are computed from texts once and shared by all components that need them."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Over = Literal["text", "pair", "case"]
 
 
 class PairItem(NamedTuple):
-    """What a feature over `pair` is computed from."""
+    """Input of a feature over `pair`."""
 
     candidate: str
     reference: str
 
 
 class CaseItem(NamedTuple):
-    """What a feature over `case` is computed from: everything in a case that can change a number.
+    """Input of a feature over `case`: everything in a case that can change a number.
 
     The context is sorted by key, its values as texts.
     """
@@ -48,19 +48,19 @@ class FeatureFailed(Exception):  # noqa: N818 - not an error of the caller: the 
 class Feature(Configurable, ABC):
     """Something computed from texts and worth sharing: findings, an annotation, an embedding, a judge's reply.
 
-    Features with equal signatures are one feature: each distinct item is computed once a call, whatever number of
+    Features with equal signatures are one feature: each distinct item is computed once a call, however many
     components ask for it, and kept in the reward's cache.
 
     Class attributes:
         over: what one item is: a `text`, a `pair` (candidate, reference) or a whole `case`.
         context: the keys of a case's context that its items keep, for features over `case`; None: all. Cases that
-            differ elsewhere only are one item.
-        persistent: whether values are worth keeping on disk. Leave it False if computing costs less than a look-up in
-            a file. Values of a feature without a `code_home` stay in memory anyway.
-        keeps: which values outlive the call: `all`, or those of `references` (and priors) alone, for features over
-            texts whose values are large, and of no use for a candidate, which a policy hardly writes twice.
-        chunk_size: items per `compute` call; what an interruption loses at most, and what is retried one by one
-            when a call raises.
+            differ only in other keys are one item.
+        persistent: whether values are worth keeping on disk. Set it to False if computing costs less than a look-up
+            in a file. Values of a feature without a `code_home` stay in memory anyway.
+        keeps: which values outlive the call: `all`, or only those of `references` (and priors), for features over
+            texts whose values are large; a policy hardly ever writes a candidate twice.
+        chunk_size: items per `compute` call: the most that an interruption loses, and the items to retry one by one
+            if a call raises.
 
     Example: see `cxr_rewards.features.findings`.
     """
@@ -73,15 +73,15 @@ class Feature(Configurable, ABC):
 
     @property
     def needs(self) -> tuple[Feature, ...]:
-        """Features this one is computed from; they must not form a cycle."""
+        """Features that this one is computed from; they must not form a cycle."""
         return ()
 
     @property
     def code_home(self) -> str | None:
-        """Digits that a file knows the code by, its own and that of what it needs, beside the signature.
+        """Digits that identify the code of this feature and its needs in a cache file, beside the signature.
 
         None if another process could not import it: values of a script's or a notebook's feature never go into a file,
-        for the next script may give the same name to other code.
+        because the next script may give the same name to other code.
         """
         homes = [class_home(type(self)), *(need.code_home for need in self.needs)]
         return None if None in homes else join_homes([home for home in homes if home])
@@ -96,7 +96,7 @@ class Feature(Configurable, ABC):
 
         Raises:
             SetupError: the feature cannot work at all; ends the whole call.
-            Exception: any other error concerns some item: the engine retries the items singly and records a
+            Exception: any other error is that of an item: the engine retries the items singly and records a
                 `Failure` for those that raise again.
         """
 
@@ -115,21 +115,21 @@ Batch = list[tuple[Item, Any]]
 class StreamedFeature(Feature):
     """A feature whose values come one by one from elsewhere, such as a judge behind an endpoint.
 
-    The engine asks for them before it computes what is local, goes on meanwhile, and keeps each value as it comes, so
-    that an interruption loses what is under way and nothing else.
+    The engine asks for them first, computes local features meanwhile, and keeps each value as it arrives, so that an
+    interruption loses only the requests under way.
     """
 
     @abstractmethod
     def stream(self, items: Iterator[Any], upstream: FeatureTable) -> Iterator[Batch]:
-        """Yield (item, value or `Failure`) in batches, in any order; an empty batch where nothing came for a while.
+        """Yield (item, value or `Failure`) in batches, in any order; an empty batch if nothing has come for a while.
 
         Args:
-            items: to be taken one at a time, and as late as possible: another process that shares the cache may answer
-                an item before it is taken. May be taken from another thread.
+            items: take them one at a time and as late as possible, because another process that shares the cache may
+                answer an item first. They may be taken from another thread.
             upstream: the values of `needs`.
 
         Raises:
-            SetupError: the feature cannot work at all, or is not to go on; ends the whole call.
+            SetupError: the feature cannot work at all, or must stop; ends the whole call.
         """
 
     def compute(self, items: Sequence[Any], upstream: FeatureTable) -> list[Any]:
@@ -140,9 +140,9 @@ class StreamedFeature(Feature):
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Hold off the cyclic garbage collector for as long as a chunk takes.
+    """Pause the cyclic garbage collector while a chunk is computed.
 
-    For `compute` methods that make many small objects and no cycles, for which it would look in vain: a quarter of the
+    For `compute` methods that make many small objects and no cycles: a search for cycles would take a quarter of the
     time of reading reports (benchmarks/reader.py).
     """
     running = gc.isenabled()
@@ -162,7 +162,7 @@ def item_of(feature: Feature, case: Case | PairItem | CaseItem) -> PairItem | Ca
 
 
 def case_item(case: Case | CaseItem, keys: tuple[str, ...] | None = None) -> CaseItem:
-    """Return what of a case can change a number, of its context the given keys alone."""
+    """Return the parts of a case that can change a number; of its context, only the given keys."""
     pairs = case.context if isinstance(case.context, tuple) else case.context.items()
     context = tuple(sorted((str(key), str(value)) for key, value in pairs if keys is None or key in keys))
     return CaseItem(case.candidate, case.reference, case.priors, context)
@@ -181,8 +181,8 @@ class FeatureTable:
         """Return the feature's value for a text, or, for features over `pair` and `case`, for a case or its item.
 
         Raises:
-            FeatureFailed: it could not be computed for this item. Let it pass: the engine records the reason.
-            KeyError: the feature is not among the caller's `needs`, or the text is not among what it `reads`.
+            FeatureFailed: it could not be computed for this item. Do not catch it: the engine records the reason.
+            KeyError: the feature is not among the caller's `needs`, or the text not among the ones it `reads`.
         """
         item = of if isinstance(of, str) else item_of(feature, of)
         value = self._columns[feature.signature][item]

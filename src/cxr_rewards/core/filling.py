@@ -1,6 +1,6 @@
-"""Fills the features of a call: from the cache, from elsewhere, or computed; the only place of batching.
+"""Fill the features of a call: from the cache, from elsewhere, or by computing them; the only place of batching.
 
-With `engine.score_one` the one exception boundary: an item's error becomes its `Failure`.
+Together with `engine.score_one` this is the one exception boundary: an item's error becomes its `Failure`.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def reason(error: Exception) -> str:
     name = type(error).__name__
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - an error that cannot be told is still the error of its item only
+    except Exception:  # noqa: BLE001 - an error without readable text still affects its item only
         return name
     return f"{name}: {_shortened(text)}" if text else name
 
@@ -53,16 +53,16 @@ def fill(  # noqa: PLR0917 - one caller
 ) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
     """Return the values of the items wanted of each feature, and how many were computed, by signature.
 
-    From the last feature to the first, what a cache does not hold is wanted of what it is computed from; then, from
-    the first to the last, that is computed. Features that come from elsewhere are asked for first, and waited for last.
+    From the last feature to the first, items that are not cached are wanted of the features below; then, from the first
+    to the last, they are computed. Streamed features are asked for first and awaited last.
 
     Args:
-        order: the features, each after what it needs.
-        wanted: items by signature; what is needed for them is added.
+        order: the features, each after its needs.
+        wanted: items by signature; the items of their needs are added.
         lasting: the texts that outlive the call, see `Feature.keeps`.
-        cache: where values are looked for and kept.
+        cache: looked up first, and filled with new values.
         watch: gets the seconds of each feature, and of `cache`.
-        skip: says, when the turn of an item of a streamed feature has come, that nobody waits for it any more.
+        skip: returns, when an item of a streamed feature is due, whether nobody waits for it any more.
     """
     columns: dict[str, dict[Item, Any]] = {}
     missing: dict[str, list[Item]] = {}
@@ -83,7 +83,7 @@ def fill(  # noqa: PLR0917 - one caller
 
 
 class _Filling:
-    """Computes what is missing, local features in this thread, streamed ones each in a thread of its own."""
+    """Computes missing values: local features in this thread, streamed ones each in a thread of its own."""
 
     def __init__(  # noqa: PLR0917 - as `fill`
         self,
@@ -115,7 +115,7 @@ class _Filling:
                     del self.left[local.signature]
                 elif self.running:
                     wait(self.running, return_when=FIRST_COMPLETED)
-        finally:  # after an error or an interruption, what is under way ends soon
+        finally:  # after an error or an interruption, end requests under way soon
             self.stop.set()
             if self.pool is not None:
                 self.pool.shutdown(wait=True)
@@ -125,7 +125,7 @@ class _Filling:
         return not any(need.signature in self.left for need in feature.needs)
 
     def begin(self, feature: Feature) -> list[Any]:
-        """Return what is to be computed: not what failed upstream, which costs nothing and keeps its reason."""
+        """Return the items to compute; those that failed upstream cost nothing and keep their reason."""
         del self.waiting[feature.signature]
         todo, values = self.missing[feature.signature], self.columns[feature.signature]
         for need in feature.needs:
@@ -134,7 +134,7 @@ class _Filling:
         return todo
 
     def advance(self) -> None:
-        """Take in streams that have ended, and start those that can be."""
+        """Collect streams that have ended, and start those that are ready."""
         for future in [future for future in self.running if future.done()]:
             del self.left[self.running.pop(future)]
             future.result()
@@ -170,7 +170,7 @@ class _Filling:
             self.drain(feature, todo)
 
     def drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
-        """Take the values of a stream as they come; a case whose value does not come fails."""
+        """Take the values of a stream as they come; an item whose value does not come fails."""
         values = self.columns[feature.signature]
         why = "no value came"
         try:
@@ -183,14 +183,14 @@ class _Filling:
                         return
         except SetupError:
             raise
-        except Exception as error:  # noqa: BLE001 - the boundary of what comes from elsewhere
+        except Exception as error:  # noqa: BLE001 - the boundary for streamed features
             why = reason(error)
         for item in todo:
             if item not in values:
                 values[item] = Failure(feature.name, why)
 
     def fresh(self, feature: Feature, todo: list[Any]) -> Iterator[Any]:
-        """Yield what no other process has answered meanwhile, in an order of one's own, so that few ask the same."""
+        """Yield items that no other process has answered meanwhile, in random order, so that few ask for the same."""
         cache, values = self.cache, self.columns[feature.signature]
         shared = cache is not None and getattr(cache, "shared", False)
         for item in random.sample(todo, len(todo)) if shared else todo:
@@ -206,7 +206,7 @@ class _Filling:
 
 
 def _lasts(feature: Feature, item: Item, lasting: Container[str]) -> bool:
-    """Whether a value outlives the call: see `Feature.keeps`."""
+    """Return whether a value outlives the call (see `Feature.keeps`)."""
     return feature.keeps == "all" or item in lasting
 
 
@@ -226,7 +226,7 @@ def _length(item: Any) -> int:
 
 
 def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], values: dict[Item, Any]) -> list[Any]:
-    """Give items the first failure among what they are computed from; return the others."""
+    """Give each item the first failure among its sources; return the items without one."""
     if not any(type(value) is Failure for value in upstream.values()):
         return items
     kept = []
@@ -240,7 +240,7 @@ def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], 
 
 
 def _compute(feature: Feature, chunk: Sequence[Any], table: FeatureTable) -> list[Any]:
-    """Compute a chunk; if that raises, each item alone, so that only the guilty fail."""
+    """Compute a chunk; if that raises, compute each item alone, so that only bad ones fail."""
     try:
         values = [cut(v) if type(v) is Failure else v for v in feature.compute(chunk, table)]
         if len(values) != len(chunk):

@@ -1,4 +1,4 @@
-"""Where code is found again: what a file must know of it, besides its name, before it may lend values to others."""
+"""Identity of code: what a cache file must know of it, besides its name, before other processes may use its values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _homes: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 def module_home(name: str) -> str | None:
     """Return digits that identify a module's code, or None if no other process could import it by this name.
 
-    Empty for this library, whose versions tell, and for Python's own modules. A script, a notebook and code that was
-    made on the fly have no home.
+    Empty for this library, whose versions identify it, and for Python's own modules. A script, a notebook and code that
+    was made on the fly have no home.
 
     Example:
         >>> module_home("cxr_rewards.core.feature"), module_home("__main__")
@@ -35,7 +35,7 @@ def module_home(name: str) -> str | None:
             return None
         about = os.stat(spec.origin)
         return _digest(spec.origin, about.st_size, about.st_mtime_ns)
-    except Exception:  # noqa: BLE001 - to look for a submodule imports its package, which may raise anything
+    except Exception:  # noqa: BLE001 - looking for a submodule imports its package, which may raise anything
         return None
 
 
@@ -48,10 +48,10 @@ def _digest(path: str, size: int, changed_ns: int) -> str:  # noqa: ARG001 - a c
 def class_home(cls: type) -> str | None:
     """Return digits that identify the code of a class and its bases, or None if one of them has no home.
 
-    Modules of one name in two projects differ in them, and so does a module that was edited.
+    They differ for modules of one name in two projects, and for a module that was edited.
     """
     known = _homes.get(cls)
-    if known is not None:  # as the class was made: an edit since then changes the file and not the class
+    if known is not None:  # from when the class was made: a later edit changes the file and not the class
         return known
     homes = []
     for part in cls.__mro__:
@@ -64,13 +64,13 @@ def class_home(cls: type) -> str | None:
 
 
 def join_homes(homes: list[str]) -> str:
-    """Return what identifies code in several places together."""
+    """Join the digits of code in several modules."""
     return ",".join(filter(None, dict.fromkeys(homes)))
 
 
 def _named(cls: type) -> Any:
-    """Return what another process would find under the name of a class."""
-    found: Any = sys.modules.get(cls.__module__)
+    """Return the object that another process would find under the name of a class."""
+    named: Any = sys.modules.get(cls.__module__)
     for part in cls.__qualname__.split("."):
-        found = getattr(found, part, None)
-    return found
+        named = getattr(named, part, None)
+    return named

@@ -1,4 +1,4 @@
-"""Progress of a long work, and a line about it now and then, also while nothing of it is finished."""
+"""Progress of long work, and a line about it now and then, even while no item is finished."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ EVERY_S = 30.0
 
 
 class Progress:
-    """Progress of a work: the work writes it down, a display reads it from another thread.
+    """Progress of some work: the work updates it, a display reads it from another thread.
 
     Attributes:
-        work: what is being done, such as `scoring`; empty: nothing.
-        unit: of what is counted.
-        done: how many are finished.
-        total: how many there are; 0: not known.
-        unscored: how many of the finished have no score.
+        work: name of the work, such as `scoring`; empty: none.
+        unit: name of the counted items.
+        done: number of finished items.
+        total: number of all items; 0 if unknown.
+        unscored: number of finished items without a score.
 
     Example:
         >>> now = 0.0
@@ -34,28 +34,28 @@ class Progress:
     """
 
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """Begin with no work; `clock` tells the seconds."""
+        """Start with no work; `clock` returns seconds."""
         self._clock = clock
         self.begin("")
 
     def begin(self, work: str, *, total: int = 0, done: int = 0, unit: str = "rows") -> None:
-        """Set down what is done from now on; of `total`, `done` were finished before."""
+        """Start some work; of `total` items, `done` were finished before."""
         self.work, self.unit, self.total, self.done, self.unscored = work, unit, total, done, 0
         self._first, self._since = done, self._clock()
 
     def advance(self, count: int, *, unscored: int = 0) -> None:
-        """Add what is finished, and how much of it has no score."""
+        """Add finished items, of which `unscored` have no score."""
         self.unscored += unscored
         self.done += count
 
     @property
     def rate(self) -> float:
-        """Finished a second since the work began; 0 before anything is."""
+        """Items finished per second since the work began; 0 at first."""
         seconds = self._clock() - self._since
         return (self.done - self._first) / seconds if seconds > 0 else 0.0
 
     def line(self, *, in_flight: int = 0) -> str:
-        """Return where the work stands in words.
+        """Return the state of the work in words.
 
         Args:
             in_flight: requests to judges that wait for an answer.
@@ -95,9 +95,9 @@ def _duration(seconds: float) -> str:
 
 
 class Display:
-    """Timer that shows something every so many seconds while a block runs, from a thread of its own.
+    """Timer that calls a function every few seconds while a block runs, from a thread of its own.
 
-    So it shows also during one long step that counts nothing. The first time is after `every_s`.
+    So it works even during one long step that counts nothing. The first call comes after `every_s` seconds.
 
     Example:
         >>> progress, shown = Progress(), []
@@ -110,13 +110,13 @@ class Display:
     """
 
     def __init__(self, show: Callable[[], object], *, every_s: float = EVERY_S) -> None:
-        """Show with `show`, which is called from another thread."""
+        """Call `show` from another thread every `every_s` seconds."""
         self._show, self._every_s, self._ended = show, every_s, threading.Event()
         self._thread = threading.Thread(target=self._run, name="cxr_rewards progress", daemon=True)
 
     def _run(self) -> None:
         while not self._ended.wait(self._every_s):
-            with suppress(OSError, ValueError):  # nobody listens any more: a closed pipe or stream
+            with suppress(OSError, ValueError):  # nobody is listening: a closed pipe or stream
                 self._show()
 
     def __enter__(self) -> Self:

@@ -64,7 +64,7 @@ _BUILT_IN = {
 
 @cache
 def _targets() -> dict[str, str]:
-    """Return `module:Class` by component name. Two owners of one name are an error, not a matter of luck."""
+    """Return `module:Class` by component name. Two owners of one name are an error."""
     targets = dict(_BUILT_IN)
     owners = dict.fromkeys(_BUILT_IN, "cxr_rewards")
     for entry in entry_points(group=GROUP):
@@ -87,8 +87,8 @@ def load_component(name: str, where: str = "registry") -> type[Component]:
     """Return the class of a component by name.
 
     Raises:
-        ConfigError: no such name (the message holds the nearest), its module fails, or the entry point does not lead
-            to a `Component` of that name; begins with `where`.
+        ConfigError: no such name (the message holds the nearest), its module fails, or the entry point does not name
+            a `Component` of that name; begins with `where`.
         MissingDependencyError: the module of a third-party component needs something that is not installed.
 
     Example:
@@ -111,7 +111,7 @@ def load_component(name: str, where: str = "registry") -> type[Component]:
         reason = f"{type(error).__name__}: {error}"
         raise ConfigError(f"{where}: component {name!r} ({target}) cannot be imported: {reason}") from error
     if not (isinstance(cls, type) and issubclass(cls, Component)):
-        raise ConfigError(f"{where}: component {name!r}: {target} is no subclass of cxr_rewards.Component")
+        raise ConfigError(f"{where}: component {name!r}: {target} is not a subclass of cxr_rewards.Component")
     if cls.name != name:
         raise ConfigError(f"{where}: component {name!r}: {target} calls itself {cls.name!r}; the two must be equal")
     return cls

@@ -1,4 +1,4 @@
-"""What components and features share: a name, a version, documented settings and a signature made of them."""
+"""Base of components and features: name, version, documented settings, and a signature made of them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def setting(default: Any, doc: str, *, changes_scores: bool = True) -> Any:
     Args:
         default: an immutable default.
         doc: one sentence for the reference: meaning, unit, range.
-        changes_scores: whether the setting can move a number. Only such settings enter the signature;
-            a device or a batch size does not.
+        changes_scores: whether the setting can move a number. Only such settings are part of the signature;
+            a device or a batch size is not.
     """
     return field(default=default, metadata={"doc": doc, "changes_scores": changes_scores})
 
@@ -34,7 +34,7 @@ class Configurable:
     """Base that turns annotated `setting(...)` attributes of a subclass into keyword arguments.
 
     Every subclass becomes a frozen dataclass: hashable, comparable, and pickled as its settings alone, so that
-    whatever an instance caches (compiled patterns, loaded models) is made anew in the other process.
+    the other process rebuilds whatever an instance caches (compiled patterns, loaded models).
 
     Example:
         >>> class Scaled(Configurable):
@@ -56,7 +56,7 @@ class Configurable:
             self._check_types()
             if own is not None:
                 own(self)
-            else:  # the checks of the parent hold for its children
+            else:  # a subclass inherits the checks of its parent
                 super(cls, self).__post_init__()  # type: ignore[misc]
 
         cls.__post_init__ = checked  # type: ignore[method-assign]
@@ -66,7 +66,7 @@ class Configurable:
             raise TypeError(f"{cls.__qualname__}: write {sorted(reserved)} without annotation; they are not settings")
 
     def __post_init__(self) -> None:
-        """Check the settings' values; subclasses with limits of their own define it."""
+        """Check the settings' values; a subclass with limits of its own overrides it."""
 
     @classmethod
     def settings(cls) -> dict[str, Field[Any]]:
@@ -74,9 +74,10 @@ class Configurable:
         return {f.name: f for f in fields(cls)}  # type: ignore[arg-type]
 
     def _check_types(self) -> None:
-        """Refuse values of another type than the default's: a wrong setting fails at once and not for each case.
+        """Refuse values of another type than the default's, so that a wrong setting fails at once and not for each
+        case.
 
-        Whole numbers are taken for fractions, lists for tuples.
+        Whole numbers are accepted for fractions, lists for tuples.
         """
         for key, spec in self.settings().items():
             value, kind = getattr(self, key), type(spec.default)
@@ -95,9 +96,9 @@ class Configurable:
 
     @property
     def signature(self) -> str:
-        """Identity of the numbers: name, version, each setting that can move them, and the same of what it needs."""
-        # Not cached_property: until Python 3.12 it holds a lock of its class, which a fork in another thread leaves
-        # locked in the child.
+        """Identity of the numbers: name, version, the settings that can move them, and the signatures of its needs."""
+        # Not cached_property: before Python 3.12 it has a lock, which a fork in another thread leaves locked in the
+        # child.
         known: str | None = self.__dict__.get("_signature")
         if known is None:
             known = self.__dict__["_signature"] = self._sign()
@@ -110,7 +111,7 @@ class Configurable:
             if spec.metadata.get("changes_scores", True)
         ]
         cls = type(self)
-        # Two classes of one name are two things; ours are told apart by the registry.
+        # Two classes of one name are different; the registry tells those of this library apart.
         home = "" if cls.__module__.startswith("cxr_rewards.") else f"@{cls.__module__}.{cls.__qualname__}"
         own = f"{self.name}/{self.version}{home}" + ("?" + "&".join(values) if values else "")
         needed = ",".join(need.signature for need in self._needed())

@@ -1,4 +1,4 @@
-"""Where the time of scoring goes, by name."""
+"""Time spent on scoring, by name."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Stopwatch:
 
     @contextmanager
     def time(self, name: str) -> Iterator[None]:
-        """Add what the block takes to a name."""
+        """Add the time that the block takes to a name."""
         start = time.perf_counter()
         try:
             yield

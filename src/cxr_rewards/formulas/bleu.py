@@ -1,4 +1,4 @@
-"""BLEU's arithmetic, for the component of that name and for RadCliQ, which is made of it too."""
+"""BLEU's arithmetic, for the component of that name and for RadCliQ, which contains it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import exp, log
 from typing import Any, NamedTuple
 
 _EPSILON = 0.1
-"""What counts as the number of matches where there are none: smoothing method 1 of Chen and Cherry (2014)."""
+"""Stands for the number of matches if there are none: smoothing method 1 of Chen and Cherry (2014)."""
 
 
 def _tokens(text: str) -> list[str]:
@@ -30,7 +30,7 @@ def _reference(text: str, max_order: int) -> tuple[int, tuple[Counter[Any], ...]
 
 
 def _matches(ngrams: Iterable[Any], wanted: Counter[Any]) -> int:
-    """Return how many n-grams match one of `wanted`, each of which matches as often as it occurs there."""
+    """Return how many n-grams match one of `wanted`, each at most as often as it occurs there."""
     used: dict[Any, int] = {}
     matches = 0
     for ngram in ngrams:
@@ -41,7 +41,7 @@ def _matches(ngrams: Iterable[Any], wanted: Counter[Any]) -> int:
 
 
 class BleuParts(NamedTuple):
-    """BLEU of a report, and what it is the product of; no parts where no word matches."""
+    """BLEU of a report and its factors; no factors if no word matches."""
 
     value: float
     precisions: list[float]

@@ -26,15 +26,15 @@ def positives(labels: str, uncertain: Uncertain = "positive") -> list[bool]:
 
 
 def corpus_f1(pairs: Iterable[tuple[str, str]], uncertain: Uncertain = "positive") -> dict[str, float | None]:
-    """Return micro and macro F1 over the labels of candidates and references, of all 14 and of the five.
+    """Return micro and macro F1 over the labels of candidates and references, for all 14 and for the five.
 
-    Micro F1 pools the counts of all labels; macro F1 is the mean of the labels' F1, where a label that is positive
-    nowhere has 0, as in scikit-learn's `classification_report`. `ignore` leaves out a label that is uncertain on either
-    side.
+    Micro F1 pools the counts of all labels; macro F1 is the mean of the labels' F1. A label that is positive
+    nowhere has F1 0, as in scikit-learn's `classification_report`. `ignore` leaves out a label that is uncertain on
+    either side.
 
     Args:
         pairs: labels of candidate and reference, 14 digits each; read once.
-        uncertain: what an uncertain label counts as.
+        uncertain: how to count an uncertain label.
 
     Returns:
         `micro_f1_14`, `macro_f1_14`, `micro_f1_5`, `macro_f1_5`; None if there are no pairs.
@@ -50,17 +50,17 @@ def corpus_f1(pairs: Iterable[tuple[str, str]], uncertain: Uncertain = "positive
         for count, a, b in zip(counts, candidate, reference, strict=True):
             if uncertain == "ignore" and "3" in (a, b):
                 continue
-            (said,), (true,) = positives(a, uncertain), positives(b, uncertain)
-            count[0] += said and true
-            count[1] += said
-            count[2] += true
-    found: dict[str, float | None] = {}
+            (in_candidate,), (in_reference,) = positives(a, uncertain), positives(b, uncertain)
+            count[0] += in_candidate and in_reference
+            count[1] += in_candidate
+            count[2] += in_reference
+    scores: dict[str, float | None] = {}
     five = [counts[CONDITIONS.index(name)] for name in FIVE]
     for size, chosen in ((14, counts), (5, five)):
         each = [_f1(*count) for count in chosen]
-        found[f"micro_f1_{size}"] = _f1(*map(sum, zip(*chosen, strict=True))) if seen else None
-        found[f"macro_f1_{size}"] = sum(each) / len(each) if seen else None
-    return found
+        scores[f"micro_f1_{size}"] = _f1(*map(sum, zip(*chosen, strict=True))) if seen else None
+        scores[f"macro_f1_{size}"] = sum(each) / len(each) if seen else None
+    return scores
 
 
 def _f1(both: int, candidate: int, reference: int) -> float:

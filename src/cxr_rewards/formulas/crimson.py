@@ -1,4 +1,4 @@
-"""CRIMSON's arithmetic: from weighted matches and errors to one number."""
+"""CRIMSON's arithmetic: one number from weighted matches and errors."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def crimson_score(
         N = sum of the weights of the reference's findings (matched and missed)
         C = sum over matched findings of b * b / (b + a), b the weight and a the weight of its attribute errors
         E = sum of the weights of false findings + `penalty`
-        S = (C - E) / N;  where N = 0:  1 if E = 0, else -(E + 1)
+        S = (C - E) / N;  if N = 0:  1 if E = 0, else -(E + 1)
         score = S if S >= 0, else -d / (1 + d) with d = E - C, and 0 if d <= 0
 
     With N = 0, C is 0 too, so that d is E.
@@ -25,7 +25,7 @@ def crimson_score(
         matched: (b, a) of each reference finding that the candidate has.
         missed: weight of each reference finding that it does not have.
         false: weight of each finding it should not have.
-        penalty: further costs, such as for denying what is there.
+        penalty: further costs, for example of denying a finding that is there.
 
     Returns:
         A number in (-1, 1]. 1: every finding of weight is matched without error, and nothing is false.

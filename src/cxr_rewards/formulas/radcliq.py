@@ -13,7 +13,7 @@ Version = Literal["v0", "v1"]
 
 
 class Metrics(NamedTuple):
-    """What RadCliQ is made of, in the order of its coefficients."""
+    """The metrics that RadCliQ combines, in the order of its coefficients."""
 
     radgraph_combined: float
     bertscore: float
@@ -59,7 +59,7 @@ def radcliq(metrics: Metrics, version: Version) -> float:
 
 
 def inverse_mean(values: Iterable[float | None]) -> float | None:
-    """Return 1 / mean of the values that there are; None if there are none, or if their mean is not above 0.
+    """Return 1 / mean of the known values; None if there are none, or if their mean is not above 0.
 
     Example:
         >>> inverse_mean([0.5, 1.5, None]), inverse_mean([-1.0])

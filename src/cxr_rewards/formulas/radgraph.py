@@ -1,4 +1,4 @@
-"""F1 between two RadGraph annotations, at the levels that are in use."""
+"""F1 between two RadGraph annotations at the levels in use."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def set_f1(candidate: Set[Any], reference: Set[Any]) -> float:
 
 
 def entity_sets(annotation: Annotation, *, case_sensitive: bool) -> dict[Level, set[tuple[Any, ...]]]:
-    """Return what is compared at each level.
+    """Return the sets to compare at each level.
 
     - simple: (tokens, label) of each entity
-    - partial: the same, with True added where the entity has relations
+    - partial: the same, with True added if the entity has relations
     - complete: (tokens, label, kind, tokens of the other) for each relation; (tokens, label) of entities without any
 
-    `case_sensitive` follows radgraph 0.1.18, where relation tuples alone are in lower case.
+    `case_sensitive` follows radgraph 0.1.18, in which only relation tuples are in lower case.
     """
     sets: dict[Level, set[tuple[Any, ...]]] = {level: set() for level in LEVELS}
     for entity in annotation.values():
@@ -60,7 +60,7 @@ def level_f1s(candidate: Annotation, reference: Annotation, *, case_sensitive: b
 def combined_f1(candidate: Annotation, reference: Annotation) -> tuple[float, float]:
     """Return F1 of entities and F1 of relations, whose mean is RadCliQ's RadGraph score.
 
-    Entities are (tokens, label), relations ((tokens, label), (tokens, label), kind), case and all
+    Entities are (tokens, label), relations ((tokens, label), (tokens, label), kind), case-sensitive
     (CXR-Report-Metric at 9c9ecad, radgraph_evaluate_model.py).
     """
 

@@ -1,4 +1,4 @@
-"""Small arithmetic on vectors that several scores share."""
+"""Arithmetic on vectors that several scores share."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ if TYPE_CHECKING:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the cosine of two vectors, in [-1, 1]; 0 where one of them has no length.
+    """Return the cosine of two vectors, in [-1, 1]; 0 if one of them has length 0.
+
+    Args:
+        a: `(n,)`, any floating-point dtype; computed in float64.
+        b: `(n,)`, likewise.
 
     Example:
         >>> import numpy as np

@@ -16,8 +16,8 @@ class Gate:
 
     Exactly one of `below` and `above` is given: `below` for a component whose higher values are better, `above` for
     the others. A gate's component may have weight 0. The cap should lie below every reward that a good report can get.
-    Under group normalisation, where no number has its usual size, a closed gate puts the case at most level with the
-    lowest of its group that passed; where none passed, all are level.
+    Under group normalisation, which changes the size of all numbers, a closed gate puts the case at most level with the
+    lowest of its group that passed; if none passed, all are level.
 
     Example:
         >>> Gate(component="format", below=1.0, cap=0.0).closes(0.5)
@@ -40,12 +40,12 @@ class Gate:
                 object.__setattr__(self, key, as_number(value, f"gate {self.component}: {key}"))
 
     def closes(self, value: float) -> bool:
-        """Return whether the reward is to be capped."""
+        """Return whether the gate caps the reward."""
         return value < self.below if self.below is not None else value > self.above  # type: ignore[operator]
 
     @property
     def condition(self) -> str:
-        """When the gate closes, in words."""
+        """The gate's condition in words."""
         return f"{self.component} {f'< {self.below:g}' if self.below is not None else f'> {self.above:g}'}"
 
     def __str__(self) -> str:
@@ -66,6 +66,6 @@ def parse_gates(gates: Any, where: str) -> tuple[Gate, ...]:
         try:
             parsed.append(gate if isinstance(gate, Gate) else Gate(**gate))
         except TypeError as error:
-            told = f"{where}: expected a Gate or a table of its arguments, got {shorten(gate)} ({error})"
-            raise ConfigError(told) from None
+            message = f"{where}: expected a Gate or a table of its arguments, got {shorten(gate)} ({error})"
+            raise ConfigError(message) from None
     return tuple(parsed)

@@ -25,7 +25,7 @@ class Transform(ABC):
 
     @property
     def sign(self) -> int:
-        """1 if the transform keeps the order of values, -1 if it turns it round."""
+        """1 if the transform keeps the order of values, -1 if it reverses it."""
         return 1
 
     def __post_init__(self) -> None:
@@ -107,13 +107,13 @@ class Sigmoid(Transform):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.slope <= 0:
-            self._reject("slope", "above 0 (put `negate` before it to turn the direction)")
+            self._reject("slope", "above 0 (put `negate` before it to reverse the direction)")
 
     def __call__(self, x: float) -> float:
         z = self.slope * (x - self.center)
         if z >= 0:
             return 1.0 / (1.0 + exp(-z))
-        return exp(z) / (1.0 + exp(z))  # the same, without overflow where z is far below 0
+        return exp(z) / (1.0 + exp(z))  # the same, without overflow if z is far below 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,7 +137,7 @@ class Negate(Transform):
 
 @dataclass(frozen=True, kw_only=True)
 class ZScore(Transform):
-    """`(x - mean) / scale` with a mean and a scale (standard deviation) given once, never taken from the batch.
+    """`(x - mean) / scale` with a fixed mean and scale (standard deviation), never taken from the batch.
 
     Example:
         >>> ZScore(mean=0.5, scale=0.25)(1.0)
@@ -164,7 +164,7 @@ def as_number(value: object, where: str) -> float:
     """Return a finite number as a float.
 
     Raises:
-        ConfigError: it is not a number (a truth value is none), or not finite; begins with `where`.
+        ConfigError: it is not a number (a truth value does not count), or not finite; begins with `where`.
     """
     try:
         number = math.nan if isinstance(value, bool) or not isinstance(value, Real) else float(value)

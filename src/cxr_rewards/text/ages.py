@@ -16,9 +16,9 @@ _OLDEST = 130
 
 
 def age_in_years(value: object) -> float | None:
-    """Return an age in years, None for whatever is not surely one.
+    """Return an age in years, or None if the value is not clearly an age.
 
-    Taken are plain numbers (`63`, `"63 y"`, `"63 yo"`, `"63 years"`, `"63-year-old"`), `"9 months"`, `"2 weeks"`,
+    Accepted are plain numbers (`63`, `"63 y"`, `"63 yo"`, `"63 years"`, `"63-year-old"`), `"9 months"`, `"2 weeks"`,
     `"3 days"`, DICOM's three digits (`"063Y"`, `"019M"`, `"003W"`, `"010D"`), and open ages from 80 on (`">89"`,
     `"90+"`), whose lower limit is returned.
 

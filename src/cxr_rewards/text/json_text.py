@@ -1,4 +1,4 @@
-"""JSON from somebody else."""
+"""JSON from outside."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ _VALUE = re.compile(r'[^"\[{\w.+-]*+(?:"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[{]|[\w.
 
 
 def too_many_values(text: str, most: int) -> bool:
-    """Say whether a JSON text holds more texts, numbers, lists and objects than `most`, without reading it.
+    """Return whether a JSON text holds more texts, numbers, lists and objects than `most`, without parsing it.
 
-    As Python's objects, `[[],[],...]` takes twenty times the memory of its text. A text below 64 kB may hold any.
+    Parsed into Python objects, `[[],[],...]` takes twenty times the memory of its text. A text below 64 kB may hold any
+    number.
 
     Example:
         >>> too_many_values("[" + "[]," * 50_000 + "0]", most=50_000)
@@ -23,8 +24,8 @@ def too_many_values(text: str, most: int) -> bool:
         return False
     at = 0
     for _ in range(most + 1):
-        found = _VALUE.match(text, at)
-        if found is None or found.end() == len(text):
+        value = _VALUE.match(text, at)
+        if value is None or value.end() == len(text):
             return False
-        at = found.end()
+        at = value.end()
     return True

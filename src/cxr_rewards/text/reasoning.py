@@ -1,7 +1,7 @@
-r"""The final answer in what a model wrote: out of reasoning, chat tokens, answer tags and `\boxed{}`.
+r"""The final answer in a model's output, without reasoning, chat tokens, answer tags and `\boxed{}`.
 
-Models mark their reasoning in many ways. What belongs to none of the marks stays as it is, so a plain report comes out
-unchanged. Everything here runs in linear time: what a policy model writes is hostile input.
+Models mark their reasoning in many ways. Text outside the marks stays as it is, so a plain report comes out unchanged.
+Everything here runs in linear time: a policy model's output is hostile input.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ MedGemma; Gemma; OpenThinker, Command A, Apertus."""
 
 _CHANNEL = re.compile(r"<\|channel\|>\s{0,3}(\w{1,20})[^<]{0,100}(?:<\|constrain\|>[^<]{0,50})?<\|message\|>")
 _CHANNEL_END = re.compile(r"<\|(?:end|return|call|start|channel)\|>")
-# The same without its tokens: `skip_special_tokens` leaves the names of role and channel glued to what is said.
+# The same without its tokens: `skip_special_tokens` leaves the names of role and channel glued to the message.
 _GLUED = re.compile(r"\s*(?:assistant)?(?:analysis|commentary)")
 _GLUED_OPEN = re.compile(r"\s*(?:assistant)?(?:analysis|commentary)(?=[A-Z*\"'<{])")
 _GLUED_CHANNEL = re.compile(r"assistant(analysis|commentary|final)(?:<\|message\|>)?")
@@ -55,10 +55,10 @@ _CLOSING = re.compile(r"\}?[\s$.)\]\\*]*")
 
 
 class Answer(NamedTuple):
-    """What a model answered.
+    """A model's answer.
 
     Attributes:
-        text: without the reasoning.
+        text: the answer without the reasoning.
         ended: False if the text holds reasoning that never ends.
     """
 
@@ -80,10 +80,10 @@ def without_tokens(text: str) -> str:
 
 
 def without_reasoning(text: str) -> Answer:
-    """Return what a text says besides reasoning, up to its first end token.
+    """Return a text without its reasoning, up to the first end token.
 
-    Where only the end of reasoning is marked, because its beginning is in the prompt, all before it is reasoning. Of a
-    text in channels (gpt-oss) the last message of the channel `final` is the answer.
+    If only the end of reasoning is marked, because its start is in the prompt, everything before it is reasoning. In a
+    text with channels (gpt-oss) the last message of the channel `final` is the answer.
 
     Example:
         >>> without_reasoning("[THINK]Blunted angle?[/THINK]Small effusion.</s>")
@@ -91,9 +91,9 @@ def without_reasoning(text: str) -> Answer:
         >>> without_reasoning("<|channel|>analysis<|message|>Blunted.<|end|>").ended
         False
     """
-    said = _channels(text)
-    if said is not None:
-        finals = [part for name, part in said if name == "final"]
+    messages = _channels(text)
+    if messages is not None:
+        finals = [part for name, part in messages if name == "final"]
         return Answer(without_tokens(finals[-1]) if finals else "", bool(finals))
     text = without_tokens(text)
     kept: list[str] = []
@@ -114,21 +114,23 @@ def without_reasoning(text: str) -> Answer:
 
 def with_reasoning(text: str) -> str:
     """Return a text with its reasoning, up to the first end token; channels become paragraphs."""
-    said = _channels(text)
-    return without_tokens(text) if said is None else "\n".join(part.strip() for _, part in said if part.strip())
+    messages = _channels(text)
+    if messages is None:
+        return without_tokens(text)
+    return "\n".join(part.strip() for _, part in messages if part.strip())
 
 
 def _channels(text: str) -> list[tuple[str, str]] | None:
     """Return (channel, message) of a text in gpt-oss's channels; None if it has none."""
     if "<|channel|>" in text:
-        said = []
+        messages = []
         done = 0
         for head in _CHANNEL.finditer(text):
             if head.start() >= done:
                 end = _CHANNEL_END.search(text, head.end())
                 done = end.start() if end else len(text)
-                said.append((head[1].lower(), text[head.end() : done]))
-        return said or [("analysis", text)]
+                messages.append((head[1].lower(), text[head.end() : done]))
+        return messages or [("analysis", text)]
     final = _GLUED_FINAL.match(text)
     if final is not None:
         return [("final", text[final.end() :])]
@@ -145,10 +147,10 @@ def _channels(text: str) -> list[tuple[str, str]] | None:
 
 
 def tagged(text: str, tag: str) -> str | None:
-    """Return what the last answer tag holds that is not blank; None if there is no tag.
+    """Return the content of the last answer tag that is not blank; None if there is no tag.
 
-    An answer that is cut off needs no end, and one whose beginning is in the prompt no beginning. Besides `tag` the
-    boxes of GLM and the solutions and responses of other models are known.
+    An answer that is cut off needs no closing tag, and one that starts in the prompt no opening tag. Besides `tag`,
+    GLM's boxes and the solutions and responses of other models are recognised.
 
     Example:
         >>> tagged("<answer>a</answer> no: <answer>b</answer>", "answer"), tagged("a", "answer")
@@ -171,9 +173,9 @@ def tagged(text: str, tag: str) -> str | None:
 
 
 def boxed(text: str) -> str | None:
-    r"""Return what the last `\boxed{...}` holds; None if that is no answer.
+    r"""Return the content of the last `\boxed{...}`; None if that is not an answer.
 
-    An answer is several words, or one at the end of the text: a boxed number within a report is part of it.
+    An answer has several words, or one word at the end of the text: a boxed number within a report is part of it.
 
     Example:
         >>> boxed(r"Blunted, so \boxed{\text{Small effusion.}}"), boxed(r"Tip \boxed{3} cm above the carina.")
@@ -193,16 +195,16 @@ def boxed(text: str) -> str | None:
         start, end = unclosed, len(text)
     if start < 0:
         return None
-    said = text[start:end]
-    words = _LETTERS.findall(said)
+    content = text[start:end]
+    words = _LETTERS.findall(content)
     if not words or (len(words) == 1 and not _CLOSING.fullmatch(text, end)):
         return None
-    inner = _TEXT.fullmatch(said)
-    return inner[1] if inner else said
+    inner = _TEXT.fullmatch(content)
+    return inner[1] if inner else content
 
 
 def final_answer(text: str, *, tag: str = "answer", box: bool = True) -> Answer:
-    """Return the answer of a model: without reasoning and tokens, out of its answer tag or box if it has one.
+    """Return a model's answer, without reasoning and tokens, and taken from its answer tag or box if it has one.
 
     Example:
         >>> final_answer("◁think▷Blunted?◁/think▷<answer>Small effusion.</answer><|im_end|>").text
@@ -213,8 +215,8 @@ def final_answer(text: str, *, tag: str = "answer", box: bool = True) -> Answer:
 
 
 def unwrapped(text: str, *, tag: str = "answer", box: bool = True) -> str:
-    """Return what a text's answer tag or box holds; the text itself if it has none."""
-    said = tagged(text, tag)
-    if said is None and box:
-        said = boxed(text)
-    return text if said is None else said
+    """Return the content of a text's answer tag or box; the text itself if it has neither."""
+    answer = tagged(text, tag)
+    if answer is None and box:
+        answer = boxed(text)
+    return text if answer is None else answer

@@ -9,10 +9,10 @@ from cxr_rewards.text.tidy import lower, tidy
 
 
 class Section(NamedTuple):
-    """A part of a report under one heading; `text[start:end]` is what it says, white space included.
+    """A part of a report under one heading; `text[start:end]` is its content, white space included.
 
     Attributes:
-        name: what the heading means (see `SECTION_NAMES`); "" for text before any heading.
+        name: the meaning of the heading (see `SECTION_NAMES`); "" for text before any heading.
         start: where the text after the heading begins.
         end: where the next heading, or the report, ends it.
         heading_start: where the heading begins; equal to `start` if there is none.
@@ -48,7 +48,7 @@ _HEADINGS = {
     "|attending|transcribed by|interpreted by|reviewed by|provider|ordering provider|referring physician",
 }
 SECTION_NAMES = ("findings", "impression", "findings_impression", *(name for name in list(_HEADINGS)[2:]))
-"""What a `Section.name` may be, besides "": a heading that joins findings and impression is `findings_impression`."""
+"""Values of `Section.name` besides "": a heading that joins findings and impression is `findings_impression`."""
 
 _NAME = {" ".join(h.replace("-", " ").split()): name for name, hs in _HEADINGS.items() for h in hs.split("|")}
 # Longest first, so that "clinical history" is not read as "clinical".
@@ -85,7 +85,7 @@ def _joint_name(heading: str) -> str:
 
 
 def _is_heading(text: str, begin: int, at: int, heading: str, after: re.Match[str]) -> bool:
-    """Judge whether `heading`, found at `at` with its marks from `begin`, is a heading and not prose."""
+    """Return whether `heading`, at `at` with its marks from `begin`, is a heading and not prose."""
     lead = text[max(0, begin - 24) : begin].rstrip(" ")
     line_start = (not lead.strip(" ") and begin <= 24) or lead.endswith("\n")
     sentence_start = line_start or lead.endswith((".", "!", "?", ":", ";", ")", "*", "]", "_", "|", ">"))
@@ -113,7 +113,7 @@ def _is_heading(text: str, begin: int, at: int, heading: str, after: re.Match[st
 
 
 def _heading_starts(plain: str) -> list[int]:
-    """Return where a known heading may begin, in order: at few words of a report, so that few need a closer look."""
+    """Return the positions where a known heading may begin, in order; only these few need a closer look."""
     capitalized = [m.start() for m in _CAPITALIZED.finditer(plain) if m.group().lower() in _FIRST_WORDS]
     others = [m.start(1) for m in _AFTER_MARK.finditer(plain) if m.group(1).lower() in _FIRST_WORDS]
     if (m := _AT_START.match(plain)) is not None and m.group(1).lower() in _FIRST_WORDS:
@@ -126,8 +126,8 @@ def sections(text: str) -> tuple[Section, ...]:
 
     A heading is a known one (`FINDINGS:`, `**Impression:**`, `## Findings`, `Findings -`, `REASON FOR EXAM:`) at the
     start of a line or sentence, or capitalised before a colon; alone on its line it needs no colon. The same words
-    in prose ("no significant findings.") are none. Joined headings take the name of their first part, except that
-    findings with impression are `findings_impression`. Blank text before the first heading is no section.
+    in prose ("no significant findings.") are not headings. Joined headings take the name of their first part, except
+    that findings with impression are `findings_impression`. Blank text before the first heading is not a section.
 
     Example:
         >>> report = "HISTORY: Cough. FINDINGS: Lungs clear. IMPRESSION: Normal."
@@ -139,7 +139,7 @@ def sections(text: str) -> tuple[Section, ...]:
     plain = tidy(text)
     starts = _heading_starts(plain)
     small = lower(plain) if starts else ""
-    found: list[tuple[str, int, int]] = []
+    headings: list[tuple[str, int, int]] = []  # name, start of the heading, end of the heading
     done = 0
     for at in starts:
         if at < done:
@@ -156,9 +156,9 @@ def sections(text: str) -> tuple[Section, ...]:
             begin = window + before.start() if before else at
         if _is_heading(plain, begin, at, plain[at : match.end()], after):
             done = after.end()
-            found.append((_NAME.get(match.group()) or _joint_name(match.group()), begin, done))
-    first_heading = found[0][1] if found else len(plain)
+            headings.append((_NAME.get(match.group()) or _joint_name(match.group()), begin, done))
+    first_heading = headings[0][1] if headings else len(plain)
     result = [Section("", 0, first_heading, 0)] if plain[:first_heading].strip() else []
-    for i, (name, begin, start) in enumerate(found):
-        result.append(Section(name, start, found[i + 1][1] if i + 1 < len(found) else len(plain), begin))
+    for i, (name, begin, start) in enumerate(headings):
+        result.append(Section(name, start, headings[i + 1][1] if i + 1 < len(headings) else len(plain), begin))
     return tuple(result)

@@ -6,9 +6,9 @@ import re
 
 from cxr_rewards.text.tidy import tidy
 
-# What may end a sentence: a full stop with what closes it (`ordinary`: after a word too long for an abbreviation), a
-# line feed, a bullet, the bracket of the list number " 1) ". All begin with one set of characters: `re` skips to the
-# next of a set quickly.
+# Possible ends of a sentence: a full stop with the marks that close it (`ordinary`: after a word too long for an
+# abbreviation), a line feed, a bullet, the bracket of the list number " 1) ". All begin with one set of characters:
+# `re` skips to the next of a set quickly.
 _STOP = re.compile(
     r"""[.!?\n\u2022)](?:
         (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?=[ \n]|\Z))
@@ -25,13 +25,13 @@ _BEFORE_STOP = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z])*\Z")
 _NEVER_END = re.compile("dr|mr|mrs|ms|prof|drs|vs|approx|fig|cf|e[.]g|i[.]e|eg|st|viz|resp|no|nos|ca|jr|sr|incl")
 _UNITS = re.compile("cm|mm|m|in|ml|cc|kg|lb|hr|hrs|min|a[.]m|p[.]m|am|pm|etc|yr|yrs")
 _WRAP = 60
-"""A line shorter than this, in characters, is taken to end on purpose where the next begins with a capital."""
+"""A line shorter than this, in characters, is taken to end on purpose if the next begins with a capital."""
 
 
 def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int) -> int | None:
     """Return where the sentence with a full stop at the span `mark` ends, or None if it goes on.
 
-    `item` is the number of the list item that the sentence belongs to, 0 if it is in none.
+    `item` is the number of the list item that holds the sentence, or 0.
     """
     at, end_of_mark = mark
     nearby = text[max(begin, at - 16) : at]
@@ -66,7 +66,7 @@ def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int
 
 
 def _line_end(text: str, at: int, line_start: int, end: int) -> bool:
-    """Judge whether the line feed at `at` ends a sentence."""
+    """Return whether the line feed at `at` ends a sentence."""
     rest = text[at + 1 : min(end, at + 40)]
     stripped = rest.lstrip(" ")
     if not stripped or stripped[0] == "\n" or _LINE_LIST_MARK.match(rest):
@@ -81,9 +81,9 @@ def sentences(text: str, start: int = 0, end: int | None = None, *, tidied: bool
     """Return the spans of the sentences of `text[start:end]`, without list numbers, bullets and outer white space.
 
     A full stop after an abbreviation, within a number, or after a list number ends nothing; one with its space
-    forgotten ("apex.There") does. A line feed ends a sentence before a blank line or a list item, or where a short
-    line is followed by a capital; in wrapped prose it does not. Pass `tidied` where `text` comes from `tidy` already,
-    as when the sections of one text are split one by one: cleaning all of it each time would take quadratic time.
+    forgotten ("apex.There") does. A line feed ends a sentence before a blank line or a list item, or if a short line
+    is followed by a capital; in wrapped prose it does not. Pass `tidied` if `text` comes from `tidy` already, for
+    example to split the sections of one text one by one: tidying all of it each time would take quadratic time.
 
     Example:
         >>> report = "1. A 1.2 cm nodule.Dr. Example was told 2. No effusion"
@@ -114,13 +114,13 @@ def sentences(text: str, start: int = 0, end: int | None = None, *, tidied: bool
             if cut is not None and cut < at:
                 item += 1
         if cut is not None and cut >= begin:
-            _add(spans, text, begin, cut)
+            _add_span(spans, text, begin, cut)
             begin = cut
-    _add(spans, text, begin, end)
+    _add_span(spans, text, begin, end)
     return spans
 
 
-def _add(spans: list[tuple[int, int]], text: str, begin: int, end: int) -> None:
+def _add_span(spans: list[tuple[int, int]], text: str, begin: int, end: int) -> None:
     """Add a span, trimmed, if there is a letter or digit in it."""
     while begin < end and text[begin].isspace():
         begin += 1

@@ -25,9 +25,9 @@ _ASCII_ODD = re.compile(r"[\x00\t\v\f\x1c-\x1f\r]")
 def tidy(text: str) -> str:
     r"""Return `text` in plain characters, of the same length, so that a position in one is a position in the other.
 
-    Line ends become a line feed (that of Windows a space and a line feed); odd and invisible spaces a space; curly
-    quotes, odd dashes and full-width letters their ASCII selves; list dots a bullet. What has no single plain
-    character (a ligature, a fraction) stays.
+    Line ends become a line feed (Windows' a space and a line feed), odd and invisible spaces a space, curly quotes, odd
+    dashes and full-width letters their ASCII forms, and list dots a bullet. A character without a single plain
+    equivalent (a ligature, a fraction) stays.
 
     Example:
         >>> tidy("Heart\u00a0size\u2014normal.\r\nLungs \u201cclear\u201d.")
@@ -39,7 +39,7 @@ def tidy(text: str) -> str:
 
 
 def lower(text: str) -> str:
-    """Return `text` in lower case with the same length: the few letters that would grow (dotted I) stay.
+    """Return `text` in lower case with the same length: a letter that would grow (dotted I) stays.
 
     Example:
         >>> lower("\u0130 Heart")

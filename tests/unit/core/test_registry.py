@@ -110,7 +110,7 @@ def test_a_module_that_fails_is_answered_with_its_error(tmp_path):
         ("bleu = third:Words", "component 'bleu' is declared by cxr_rewards and by third; rename or uninstall"),
         ("word = third:Words", "component 'word': third:Words calls itself 'words'; the two must be equal"),
         ("words = third:Word", "component 'words': third:Word does not exist"),
-        ("words = third:Score", "component 'words': third:Score is no subclass of cxr_rewards.Component"),
+        ("words = third:Score", "component 'words': third:Score is not a subclass of cxr_rewards.Component"),
         ("words = absent:Words", "component 'words' (absent:Words) cannot be imported: No module named 'absent'"),
     ],
 )
