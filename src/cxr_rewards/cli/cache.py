@@ -47,9 +47,12 @@ def cache_stats(path: CacheArgument, as_json: JsonOption = False) -> None:
         table.add_column(name, justify="right" if name in ("entries", "bytes") else "left", overflow="fold")
     for usage in stats.features:
         table.add_row(
-            usage.signature, f"{usage.entries:,}", f"{usage.bytes:,}",
-            f"{usage.oldest:%Y-%m-%d %H:%M}", f"{usage.newest:%Y-%m-%d %H:%M}",
-        )  # fmt: skip
+            usage.signature,
+            f"{usage.entries:,}",
+            f"{usage.bytes:,}",
+            f"{usage.oldest:%Y-%m-%d %H:%M}",
+            f"{usage.newest:%Y-%m-%d %H:%M}",
+        )
     console().print(table)
 
 

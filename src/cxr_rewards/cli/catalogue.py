@@ -45,9 +45,17 @@ def _describe_component(name: str) -> dict[str, Any]:
     from cxr_rewards.core.registry import load_component, missing_modules, pip_line
 
     row: dict[str, Any] = {
-        "name": name, "measures": "", "bounds": None, "higher_is_better": None, "reads": [], "requires": [],
-        "extra": "", "available": False, "install": "", "reason": "",
-    }  # fmt: skip
+        "name": name,
+        "measures": "",
+        "bounds": None,
+        "higher_is_better": None,
+        "reads": [],
+        "requires": [],
+        "extra": "",
+        "available": False,
+        "install": "",
+        "reason": "",
+    }
     try:
         cls = load_component(name)
     except SetupError as error:

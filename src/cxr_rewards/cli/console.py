@@ -25,9 +25,13 @@ def console(*, error: bool = False, color: bool = True) -> Console:
     # If this is not a terminal: wide enough that no table is folded in a log file.
     stream = sys.stderr if error else sys.stdout
     return Console(
-        file=stream, width=None if stream.isatty() else 120, color_system="auto" if color else None,
-        highlight=False, markup=False, soft_wrap=error,
-    )  # fmt: skip
+        file=stream,
+        width=None if stream.isatty() else 120,
+        color_system="auto" if color else None,
+        highlight=False,
+        markup=False,
+        soft_wrap=error,
+    )
 
 
 def note(text: str) -> None:

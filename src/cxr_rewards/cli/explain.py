@@ -70,9 +70,14 @@ def explain_case(
             raise InputError(f"{source}: choose one case with --row or with --id")
         table = open_table(source)
         columns = choose_columns(
-            table.columns, candidate=candidate_col, reference=reference_col, priors=prior_col or (),
-            case_id="" if row is not None and id_col is None else id_col, context=context_col or (), where=str(source),
-        )  # fmt: skip
+            table.columns,
+            candidate=candidate_col,
+            reference=reference_col,
+            priors=prior_col or (),
+            case_id="" if row is not None and id_col is None else id_col,
+            context=context_col or (),
+            where=str(source),
+        )
         note(f"{source}: {columns}")
         case = find_case(table, columns, row=row, case_id=case_id or "", max_chars=reward.max_chars)
     elif candidate is None or reference is None or row is not None or case_id is not None:

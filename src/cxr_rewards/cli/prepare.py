@@ -92,9 +92,13 @@ def warm(
     with shown(progress):
         table = open_table(source)
         columns = choose_columns(
-            table.columns, reference=reference_col, priors=prior_col or (), where=str(source), case_id="",
+            table.columns,
+            reference=reference_col,
+            priors=prior_col or (),
+            where=str(source),
+            case_id="",
             references_only=True,
-        )  # fmt: skip
+        )
         done = warm_file(table, columns, reward, progress)
     bad = f", {done.bad_rows:,} rows left out" if done.bad_rows else ""
     typer.echo(f"{source}: {done.rows:,} rows, {done.texts:,} distinct texts{bad}")

@@ -133,14 +133,21 @@ def score(
     if not getattr(reward.cache, "shared", False) and judges_of(reward):
         note("judges' replies stay in memory; --cache FILE keeps them for a resumed run and for other runs")
     named = {
-        "candidate": candidate_col, "reference": reference_col, "priors": prior_col or (),
-        "case_id": "" if no_ids else id_col, "context": context_col or (),
-    }  # fmt: skip
+        "candidate": candidate_col,
+        "reference": reference_col,
+        "priors": prior_col or (),
+        "case_id": "" if no_ids else id_col,
+        "context": context_col or (),
+    }
     options: dict[str, Any] = {
-        "on_error": on_error.value, "placeholders": placeholders.value, "prefix": prefix,
-        "by": [name for name in by or () if name], "cluster": "" if cluster == "none" else cluster,
-        "restart": restart, "force": force,
-    }  # fmt: skip
+        "on_error": on_error.value,
+        "placeholders": placeholders.value,
+        "prefix": prefix,
+        "by": [name for name in by or () if name],
+        "cluster": "" if cluster == "none" else cluster,
+        "restart": restart,
+        "force": force,
+    }
     if engine is EngineName.ray:
         options["chunk"] = 4096 * workers  # enough to keep all actors busy
     score_files(source, out, reward, named, options, as_json=as_json)

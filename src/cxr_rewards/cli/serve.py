@@ -86,9 +86,13 @@ def serve(
     from cxr_rewards.server.settings import ServeSettings
 
     settings = ServeSettings(
-        token=token_of(TOKEN_VARIABLE, token_file), unscored=unscored, marker=marker, batch_cases=batch_cases,
-        queue_cases=queue_cases, timeout_s=timeout,
-    )  # fmt: skip
+        token=token_of(TOKEN_VARIABLE, token_file),
+        unscored=unscored,
+        marker=marker,
+        batch_cases=batch_cases,
+        queue_cases=queue_cases,
+        timeout_s=timeout,
+    )
     judge = {key: value for key, value in (("base_url", judge_url), ("model", judge_model)) if value}
     overrides: dict[str, Any] = {"cache": str(cache) if cache else "", "dtype": dtype, "judge": judge}
     overrides["allow_code"] = allow_code
@@ -98,6 +102,12 @@ def serve(
     named = preset_or_config(preset, config)
     note(f"serving {named} at http://{host}:{port} with {workers} worker(s); stop with SIGTERM or Ctrl-C")
     run(
-        named, settings, host=host, port=port, workers=workers, devices=devices, drain_s=drain,
+        named,
+        settings,
+        host=host,
+        port=port,
+        workers=workers,
+        devices=devices,
+        drain_s=drain,
         **{key: value for key, value in overrides.items() if value},
-    )  # fmt: skip
+    )

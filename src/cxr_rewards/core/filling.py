@@ -159,9 +159,7 @@ class _Filling:
     def keep(self, feature: Feature, computed: dict[Item, Any]) -> None:
         self.columns[feature.signature].update(computed)
         if self.cache is not None:
-            good = {
-                k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, self.lasting)
-            }  # fmt: skip
+            good = {k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, self.lasting)}
             with self.watch.time("cache"):
                 self.cache.put_many(feature, good)
 

@@ -11,10 +11,22 @@ from cxr_rewards.errors import InputError, unknown_name
 _CANDIDATE = (
     ("candidate", "candidate_report"),
     (
-        "completion", "generated", "generated_report", "generated_text", "generation", "hyp", "hypothesis",
-        "model_output", "output", "pred", "predicted", "predicted_report", "prediction", "response",
+        "completion",
+        "generated",
+        "generated_report",
+        "generated_text",
+        "generation",
+        "hyp",
+        "hypothesis",
+        "model_output",
+        "output",
+        "pred",
+        "predicted",
+        "predicted_report",
+        "prediction",
+        "response",
     ),
-)  # fmt: skip
+)
 _REFERENCE = (
     ("reference", "reference_report"),
     ("gold", "ground_truth", "ground_truth_report", "groundtruth", "gt", "gt_report", "target", "target_report"),
@@ -24,10 +36,33 @@ _PRIORS = (("priors", "prior_reports", "previous_reports"), ("prior", "prior_rep
 _NUMBERED_PRIOR = re.compile(r"(?:prior|prior_report|previous_report)_?(\d+)")
 _CASE_ID = (("case_id",), ("id",))
 _CLUSTER = (
-    "patientid", "patient", "patientnumber", "mrn", "subjectid", "subject",
-    "studyid", "study", "studyuid", "studyinstanceuid", "accession", "accessionnumber", "examid",
-    "groupid", "group", "promptid", "promptindex", "sampleid", "exampleid", "questionid", "caseid", "id", "uid",
-)  # fmt: skip
+    # patients
+    "patientid",
+    "patient",
+    "patientnumber",
+    "mrn",
+    "subjectid",
+    "subject",
+    # studies
+    "studyid",
+    "study",
+    "studyuid",
+    "studyinstanceuid",
+    "accession",
+    "accessionnumber",
+    "examid",
+    # groups of rollouts
+    "groupid",
+    "group",
+    "promptid",
+    "promptindex",
+    "sampleid",
+    "exampleid",
+    "questionid",
+    "caseid",
+    "id",
+    "uid",
+)
 _CONTEXT = ("age", "sex", "gender", "indication", "history")
 
 

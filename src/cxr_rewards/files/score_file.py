@@ -132,9 +132,14 @@ def score_file(
     progress = progress or Progress()
     progress.begin("checking rows")
     total = _check_rows(
-        table=table, columns=columns, max_chars=reward.max_chars, on_error=on_error, placeholders=placeholders,
-        progress=progress, tell=tell,
-    )  # fmt: skip
+        table=table,
+        columns=columns,
+        max_chars=reward.max_chars,
+        on_error=on_error,
+        placeholders=placeholders,
+        progress=progress,
+        tell=tell,
+    )
     groups = _Groups(by, cluster, placeholders)
     groups.check(table)
     if groups.cluster:

@@ -282,10 +282,13 @@ class Summary:
             "rows": self.rows,
             "unscored": dict(self.reasons.most_common()),
             "interval": {
-                "level": LEVEL, "method": self.method, "cluster": self.cluster or None, "min_clusters": MIN_CLUSTERS,
+                "level": LEVEL,
+                "method": self.method,
+                "cluster": self.cluster or None,
+                "min_clusters": MIN_CLUSTERS,
             },
             "scores": table(self.overall()),
-        }  # fmt: skip
+        }
         by = [
             {
                 "column": " × ".join(columns),

@@ -205,8 +205,11 @@ def _write_parquet(file: IO[bytes], table: Table, columns: Mapping[str, type], r
 
 
 _WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results], int]] = {
-    "csv": _write_csv, "tsv": partial(_write_csv, separator="\t"), "jsonl": _write_jsonl, "parquet": _write_parquet,
-}  # fmt: skip
+    "csv": _write_csv,
+    "tsv": partial(_write_csv, separator="\t"),
+    "jsonl": _write_jsonl,
+    "parquet": _write_parquet,
+}
 
 
 def _plain(value: Any) -> Any:

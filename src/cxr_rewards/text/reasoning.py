@@ -46,8 +46,11 @@ _END = re.compile(
     rf"|\[\|(?:{_NAME}|endofturn|user)\|\]|\[(?:EOS|EOT|EOD)\]|\[e~\[",
     re.IGNORECASE,
 )
-_TAGS = (("<|begin_of_box|>", "<|end_of_box|>"), ("<|begin_of_solution|>", "<|end_of_solution|>"),
-         ("<|start_response|>", "<|end_response|>"))  # fmt: skip
+_TAGS = (
+    ("<|begin_of_box|>", "<|end_of_box|>"),
+    ("<|begin_of_solution|>", "<|end_of_solution|>"),
+    ("<|start_response|>", "<|end_response|>"),
+)
 _BRACE = re.compile(r"(\\(?:f?boxed)\s{0,3}\{)|\\[{}\\]|[{}]")
 _TEXT = re.compile(r"\s*\\(?:text|textbf|mathrm|mbox)\{([^{}]*)\}\s*")
 _LETTERS = re.compile(r"[^\W\d_]+")
