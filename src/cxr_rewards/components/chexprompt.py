@@ -38,7 +38,7 @@ class Chexprompt(OneReplyJudge):
     """
 
     name = "chexprompt"
-    version = 2
+    version = 3
     summary = "1 / (errors + 1), errors counted by a judge in CheXprompt's six types"
     reply = ChexpromptReply
 

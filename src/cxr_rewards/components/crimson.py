@@ -35,7 +35,7 @@ class Crimson(OneReplyJudge):
     """
 
     name = "crimson"
-    version = 1
+    version = 2
     summary = "CRIMSON: findings by clinical significance, found and matched by a judge"
     bounds = (-1.0, 1.0)
     reply = CrimsonReply

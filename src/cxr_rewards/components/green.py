@@ -35,7 +35,7 @@ class Green(OneReplyJudge):
     """
 
     name = "green"
-    version = 2
+    version = 3
     summary = "GREEN: matched / (matched + significant errors), counted by a judge"
     reply = GreenReply
 

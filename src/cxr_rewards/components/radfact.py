@@ -41,7 +41,7 @@ class Radfact(JudgeComponent):
     """
 
     name = "radfact"
-    version = 1
+    version = 2
     summary = "RadFact: phrases that the other report entails, judged both ways"
 
     measure: Measure = setting("f1", "What the score is: f1, precision or recall.")

@@ -35,7 +35,7 @@ class Rubric(OneReplyJudge):
     """
 
     name = "rubric"
-    version = 1
+    version = 2
     summary = "marks for criteria of one's own, given by a judge"
     reply = RubricReply
 

@@ -91,8 +91,12 @@ def within(spans: Spans, position: int) -> bool:
 
 
 def own_matches(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
-    """Return a pattern's matches that do not begin in a quote, nor, if there are others, in a code fence."""
-    quoted, fenced = quotes(text), fences(text)
+    """Return a pattern's matches that do not begin in a quote, nor, if there are others, in a code fence.
+
+    A fence behind words that lead to a quote is one.
+    """
+    fenced = fences(text)
+    quoted = _merged([*quotes(text), *(fence for fence in fenced if leads_to_quote(line_before(text, fence[0])))])
     own = [match for match in pattern.finditer(text) if not within(quoted, match.start())]
     return [match for match in own if not within(fenced, match.start())] or own
 
@@ -157,9 +161,9 @@ def open_introductions(text: str) -> list[int]:
 
 
 def line_before(text: str, position: int) -> str:
-    """Return what stands before a position on its line, or else the line before that is not blank."""
+    """Return what stands before a position on its line, or else the line before that is not blank and no fence."""
     lead = text[max(0, position - 1000) : position]
     for line in reversed(lead.split("\n")):
-        if line.strip(" \t`"):
+        if line.strip(" \t`") and not _FENCE.match(line):
             return line
     return ""

@@ -535,7 +535,7 @@ def test_a_bad_template_is_told_when_the_reward_is_made(tmp_path, text, message)
 
 def test_protocol_prompt_and_model_are_in_the_signature():
     signature = Chexprompt(model="gpt").signature
-    assert "chexprompt/2" in signature
+    assert "chexprompt/3" in signature
     assert "chexprompt_reply/1" in signature
     assert "#chexprompt_v1:" in signature
     assert 'model="gpt"' in signature

@@ -45,6 +45,7 @@ SCORED = {
         2, "</think> ◁/think▷ [/THINK] <|im_end|> assistantfinal <answer>"
     ),
     "words and JSON that quotes marks": f"Here you are: {an_object(2, 'wrote </think>')}",
+    "JSON, quoted before in a fence": f"The candidate reads:\n```json\n{NONE_JSON}\n```\n\n{TWO_JSON}",
     "JSON in a fence, quoted before": f"The candidate:\n```\n{NONE}\n```\nVerdict:\n```json\n{TWO_JSON}\n```",
     "quoted JSON, then JSON": f"The candidate says {NONE_JSON}. My verdict: {TWO_JSON}",
     "JSON in quotation marks, then JSON": f'"{NONE_JSON}"\n{TWO_JSON}',
@@ -75,6 +76,8 @@ UNSCORED = {
     "lines quoted in marks alone": f'The candidate says: "{NONE}"',
     "lines on quoted lines alone": "> " + NONE.replace("\n", "\n> "),
     "lines between marks alone": f"<candidate>\n{NONE}\n</candidate>\nTwo errors.",
+    "lines in a fence that is quoted": f"The candidate report reads:\n```\nClear.\n{NONE}\n```\n\nTwo errors.",
+    "JSON in a fence that is quoted": f"The candidate report reads:\n\n```json\n{NONE_JSON}\n```\nTwo errors.",
     "lines within a line": f"The candidate says {NONE}",
     "JSON quoted alone": f"The candidate says {NONE_JSON} but I find two errors.",
     "JSON between marks alone": f"<candidate>{NONE_JSON}</candidate> Two errors.",
@@ -163,6 +166,11 @@ QUOTED = green("No errors", "9. all")
 )
 def test_greens_quoted_sections_do_not_count(before):
     assert GreenReply.parse(green(before=before)) == GreenReply.parse(green())
+
+
+def test_greens_sections_that_are_only_quoted_in_a_fence_are_no_verdict():
+    with pytest.raises(VerdictParseError, match="no section"):
+        GreenReply.parse(f"The candidate report reads:\n```\n{QUOTED}\n```\nTwo errors.")
 
 
 @pytest.mark.parametrize("before", [f"{QUOTED}\n\n", "[Matched Findings]:\n9. all\n\n"])
