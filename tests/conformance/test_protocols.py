@@ -1,0 +1,115 @@
+"""The parser of every built-in judge keeps every rule of a protocol."""
+
+from __future__ import annotations
+
+import json
+
+from cxr_rewards.features.chexprompt_reply import ChexpromptReply
+from cxr_rewards.features.crimson_reply import Crimson, CrimsonReply
+from cxr_rewards.features.green_reply import Green, GreenReply
+from cxr_rewards.features.judge_reply import JudgeReply
+from cxr_rewards.features.radfact_reply import RadfactEntailment, RadfactPhrases
+from cxr_rewards.features.rubric_reply import RubricReply
+from cxr_rewards.testing import Protocol, parametrize_with_checks, protocol_checks
+
+
+def chexprompt_lines(a):
+    pairs = f"(A, {a}), (B, 0), (C, 0), (D, 0), (E, 0), (F, 0)"
+    none = pairs.replace(str(a), "0", 1)
+    return (
+        f"Number of clinically significant errors by type: [{pairs}]\n"
+        f"Number of clinically insignificant errors by type: [{none}]"
+    )
+
+
+def chexprompt_counts(a):
+    return {"significant": {**dict.fromkeys("ABCDEF", 0), "A": a}, "insignificant": dict.fromkeys("ABCDEF", 0)}
+
+
+def green_sections(missed, matched):
+    return (
+        "[Explanation]:\nThe effusion is missing.\n\n"
+        f"[Clinically Significant Errors]:\n{f'(b) Missing a finding: {missed}. x; y' if missed else 'No errors'}\n\n"
+        f"[Clinically Insignificant Errors]:\nNo errors\n\n[Matched Findings]:\n{matched}. A; B; C"
+    )
+
+
+def green_counts(missed, matched):
+    none = dict.fromkeys("abcdef", 0)
+    return Green({**none, "b": missed}, none, matched)
+
+
+def crimson_json(missed):
+    finding = {"id": "R1", "finding": "effusion", "clinical_significance": "urgent"}
+    return json.dumps({
+        "reference_findings": [finding] if missed else [], "predicted_findings": [], "matched_findings": [],
+        "errors": {"false_findings": [], "missing_findings": ["R1"] if missed else [], "attribute_errors": []},
+    })  # fmt: skip
+
+
+ERROR = {"type": "A", "significant": True, "what": "no edema"}
+MARKS = RubricReply(model="m", criteria=("omissions: nothing is missing", "style: it is plain"))
+PROTOCOLS = {
+    ChexpromptReply: Protocol(
+        name="chexprompt_reply",
+        parse=ChexpromptReply.parse,
+        replies={
+            json.dumps({"errors": [ERROR]}): chexprompt_counts(1),
+            json.dumps({"errors": []}): chexprompt_counts(0),
+            chexprompt_lines(2): chexprompt_counts(2),
+            chexprompt_lines(0): chexprompt_counts(0),
+        },
+        refused=[chexprompt_lines(51), chexprompt_lines(1).replace("F", "G")],
+    ),
+    GreenReply: Protocol(
+        name="green_reply",
+        parse=GreenReply.parse,
+        replies={green_sections(2, 3): green_counts(2, 3), green_sections(0, 1): green_counts(0, 1)},
+        refused=[green_sections(2, 3).replace("3. A", "some"), green_sections(2, 3).replace("(b)", "(g)")],
+    ),
+    CrimsonReply: Protocol(
+        name="crimson_reply",
+        parse=CrimsonReply.parse,
+        replies={crimson_json(True): Crimson((), (1.0,), ()), crimson_json(False): Crimson((), (), ())},
+        refused=[crimson_json(True).replace("urgent", "grave"), crimson_json(True).replace('["R1"]', '["R2"]')],
+    ),
+    RadfactPhrases: Protocol(
+        name="radfact_phrases",
+        parse=RadfactPhrases.parse,
+        replies={'{"phrases": ["Edema.", " "]}': ["Edema."], '{"phrases": []}': []},
+        refused=['{"phrases": [1]}', json.dumps({"phrases": ["x"] * 101})],
+    ),
+    RadfactEntailment: Protocol(
+        name="radfact_entailment",
+        parse=lambda reply: RadfactEntailment.truths(reply, 1),
+        replies={
+            '{"verdicts": [{"phrase": 1, "entailed": true}]}': [True],
+            '{"verdicts": [{"phrase": 1, "entailed": false}]}': [False],
+        },
+        refused=['{"verdicts": []}', '{"verdicts": [{"phrase": 2, "entailed": true}]}'],
+    ),
+    RubricReply: Protocol(
+        name="rubric_reply",
+        parse=MARKS.marks,
+        replies={
+            '{"omissions": 5, "style": 2.5}': {"omissions": 5.0, "style": 2.5},
+            '{"omissions": 0, "style": 10}': {"omissions": 0.0, "style": 10.0},
+        },
+        refused=['{"omissions": 5, "style": 11}', '{"omissions": 5}', '{"omissions": 5, "style": true}'],
+    ),
+}
+
+
+@parametrize_with_checks(*map(protocol_checks, PROTOCOLS.values()))
+def test_protocol_conforms(check):
+    check()
+
+
+def test_every_built_in_protocol_is_checked():
+    assert set(PROTOCOLS) == {cls for cls in _subclasses(JudgeReply) if cls.__module__.startswith("cxr_rewards.")}
+
+
+def _subclasses(cls):
+    for child in cls.__subclasses__():
+        yield child
+        yield from _subclasses(child)
