@@ -96,6 +96,12 @@ def test_the_mean_that_an_unscored_rollout_gets_is_that_of_its_own_group():
     assert backwards == pytest.approx(expected[::-1])
 
 
+def test_a_group_that_lost_all_gets_the_mean_of_the_batchs_rollouts_and_not_of_its_groups():
+    rollouts = Rollouts(reward=CompositeReward([Told()]), group="g", unscored="group_mean")
+    values = rollouts(["1", "1", "1", "0", "broken"], reference=["x"] * 5, g=["a", "a", "a", "b", "c"])
+    assert values == [1.0, 1.0, 1.0, 0.0, 0.75]
+
+
 def grouped():
     return CompositeReward(["bleu", "rouge_l"], weights={"bleu": 1.0, "rouge_l": 1.0}, normalize="group")
 
@@ -111,6 +117,8 @@ def test_a_reward_normalised_within_groups_is_given_whole_groups():
     assert values[0] == pytest.approx(values[2], rel=1e-3)  # however far the raw values are apart
     with pytest.raises(ConfigError, match="group '1' has 1 rollouts in this call, not 2"):
         rollouts(completions[1:], reference=columns["reference"][1:], g=columns["g"][1:])
+    with pytest.raises(ConfigError, match="group '2' has 3 rollouts in this call, not 2"):
+        rollouts([*completions, "x"], reference=["Left effusion."] * 5, g=["1", "1", "2", "2", "2"])
     with pytest.raises(ConfigError, match="is normalised within groups: give group_size"):
         Rollouts(reward=grouped(), group="g")
     with pytest.raises(ConfigError, match="is normalised within groups: give group_size"):

@@ -95,6 +95,16 @@ def test_few_clusters_that_hold_most_rows_count_as_few():
     assert None not in interval(values, clusters=[f"p{i % 7}" for i in range(106)])
 
 
+def test_the_interval_of_unequal_clusters_is_the_jackknifes_with_their_effective_number():
+    values, sizes = normal(60), [20, 10, 8, 6, 5, 4, 3, 2, 1, 1]
+    names = [f"p{i}" for i, size in enumerate(sizes) for _ in range(size)]
+    left_out = [values[[name != f"p{i}" for name in names]].mean() for i in range(10)]
+    variance = 0.9 * sum((mean - values.mean()) ** 2 for mean in left_out)
+    effective = 60**2 / sum(size**2 for size in sizes)
+    expected = stats.t.interval(0.95, effective - 1, values.mean(), variance**0.5)
+    assert interval(values, clusters=names) == pytest.approx(expected, abs=1e-3)
+
+
 def test_an_interval_ends_at_the_bounds_of_the_score():
     assert interval([0.0, 0.0, 0.1, 0.0, 0.9], bounds=[(0.0, 1.0)])[0] == 0.0
     assert interval([0.0, 0.0, 0.1, 0.0, 0.9])[0] < 0.0
@@ -133,6 +143,9 @@ def test_a_crossing_of_too_many_groups_is_left_out():
     summary = Summary(["reward"], by=["a", "b"])
     summary.add([[0.0]] * 400, groups=[(str(i % 20), str(i // 20)) for i in range(400)])
     assert summary.tables() == [("a",), ("b",)]
+    least = Summary(["reward"], by=["a", "b"])
+    least.add([[0.0]] * 200, groups=[(str(i % 20), str(i // 20)) for i in range(200)])
+    assert least.tables() == [("a",), ("b",), ("a", "b")]
 
 
 def test_the_method_is_told():
@@ -199,6 +212,9 @@ def test_an_identifier_is_no_subgroup():
     summary = Summary(["reward"], by="study_id")
     with pytest.raises(InputError, match="column 'study_id' has more than 200 distinct values"):
         summary.add([[0.0]] * 300, groups=[str(i) for i in range(300)])
+    largest = Summary(["reward"], by="site")
+    largest.add([[0.0]] * 200, groups=[str(i) for i in range(200)])
+    assert len(largest.subgroups()) == 200
 
 
 def test_many_distinct_reasons_are_not_kept_forever():
@@ -207,6 +223,8 @@ def test_many_distinct_reasons_are_not_kept_forever():
         summary.add([[None]], reasons=[f"reason {i}"])
     assert len(summary.reasons) == 101
     assert summary.reasons["others"] == 400
+    summary.add([[None]], reasons=["reason 7"])
+    assert summary.reasons["reason 7"] == 2, "a reason that is kept is still counted"
 
 
 @pytest.mark.parametrize(

@@ -121,3 +121,13 @@ def test_a_boxed_verdict_is_read():
 
 def test_reasoning_that_is_kept_keeps_all_channels():
     assert Extract(reasoning="keep")(CHANNELS.format() + REPORT) == f"Is {{ there one?\n{REPORT}"
+
+
+def test_of_several_final_messages_the_last_is_the_answer():
+    said = "<|channel|>final<|message|>Large effusion.<|end|><|start|>assistant<|channel|>final<|message|>"
+    assert Extract()(f"{said}{REPORT}") == REPORT
+
+
+@pytest.mark.parametrize("blank", ["<answer></answer>", "<answer> \n </answer>"])
+def test_a_blank_answer_tag_is_passed_over(blank):
+    assert Extract()(f"<answer>{REPORT}</answer> and then {blank}") == REPORT
