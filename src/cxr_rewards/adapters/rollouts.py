@@ -92,7 +92,11 @@ class Rollouts:
             )
         if isinstance(self.unscored, str) and self.unscored not in ("group_mean", "raise"):
             raise ConfigError(unknown_name("rollouts", "unscored", self.unscored, ("group_mean", "raise")))
-        if isinstance(self.unscored, int | float) and not isinstance(self.unscored, bool):
+        if isinstance(self.unscored, bool) or not isinstance(self.unscored, int | float | str | None):
+            raise ConfigError(
+                f"rollouts: unscored must be a number, 'group_mean', 'raise' or None, got {shorten(self.unscored)}"
+            )
+        if isinstance(self.unscored, int | float):
             low = self.reward.bounds[0]
             if not self.unscored < low:
                 raise ConfigError(

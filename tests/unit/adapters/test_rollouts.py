@@ -51,6 +51,10 @@ def test_without_a_study_equal_prompts_and_references_are_a_group():
     cases = Rollouts(reward=reward()).cases(list("abcd"), {"reference": ["x", "x", "y", "y"]}, prompts)
     groups = [case.group for case in cases]
     assert groups[0] == groups[1] != groups[2] == groups[3]
+    rollouts = Rollouts(reward=reward(), priors="before")
+    cases = rollouts.cases(list("abc"), {"reference": ["x"] * 3, "before": ["Edema.", "Edema.", "Clear."]})
+    groups = [case.group for case in cases]
+    assert groups[0] == groups[1] != groups[2]
 
 
 @pytest.mark.parametrize(
@@ -145,6 +149,9 @@ def test_it_may_be_an_error():
     ("settings", "message"),
     [
         ({"unscored": 0.0}, "unscored = 0 must lie below every reward, that is below 0"),
+        ({"unscored": 0}, "unscored = 0 must lie below every reward, that is below 0"),
+        ({"unscored": True}, "unscored must be a number, 'group_mean', 'raise' or None, got True"),
+        ({"unscored": [-1.0]}, "unscored must be a number, 'group_mean', 'raise' or None, got .-1.0."),
         ({"unscored": "zero"}, "unknown unscored 'zero'"),
     ],
 )

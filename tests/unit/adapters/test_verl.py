@@ -89,6 +89,12 @@ def test_too_few_results_are_an_error_and_no_wrong_result():
     assert [futures[0].result(5), futures[2].result(5)] == [0, 2]
 
 
+def test_too_many_results_are_an_error_and_no_wrong_result():
+    joined = Coalescer(lambda items: [*items, *items], wait_s=0.001)
+    with pytest.raises(ValueError, match="2 results for 1 items"):
+        joined.submit(1).result(5)
+
+
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, GeneratorExit])
 def test_the_thread_outlives_whatever_ends_a_batch(ending):
     def score(items):
