@@ -293,6 +293,15 @@ def test_a_value_that_cannot_be_stored_is_named_and_nothing_is_kept(path, value,
         assert cache.get_many(NOTE, ["fine", "text"]) == {}
 
 
+@pytest.mark.parametrize("value", ["x" * 100, np.zeros(25, np.float32)], ids=["text", "array"])
+def test_a_value_that_is_too_large_is_named_and_not_kept(path, value, monkeypatch):
+    monkeypatch.setattr("cxr_rewards.cache.stored.MAX_VALUE_BYTES", 100)
+    with SqliteCache(path) as cache:
+        with pytest.raises(CacheError, match=r"cannot be stored: it takes \d+ bytes, more than 100"):
+            cache.put_many(NOTE, {"text": value})
+        assert cache.get_many(NOTE, ["text"]) == {}
+
+
 def test_a_value_that_the_feature_no_longer_decodes_is_told_and_computed_again(path):
     with SqliteCache(path) as cache:
         cache.put_many(Span(), {"text": (1, 2)})

@@ -320,13 +320,16 @@ print("ok")
 
 
 @pytest.mark.skipif(not hasattr(os, "setuid"), reason="permissions are Unix's")
+@pytest.mark.parametrize("with_empty_log", [False, True], ids=["no log", "empty log"])
 @pytest.mark.parametrize("folder_mode", [0o555, 0o777], ids=["folder read-only", "folder writable"])
-def test_a_read_only_cache_is_read_and_warns_when_there_is_something_to_write(folder_mode):
+def test_a_read_only_cache_is_read_and_warns_when_there_is_something_to_write(folder_mode, with_empty_log):
     with tempfile.TemporaryDirectory() as place:  # not tmp_path, whose parents only their owner may enter
         folder = Path(place)
         path = folder / "cache.sqlite"
         with SqliteCache(path) as cache:
             cache.put_many(NOTE, {item: [item, len(item)] for item in ITEMS})
+        if with_empty_log:  # as a reader that was killed leaves it
+            path.with_name("cache.sqlite-wal").touch(0o444)
         path.chmod(0o444)
         folder.chmod(folder_mode)
         try:

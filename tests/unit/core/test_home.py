@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import subprocess
 import sys
 import types
@@ -151,6 +151,14 @@ def test_a_module_that_cannot_be_imported_is_no_home(tmp_path, monkeypatch):
     assert module_home("failing_package.inner") is None
     assert module_home("no_such_module") is None
     assert module_home("made_by_hand") is None
+
+
+def test_the_module_that_a_spawned_process_runs_is_no_home(monkeypatch):
+    """Under `python -m` its name there is `__mp_main__`, and it has the place of the real module."""
+    module = types.ModuleType("__mp_main__")
+    module.__spec__ = importlib.util.spec_from_file_location("__mp_main__", __file__)
+    monkeypatch.setitem(sys.modules, "__mp_main__", module)
+    assert module_home("__mp_main__") is None
 
 
 def feature_of(value):
