@@ -153,6 +153,24 @@ def test_a_module_that_cannot_be_imported_is_no_home(tmp_path, monkeypatch):
     assert module_home("made_by_hand") is None
 
 
+class OfANotebook(Feature):
+    """As if a notebook had defined it."""
+
+    __module__ = "__main__"
+    name = "of_a_notebook"
+
+    def compute(self, items, upstream):
+        return items
+
+
+class Inheriting(OfANotebook):
+    """In a module, but what it does is the notebook's."""
+
+
+def test_a_class_whose_base_has_no_home_has_none_either():
+    assert class_home(Inheriting) is None
+
+
 def test_the_module_that_a_spawned_process_runs_is_no_home(monkeypatch):
     """Under `python -m` its name there is `__mp_main__`, and it has the place of the real module."""
     module = types.ModuleType("__mp_main__")
