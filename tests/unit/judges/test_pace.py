@@ -120,6 +120,42 @@ def test_time_outs_in_a_row_of_one_at_a_time_are_spaced_out(clock):
         assert subject.has_room
 
 
+def test_an_answer_ends_a_row_of_time_outs(clock):
+    subject = Pace(1, 10.0)
+    for ending in (subject.timed_out, subject.answered, subject.timed_out):
+        number = subject.begin()
+        clock.now += 1.0
+        ending(number)
+        subject.end(number)
+    assert subject.has_room
+
+
+def test_it_rises_only_where_it_was_reached(clock):
+    subject = Pace(64, 120.0)
+    for _ in range(5):
+        number = subject.begin()  # one at a time, of the two that are allowed
+        clock.now += 1.0
+        subject.answered(number)
+        subject.end(number)
+    assert subject.limit == 2
+
+
+def test_a_question_to_be_sent_again_goes_before_new_ones():
+    def respond(request):
+        if request.number == 1:
+            return (503, {"error": "busy"})
+        time.sleep(0.02)
+        return completion()
+
+    with ScriptedJudge(respond) as judge:
+        component = Chexprompt(model="m", base_url=judge.url, concurrency=8, timeout_s=5.0)
+        CompositeReward([component]).score_batch(cases(60))
+    again = judge.requests[1].text
+    at = [request.number for request in judge.requests if request.text == again]
+    assert len(at) == 2
+    assert at[1] < 40
+
+
 def test_a_server_lags_if_what_is_under_way_takes_too_long_at_its_rate(clock):
     subject = Pace(4, 120.0)
     numbers = [subject.begin() for _ in range(2)]
