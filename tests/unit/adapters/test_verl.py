@@ -186,6 +186,12 @@ def test_priors_and_context_come_from_extra_info():
     assert copied["copy_prior"] > alone["copy_prior"] == 0.0
 
 
+@pytest.mark.parametrize("name", ["reward_router_address", "reward_model_tokenizer"])
+def test_what_verl_passes_for_its_own_reward_models_is_no_option(name):
+    sample = ["x"], ["Left effusion."], ["Left effusion."]
+    assert verl.compute_scores(*sample, **OPTIONS, **{name: object()}) == verl.compute_scores(*sample, **OPTIONS)
+
+
 def test_a_batch_gives_the_same_numbers():
     samples = [("Left effusion.", "Left effusion.", None), ("Edema.", "Left effusion.", None)]
     texts, references, _ = zip(*samples, strict=True)

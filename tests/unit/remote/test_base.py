@@ -8,7 +8,7 @@ import math
 import pytest
 
 from cxr_rewards import Case, CompositeReward, Score
-from cxr_rewards.errors import ConfigError
+from cxr_rewards.errors import ConfigError, SetupError
 from cxr_rewards.remote.base import ElsewhereReward, case_table, describe, score_of, score_table
 from cxr_rewards.types import Failure
 
@@ -56,6 +56,14 @@ def test_a_reward_elsewhere_is_the_reward(name):
         reward.max_chars,
     )
     assert str(elsewhere.describe()) == str(reward.describe())
+
+
+@pytest.mark.parametrize("cut", [lambda rows: rows[:1], lambda rows: rows * 2, lambda rows: [row[:1] for row in rows]])
+def test_rows_that_are_too_few_too_many_or_too_short_are_an_error(cut):
+    elsewhere = Here(REWARDS["groups"])
+    elsewhere.send = lambda cases: cut(Here.send(elsewhere, cases))
+    with pytest.raises(SetupError, match=r"elsewhere returned \d rows for 2 cases, or parts of it"):
+        elsewhere.parts([Case(candidate="a", reference="b"), Case(candidate="c", reference="d")])
 
 
 def test_boundless_components_stay_boundless():
