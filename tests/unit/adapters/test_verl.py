@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 import time
+import warnings
 
 import pytest
 
@@ -93,6 +95,39 @@ def test_too_many_results_are_an_error_and_no_wrong_result():
     joined = Coalescer(lambda items: [*items, *items], wait_s=0.001)
     with pytest.raises(ValueError, match="2 results for 1 items"):
         joined.submit(1).result(5)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork on Unix")
+def test_a_forked_process_scores_what_it_is_asked_and_not_what_its_parent_is():
+    begun, go_on = threading.Event(), threading.Event()
+
+    def score(items):
+        begun.set()
+        if "first" in items:
+            go_on.wait(10)
+        return [(os.getpid(), *items)] * len(items)
+
+    joined = Coalescer(score, wait_s=0.001)
+    first = joined.submit("first")
+    assert begun.wait(5)
+    waiting = joined.submit("waiting")
+    reader, writer = os.pipe()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads
+        child = os.fork()
+    if child == 0:
+        try:
+            found = joined.submit("of the child").result(5)
+            os.write(writer, repr(found == (os.getpid(), "of the child")).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writer)
+    go_on.set()
+    with os.fdopen(reader) as said:
+        assert said.read() == "True"
+    assert first.result(5) == (os.getpid(), "first")
+    assert waiting.result(5) == (os.getpid(), "waiting")
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, GeneratorExit])
