@@ -16,6 +16,7 @@ from contextlib import contextmanager
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.components.chexprompt import Chexprompt
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.judges.client import close_judges, tallies
 from report import options_of, report
 
@@ -99,9 +100,7 @@ def main() -> None:
         (20, 2.0, 3.0, 8),
     ):
         figures.append(run(rows, seconds, timeout_s, concurrency))
-        from cxr_rewards.judges import client
-
-        client._process.tallies.clear()
+        LEDGER.clear()
     report({"one at a time": figures}, given.json)
 
 

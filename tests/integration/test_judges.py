@@ -17,7 +17,7 @@ import pytest
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.cache import SqliteCache
 from cxr_rewards.components.chexprompt import Chexprompt
-from cxr_rewards.judges import client
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.judges.client import close_judges, tallies
 from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
 from cxr_rewards.models.sources import FOLDER_VARIABLE
@@ -37,7 +37,7 @@ def closed(monkeypatch):
     for variable in list(os.environ):
         if variable.lower().endswith("_proxy"):
             monkeypatch.delenv(variable)
-    client._process.tallies.clear()
+    LEDGER.clear()
     yield
     close_judges()
 
@@ -60,7 +60,7 @@ def test_in_chaos_every_case_is_scored_right_or_unscored_with_its_reason():
         assert judge.requests == 5000
     assert len(set(truth)) >= 4
     close_judges()
-    client._process.tallies.clear()
+    LEDGER.clear()
     with FakeJudge(latency_s=(0.0, 0.02), faults=0.3, seed=1, hang_s=60) as judge:
         component = Chexprompt(model="m", base_url=judge.url, concurrency=64, timeout_s=3.0)
         start = time.monotonic()

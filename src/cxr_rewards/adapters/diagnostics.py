@@ -18,6 +18,7 @@ from statistics import fmean, pstdev
 from typing import Any
 
 from cxr_rewards.core.engine import problem_of
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import ConfigError, shorten
 from cxr_rewards.findings import merge, read
 from cxr_rewards.reward.composite import CompositeReward
@@ -163,8 +164,7 @@ class Diagnostics:
             if count is not None:
                 totals[f"cache/{name}"] = float(count)
         totals |= {f"seconds/{name}": took for name, took in reward.seconds.items()}
-        client = sys.modules.get("cxr_rewards.judges.client")
-        for tally in client.tallies().values() if client is not None else ():
+        for tally in LEDGER.tallies().values():
             for name, value in (("calls", tally.calls), ("usd", tally.usd), ("retries", tally.retries.total())):
                 totals[f"judge/{name}"] = totals.get(f"judge/{name}", 0.0) + value
         since = {key: value - self._spent.get(key, 0.0) for key, value in totals.items()}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from cxr_rewards.core.progress import EVERY_S, Display, Progress
+from cxr_rewards.core.usage import LEDGER
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-    from cxr_rewards.judges.limits import Tally
 
 
 def console(*, error: bool = False, color: bool = True) -> Console:
@@ -45,15 +44,9 @@ def fail(message: str, code: int = 1) -> NoReturn:
     raise typer.Exit(code)
 
 
-def tallies() -> Mapping[str, Tally]:
-    """Return the cost of judges by model, without loading the client that asks them."""
-    client = sys.modules.get("cxr_rewards.judges.client")
-    return {} if client is None else client.tallies()
-
-
 def in_flight() -> int:
     """Return the number of requests that wait for a judge's answer."""
-    return sum(tally.in_flight for tally in tallies().values())
+    return LEDGER.total().in_flight
 
 
 @contextmanager

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cxr_rewards.cli.console import console, finite, tallies
+from cxr_rewards.cli.console import console, finite
+from cxr_rewards.core.usage import LEDGER
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,5 +96,5 @@ def summary_as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any
         "seconds": round(scored.seconds, 3),
         **scored.summary.as_json(),
         "corpus": scored.corpus,
-        "judges": {model: dataclasses.asdict(tally) for model, tally in tallies().items()},
+        "judges": {model: dataclasses.asdict(tally) for model, tally in LEDGER.tallies().items()},
     }

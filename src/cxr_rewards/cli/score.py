@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from cxr_rewards.cli.console import fail, note, os_error_message, shown, tallies, working
+from cxr_rewards.cli.console import fail, note, os_error_message, shown, working
 from cxr_rewards.cli.options import (
     AllowCodeOption,
     CacheOption,
@@ -30,6 +30,7 @@ from cxr_rewards.cli.options import (
 from cxr_rewards.cli.render import print_summary, summary_as_json
 from cxr_rewards.cli.rewards import build_ray_reward, build_reward, judges_of
 from cxr_rewards.core.progress import Progress
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import InputError
 
 if TYPE_CHECKING:
@@ -239,7 +240,7 @@ def _score(
     except OSError as error:  # usually a full disk
         fail(f"{os_error_message(error, out)}; fix that, then repeat the same command to resume")
     finally:
-        for model, tally in tallies().items():
+        for model, tally in LEDGER.tallies().items():
             note(f"judge {model}: {tally}")
     summary = scored.summary
     if len(summary.by) > len(summary.tables()) - 1 > 0:

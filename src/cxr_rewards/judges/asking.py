@@ -17,11 +17,12 @@ from typing import Any
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from cxr_rewards.core.filling import reason
+from cxr_rewards.core.usage import Tally
 from cxr_rewards.errors import JudgeError, JudgeStopped, JudgeTransportError, VerdictParseError
 from cxr_rewards.judges.address import Address
 from cxr_rewards.judges.chat import Question
 from cxr_rewards.judges.keys import Scrubber, key_for
-from cxr_rewards.judges.limits import Budget, Rate, Tally
+from cxr_rewards.judges.limits import Budget, Rate
 from cxr_rewards.judges.refusals import Lesson, RetryLater
 from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.types import Failure

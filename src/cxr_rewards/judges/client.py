@@ -14,9 +14,9 @@ import threading
 from collections.abc import Coroutine
 from typing import Any, NamedTuple
 
+from cxr_rewards.core.usage import LEDGER, Tally
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.judges.asking import JudgeClient
-from cxr_rewards.judges.limits import Tally
 from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE, JudgeSettings
 
 
@@ -63,12 +63,11 @@ class _Process:
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.runtime: _Runtime | None = None
-        self.tallies: dict[Endpoint, Tally] = {}
         self.of_parents: list[_Runtime] = []
 
     def restart(self) -> None:
         """In a forked child: the loop's thread is the parent's, and so are the sockets."""
-        self.lock, self.tallies = threading.Lock(), {}
+        self.lock = threading.Lock()
         if self.runtime is not None:
             self.of_parents.append(self.runtime)  # kept: to collect it would close what the parent uses
             self.runtime = None
@@ -90,24 +89,21 @@ def client_for(settings: JudgeSettings) -> JudgeClient:
     with _process.lock:
         runtime = _process.runtime = _process.runtime or _Runtime()
         if endpoint not in runtime.clients:
-            tally = _process.tallies.setdefault(endpoint, Tally())
+            tally = LEDGER.tally(endpoint, endpoint.model)
             runtime.clients[endpoint] = JudgeClient(settings, tally, runtime.loop)
         return runtime.clients[endpoint]
 
 
 def tallies() -> dict[str, Tally]:
-    """Return what each judge has cost this process so far, by model; clients of one model are added up."""
-    sums: dict[str, Tally] = {}
-    for endpoint, tally in list(_process.tallies.items()):
-        sums[endpoint.model] = sums.get(endpoint.model, Tally()) + tally
-    return sums
+    """Return the cost of each judge in this process so far, by model; clients of one model are added up."""
+    return LEDGER.tallies()
 
 
 @atexit.register
 def close_judges() -> None:
     """Close all connections to judges and end the loop's thread; the next question opens them again.
 
-    What is being asked at this moment is cancelled.
+    Requests in flight are cancelled.
     """
     with _process.lock:
         runtime, _process.runtime = _process.runtime, None
@@ -126,3 +122,6 @@ def close_judges() -> None:
     runtime.loop.call_soon_threadsafe(runtime.loop.stop)
     runtime.thread.join(10.0)
     runtime.loop.close()
+
+
+LEDGER.on_release(close_judges)

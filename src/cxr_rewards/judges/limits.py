@@ -1,50 +1,13 @@
-"""How much is asked: rates, a budget, a running tally, and a breaker for an address that is down."""
+"""Limits on requests: rates, a budget, and a breaker for an address that is down."""
 
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from time import monotonic
 
+from cxr_rewards.core.usage import Tally
 from cxr_rewards.errors import BudgetExceeded
-
-
-@dataclass
-class Tally:
-    """What a judge has cost this process so far.
-
-    Attributes:
-        calls: requests sent, retries among them.
-        replies: requests answered with a verdict.
-        retries: requests sent again, by the reason.
-        failures: cases left without a verdict, by the kind of reason.
-        prompt_tokens, completion_tokens: as the endpoint counts them; of replies that were no verdict, too.
-        usd: their price, where prices are set.
-        in_flight: requests that wait for an answer now.
-    """
-
-    calls: int = 0
-    replies: int = 0
-    retries: Counter[str] = field(default_factory=Counter)
-    failures: Counter[str] = field(default_factory=Counter)
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    usd: float = 0.0
-    in_flight: int = 0
-
-    def __add__(self, other: Tally) -> Tally:
-        return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    def __str__(self) -> str:
-        parts = [f"{self.calls:,} calls", f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"]
-        if self.usd:
-            parts.append(f"{self.usd:,.4f} USD")
-        if self.retries:
-            parts.append(f"{self.retries.total():,} retries")
-        if self.failures:
-            parts.append(f"{self.failures.total():,} without a verdict")
-        return ", ".join(parts)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -82,6 +83,8 @@ def _bytes(model: torch.nn.Module) -> int:
 
 POOL = ModelPool()
 """The pool of this process."""
+
+LEDGER.on_release(POOL.release)
 
 
 def devices(setting: str) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
 from cxr_rewards.core.engine import MAX_CHARS, Engine
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.models.sources import ABSENT
 from cxr_rewards.reward.gates import Gate, parse_gates
@@ -312,12 +312,7 @@ class CompositeReward:
 
         They are shared, so this is true of all rewards of the process. The next call loads and connects again.
         """
-        pool = sys.modules.get("cxr_rewards.models.pool")  # not imported: nothing is loaded
-        if pool is not None:
-            pool.POOL.release()
-        judges = sys.modules.get("cxr_rewards.judges.client")
-        if judges is not None:
-            judges.close_judges()
+        LEDGER.release()
 
     def warm(self, texts: Iterable[str]) -> dict[str, int]:
         """Fill the cache ahead with what references and priors will be asked for (see `cxr-rewards warm`).

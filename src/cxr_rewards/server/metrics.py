@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections import Counter as Tally
 from collections.abc import Sequence
 from typing import Any
 
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.types import Score
 
@@ -51,9 +51,8 @@ class Metrics:
         for where, count in Tally(where for row in parts if (where := _where(row, matters))).items():
             self.failed.labels(where).inc(count)
         totals: dict[str, float] = {name: float(getattr(reward.cache, name, 0)) for name in ("hits", "misses")}
-        client = sys.modules.get("cxr_rewards.judges.client")
-        tallies = client.tallies().values() if client is not None else ()
-        totals |= {"calls": sum(tally.calls for tally in tallies), "usd": sum(tally.usd for tally in tallies)}
+        spent = LEDGER.total()
+        totals |= {"calls": float(spent.calls), "usd": spent.usd}
         with self._lock:
             since = {name: max(0.0, total - self._before.get(name, 0.0)) for name, total in totals.items()}
             self._before = totals

@@ -2,8 +2,10 @@
 
 import time
 
+from cxr_rewards.cli import console
 from cxr_rewards.cli.console import shown
 from cxr_rewards.core.progress import Display, Progress
+from cxr_rewards.core.usage import Ledger
 
 
 class Clock:
@@ -74,10 +76,9 @@ def test_nothing_is_said_of_a_short_work(capsys):
 
 
 def test_without_a_terminal_the_calls_in_flight_are_told(capsys, monkeypatch):
-    from cxr_rewards.judges import client
-    from cxr_rewards.judges.limits import Tally
-
-    monkeypatch.setattr(client, "tallies", lambda: {"a": Tally(in_flight=3), "b": Tally(calls=9, in_flight=2)})
+    ledger = Ledger()
+    ledger.tally(1, "a").in_flight, ledger.tally(2, "b").in_flight = 3, 2
+    monkeypatch.setattr(console, "LEDGER", ledger)
     progress = Progress()
     progress.begin("scoring", total=6)
     told = ""

@@ -18,8 +18,9 @@ import pytest
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.components.crimson import Crimson
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import BudgetExceeded, ConfigError, JudgeStopped
-from cxr_rewards.judges import asking, client, limits
+from cxr_rewards.judges import asking, limits
 from cxr_rewards.judges.client import client_for, close_judges, tallies
 from cxr_rewards.testing.fake_judge import FAULTS, FakeJudge
 
@@ -34,7 +35,7 @@ def fresh(monkeypatch):
             monkeypatch.delenv(variable)
     pause = asking._pause
     monkeypatch.setattr(asking, "_pause", lambda state: min(pause(state), 0.3))
-    client._process.tallies.clear()
+    LEDGER.clear()
     yield
     close_judges()
 

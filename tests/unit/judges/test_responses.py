@@ -15,8 +15,9 @@ from tests.judge_server import ScriptedJudge, completion
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.components.chexprompt import Chexprompt
+from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import BudgetExceeded, ConfigError, JudgeStopped
-from cxr_rewards.judges import asking, client
+from cxr_rewards.judges import asking
 from cxr_rewards.judges.client import close_judges, tallies
 
 REFERENCE = "Small left pleural effusion. Heart size is normal."
@@ -32,7 +33,7 @@ def fresh(monkeypatch):
             monkeypatch.delenv(variable)
     pause = asking._pause
     monkeypatch.setattr(asking, "_pause", lambda state: min(pause(state), 0.05))
-    client._process.tallies.clear()
+    LEDGER.clear()
     yield
     close_judges()
 
