@@ -21,13 +21,13 @@ import httpx2
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.cache import SqliteCache
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.core.engine import Engine
 from cxr_rewards.core.feature import item_of
 from cxr_rewards.core.registry import load_component
-from cxr_rewards.features.judge_reply import places_of
 from cxr_rewards.judges import prompt
 from cxr_rewards.judges.client import close_judges
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
+from cxr_rewards.judges.reply import places_of
 from cxr_rewards.testing.fake_answers import answer_to
 from cxr_rewards.testing.fake_judge import FakeJudge
 from report import options_of, report

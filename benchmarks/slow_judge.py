@@ -15,9 +15,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.judges.client import close_judges, tallies
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from report import options_of, report
 
 REPLY = (

@@ -7,6 +7,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
 
+from cxr_rewards import Case, CompositeReward, Score
+from cxr_rewards.judges.client import close_judges
+from cxr_rewards.testing.fake_judge import FakeJudge
+
 
 class Request(NamedTuple):
     """What came: the path, the headers in lower case, the JSON, and how many came before."""
@@ -93,3 +97,12 @@ class ScriptedJudge:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join(5)
+
+
+def says(component, reply: str) -> Score:
+    """Return the score of a case if this is the judge's reply."""
+    with FakeJudge(answer=lambda messages: reply) as fake:
+        made = component(model="m", base_url=fake.url)
+        (reward,) = CompositeReward([made]).score_batch([Case(candidate="x", reference="Left effusion.")])
+    close_judges()
+    return reward.parts[made.name]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 
-from cxr_rewards.features.chexprompt_reply import ChexpromptReply
-from cxr_rewards.features.crimson_reply import Crimson, CrimsonReply
-from cxr_rewards.features.green_reply import Green, GreenReply
-from cxr_rewards.features.judge_reply import JudgeReply
-from cxr_rewards.features.radfact_reply import RadfactEntailment, RadfactPhrases
-from cxr_rewards.features.rubric_reply import RubricReply
+from cxr_rewards.judges.protocols.chexprompt import ChexpromptReply
+from cxr_rewards.judges.protocols.crimson import CrimsonReply, CrimsonVerdict
+from cxr_rewards.judges.protocols.green import GreenReply, GreenVerdict
+from cxr_rewards.judges.protocols.radfact import RadfactEntailment, RadfactPhrases
+from cxr_rewards.judges.protocols.rubric import RubricReply
+from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.testing import Protocol, parametrize_with_checks, protocol_checks
 
 
@@ -36,7 +36,7 @@ def green_sections(missed, matched):
 
 def green_counts(missed, matched):
     none = dict.fromkeys("abcdef", 0)
-    return Green({**none, "b": missed}, none, matched)
+    return GreenVerdict({**none, "b": missed}, none, matched)
 
 
 def crimson_json(missed):
@@ -70,7 +70,7 @@ PROTOCOLS = {
     CrimsonReply: Protocol(
         name="crimson_reply",
         parse=CrimsonReply.parse,
-        replies={crimson_json(True): Crimson((), (1.0,), ()), crimson_json(False): Crimson((), (), ())},
+        replies={crimson_json(True): CrimsonVerdict((), (1.0,), ()), crimson_json(False): CrimsonVerdict((), (), ())},
         refused=[crimson_json(True).replace("urgent", "grave"), crimson_json(True).replace('["R1"]', '["R2"]')],
     ),
     RadfactPhrases: Protocol(

@@ -16,9 +16,9 @@ import pytest
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.cache import SqliteCache
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.judges.client import close_judges, tallies
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
 from cxr_rewards.models.sources import FOLDER_VARIABLE
 from cxr_rewards.testing.fake_judge import FakeJudge
@@ -85,7 +85,7 @@ def test_in_chaos_every_case_is_scored_right_or_unscored_with_its_reason():
 KILLED = """
 import sys
 from cxr_rewards import CompositeReward
-from cxr_rewards.components.chexprompt import Chexprompt
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from tests.integration.test_judges import cases
 reward = CompositeReward([Chexprompt(model="m", base_url=sys.argv[1], concurrency=16)], cache=sys.argv[2])
 results = reward.score_batch(cases(int(sys.argv[3])))

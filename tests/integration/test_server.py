@@ -20,10 +20,10 @@ from tests.serving import cases, free_port, served, serving, wait_until_ready
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.adapters.rollouts import named_reward
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.core.component import Component
 from cxr_rewards.errors import ConfigError, SetupError
 from cxr_rewards.judges.client import close_judges
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from cxr_rewards.remote.http import RemoteReward, token_of
 from cxr_rewards.server.run import is_loopback, serve
 from cxr_rewards.server.settings import ServeSettings

@@ -15,9 +15,9 @@ import pytest
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters.diagnostics import CollapseWarning, Diagnostics
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.core.component import Component
 from cxr_rewards.judges.client import close_judges
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from cxr_rewards.testing.fake_judge import FakeJudge
 from cxr_rewards.types import Failure, Score
 

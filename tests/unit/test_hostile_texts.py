@@ -18,12 +18,12 @@ from cxr_rewards.components.repetition import Repetition
 from cxr_rewards.components.rouge_l import RougeL
 from cxr_rewards.components.temporal_f1 import TemporalF1
 from cxr_rewards.errors import CxrRewardsError
-from cxr_rewards.features.chexprompt_reply import ChexpromptReply
-from cxr_rewards.features.green_reply import GreenReply
 from cxr_rewards.findings import read
 from cxr_rewards.judges import reading
 from cxr_rewards.judges.injection import find_injections
 from cxr_rewards.judges.prompt import harmless
+from cxr_rewards.judges.protocols.chexprompt import ChexpromptReply
+from cxr_rewards.judges.protocols.green import GreenReply
 from cxr_rewards.text.ages import age_in_years
 from cxr_rewards.text.sections import sections
 from cxr_rewards.text.sentences import sentences

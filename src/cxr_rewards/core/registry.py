@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 
 GROUP = "cxr_rewards.components"
 
-_BUILT_IN = {
-    name: f"cxr_rewards.components.{name}:{''.join(part.capitalize() for part in name.split('_'))}"
-    for name in (
+_FOLDERS = {
+    "components": (
         "bleu",
         "rouge_l",
         "temporal_f1",
@@ -39,11 +38,6 @@ _BUILT_IN = {
         "radcliq_v1",
         "sentence_set",
         "external",
-        "chexprompt",
-        "green",
-        "crimson",
-        "radfact",
-        "rubric",
         "injection_flag",
         "findings_score",
         "findings_soft_f1",
@@ -58,7 +52,14 @@ _BUILT_IN = {
         "length",
         "repetition",
         "copy_prior",
-    )
+    ),
+    "judges.protocols": ("chexprompt", "green", "crimson", "radfact", "rubric"),
+}
+
+_BUILT_IN = {
+    name: f"cxr_rewards.{folder}.{name}:{''.join(part.capitalize() for part in name.split('_'))}"
+    for folder, names in _FOLDERS.items()
+    for name in names
 }
 
 

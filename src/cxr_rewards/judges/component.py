@@ -1,4 +1,4 @@
-"""The base of components whose number comes from a judge's reply."""
+"""Base classes of components that score by a judge's reply."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from cxr_rewards.types import Case, Score
 
 
 class JudgeComponent(JudgeSettings, Component):
-    """One reply a vote, each turned into a number by arithmetic; the votes' median or mean is the score.
+    """A score from one or more votes of a judge: their median or mean.
 
-    Every vote is needed: where one has no verdict the case is unscored, with the reason.
+    Arithmetic turns each vote's replies into a number. If a vote has no verdict, the case is unscored, with the reason.
     """
 
     identical = "what identical reports get is the judge's to say"
 
     @abstractmethod
     def ask_for(self, number: int) -> tuple[Any, ...]:
-        """Return the features that hold the replies of one vote."""
+        """Return new features that hold the replies of one vote."""
 
     def replies(self, number: int) -> tuple[Any, ...]:
-        """Return the same, made once."""
+        """Return the features of one vote, made once."""
         made: dict[int, tuple[Any, ...]] = self.__dict__.setdefault("_replies", {})
         if number not in made:
             made[number] = self.ask_for(number)
@@ -37,7 +37,7 @@ class JudgeComponent(JudgeSettings, Component):
         """Return the value and the details of one vote.
 
         Raises:
-            VerdictParseError: the reply is none of the protocol's forms.
+            VerdictParseError: the reply has none of the protocol's forms.
         """
 
     @property
@@ -46,11 +46,11 @@ class JudgeComponent(JudgeSettings, Component):
 
     @property
     def vote_settings(self) -> dict[str, Any]:
-        """The settings to pass on to features: that there are several votes does not change one."""
+        """The judge's settings for features. The number of votes is left out: it does not change a single reply."""
         return {**self.judge, "votes": 1, "vote": "median"}
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
-        """Join the votes."""
+        """Return the median or mean of the votes."""
         votes = [self.judge_case(number, case, features) for number in range(self.votes)]
         if self.votes == 1:
             return Score(*votes[0])
@@ -60,16 +60,19 @@ class JudgeComponent(JudgeSettings, Component):
 
 
 class OneReplyJudge(JudgeComponent):
-    """A judge asked once a case, about both reports, and what its prompt has places for: priors, patient."""
+    """A judge that gives one reply per case and vote.
+
+    Its prompt shows both reports, and the priors and the patient if it has places for them.
+    """
 
     reads = ("candidate", "reference", "priors")
     reply: ClassVar[Any]
-    """The feature's class; it gets the settings that both have."""
+    """Class of the feature; it gets the settings that both classes have."""
 
     use_priors: bool = setting(True, "Show priors and patient, where a case has them and the prompt their place.")
     template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
 
     def ask_for(self, number: int) -> tuple[Any, ...]:
-        """Return the one feature."""
+        """Return the only feature."""
         own = {key: getattr(self, key) for key in self.settings() if key in self.reply.settings()}
         return (self.reply(**{**own, **self.vote_settings, "number": number}),)

@@ -89,7 +89,7 @@ def protocol_checks(protocol: Protocol) -> list[Check]:
     """Return the checks of one judge's protocol, not yet run.
 
     Example:
-        >>> from cxr_rewards.features.radfact_reply import RadfactPhrases
+        >>> from cxr_rewards.judges.protocols.radfact import RadfactPhrases
         >>> replies = {'{"phrases": ["Edema."]}': ["Edema."], '{"phrases": []}': []}
         >>> check = protocol_checks(Protocol(name="phrases", parse=RadfactPhrases.parse, replies=replies))[0]
         >>> check.name, check.rule

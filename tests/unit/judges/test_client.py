@@ -16,12 +16,12 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.components.chexprompt import Chexprompt
-from cxr_rewards.components.crimson import Crimson
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import BudgetExceeded, ConfigError, JudgeStopped
 from cxr_rewards.judges import asking, limits
 from cxr_rewards.judges.client import client_for, close_judges, tallies
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
+from cxr_rewards.judges.protocols.crimson import Crimson
 from cxr_rewards.testing.fake_judge import FAULTS, FakeJudge
 
 REFERENCE = "Small left pleural effusion. Heart size is normal."
@@ -415,7 +415,7 @@ def test_closed_while_asking_the_cases_get_an_error_and_nothing_hangs():
 def test_a_program_ends_without_a_word():
     code = (
         "from cxr_rewards.testing.fake_judge import FakeJudge\n"
-        "from cxr_rewards.components.chexprompt import Chexprompt\n"
+        "from cxr_rewards.judges.protocols.chexprompt import Chexprompt\n"
         "judge = FakeJudge()\n"
         "print(Chexprompt(model='m', base_url=judge.url).score('Clear.', 'Clear lungs.').value)\n"
     )

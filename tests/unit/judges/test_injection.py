@@ -8,11 +8,11 @@ import json
 import pytest
 
 from cxr_rewards import CompositeReward
-from cxr_rewards.components.chexprompt import Chexprompt
-from cxr_rewards.components.radfact import Radfact
 from cxr_rewards.judges.client import close_judges
 from cxr_rewards.judges.injection import find_injections
 from cxr_rewards.judges.prompt import harmless, mark_of, wrap
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
+from cxr_rewards.judges.protocols.radfact import Radfact
 from cxr_rewards.testing.fake_answers import answer_to
 from cxr_rewards.testing.fake_judge import FakeJudge
 

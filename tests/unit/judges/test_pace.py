@@ -12,11 +12,11 @@ import pytest
 from tests.judge_server import ScriptedJudge, completion
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.judges import asking, limits, pace
 from cxr_rewards.judges.client import close_judges, tallies
 from cxr_rewards.judges.pace import Pace
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 
 
 @pytest.fixture(autouse=True)

@@ -7,14 +7,13 @@ import json
 import pytest
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.errors import VerdictParseError
-from cxr_rewards.features.chexprompt_reply import ChexpromptReply
-from cxr_rewards.features.crimson_reply import CrimsonReply
-from cxr_rewards.features.green_reply import GreenReply
-from cxr_rewards.features.radfact_reply import RadfactEntailment, RadfactPhrases
-from cxr_rewards.features.rubric_reply import RubricReply
 from cxr_rewards.judges.client import close_judges
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt, ChexpromptReply
+from cxr_rewards.judges.protocols.crimson import CrimsonReply
+from cxr_rewards.judges.protocols.green import GreenReply
+from cxr_rewards.judges.protocols.radfact import RadfactEntailment, RadfactPhrases
+from cxr_rewards.judges.protocols.rubric import RubricReply
 from cxr_rewards.testing.fake_judge import FakeJudge
 
 TYPES = "(A, {}), (B, 0), (C, 0), (D, 0), (E, 0), (F, 0)"

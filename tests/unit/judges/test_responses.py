@@ -14,11 +14,11 @@ import pytest
 from tests.judge_server import ScriptedJudge, completion
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.components.chexprompt import Chexprompt
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import BudgetExceeded, ConfigError, JudgeStopped
 from cxr_rewards.judges import asking
 from cxr_rewards.judges.client import close_judges, tallies
+from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 
 REFERENCE = "Small left pleural effusion. Heart size is normal."
 CLEAN = completion()

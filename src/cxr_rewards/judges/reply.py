@@ -1,4 +1,4 @@
-"""What a judge answers about a case: the base of one feature a protocol."""
+"""A judge's reply about a case: the base of each protocol's feature."""
 
 from __future__ import annotations
 
@@ -16,37 +16,37 @@ from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.types import Failure
 
 CONTEXT = ("age", "sex", "indication", "history")
-"""The context that a judge is told of a patient, where the case has it."""
+"""Keys of a case's context that a judge is shown."""
 
 
 class JudgeReply(JudgeSettings, StreamedFeature):
-    """The text of a judge's reply, as it came; only replies that `parse` can read are values, all others failures.
+    """The unchanged text of a judge's reply. A reply that `parse` cannot read is a failure.
 
-    Its signature holds the model, the sampling settings and a digest of the prompt; a cached reply is parsed anew, so
-    that a better parser costs nothing.
+    Its signature holds the model, the sampling settings and a digest of the prompt. A cached reply is parsed again
+    whenever it is used, so a better parser costs no request.
 
     Class attributes:
-        prompt: the built-in prompt, with its version.
-        places: what a template of the user's own may hold besides the candidate.
-        schema: JSON schema of the reply; empty where it is free text.
+        prompt: name of the built-in prompt, with its version.
+        places: places that a user's template may have.
+        schema: JSON schema of the reply; empty if the reply is free text.
     """
 
     prompt: ClassVar[str]
     places: ClassVar[frozenset[str]] = frozenset(("candidate", "reference", "priors", "patient", "mark"))
     schema: ClassVar[Mapping[str, Any]] = {}
 
-    use_priors: bool = setting(True, "Show the priors, where a case has some.")
-    template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
-    number: int = setting(0, "Which of several votes.")
+    use_priors: bool = setting(True, "Show the priors, if a case has any.")
+    template: str = setting("", "File with a prompt of your own; empty: the built-in one.", changes_scores=False)
+    number: int = setting(0, "Number of the vote, from 0.")
 
     @property
     def over(self) -> Over:  # type: ignore[override]
-        """A case, or a pair where priors and patient are not shown."""
+        """A case, or a pair if priors and patient are not shown."""
         return "case" if self.use_priors and self._template.places & {"priors", "patient"} else "pair"
 
     @property
     def context(self) -> tuple[str, ...]:  # type: ignore[override]
-        """What the prompt tells of the patient."""
+        """Keys of the context that the prompt shows."""
         return CONTEXT if "patient" in self._template.places else ()
 
     @property
@@ -63,23 +63,23 @@ class JudgeReply(JudgeSettings, StreamedFeature):
         """Return the verdict in a reply.
 
         Raises:
-            VerdictParseError: the reply is none of the protocol's forms.
+            VerdictParseError: the reply has none of the protocol's forms.
         """
 
     def checker(self, item: Any, upstream: FeatureTable) -> Callable[[str], object]:  # noqa: ARG002
-        """Return what raises `VerdictParseError` for a reply that is no verdict on this item."""
+        """Return a function that raises `VerdictParseError` if a reply is not a verdict on this item."""
         return self.parse
 
     def values(self, item: Any, upstream: FeatureTable) -> dict[str, str]:  # noqa: ARG002
-        """Return what fills the places of the prompt."""
+        """Return the text for each place of the prompt."""
         return places_of(item, self.max_chars)
 
     def known(self, item: Any, upstream: FeatureTable) -> str | None:  # noqa: ARG002
-        """Return the reply where nobody has to be asked; None where the judge is."""
+        """Return the reply if it is known without asking the judge, else None."""
         return None
 
     def form(self) -> Form:
-        """Return what is sent besides messages."""
+        """Return the fields of a request other than its messages."""
         fields: dict[str, Any] = {"model": self.model, "max_tokens": self.max_tokens}
         if self.temperature >= 0:
             fields["temperature"] = self.temperature
@@ -107,7 +107,7 @@ class JudgeReply(JudgeSettings, StreamedFeature):
                         continue
                     messages = prompts.render(self._template, self.values(item, upstream))
                     question = Question(item, messages, form, self.number, self.checker(item, upstream))
-                except VerdictParseError as error:  # what an earlier reply said, read anew
+                except VerdictParseError as error:  # an earlier reply, on which this question depends, cannot be read
                     known.append((item, Failure(self.name, f"{type(error).__name__}: {error}")))
                     continue
                 yield question
@@ -117,7 +117,7 @@ class JudgeReply(JudgeSettings, StreamedFeature):
 
 
 def places_of(item: PairItem | CaseItem, max_chars: int) -> dict[str, str]:
-    """Return what of a case fills a prompt's places: each text harmless and between its marks."""
+    """Return the texts of a case for a prompt's places, each made harmless and put between marks."""
     priors = getattr(item, "priors", ())
     patient = dict(getattr(item, "context", ()))
     mark = prompts.mark_of(item.candidate, item.reference, *priors, *patient.values())

@@ -1,17 +1,19 @@
-"""GREEN: significant and insignificant errors of six types, and matched findings."""
+"""GREEN: a judge counts significant and insignificant errors of six types, and matched findings."""
 
 from __future__ import annotations
 
 import re
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.features.judge_reply import JudgeReply
+from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.judges.quoting import own_matches, unfenced, without_quotes
 from cxr_rewards.judges.reading import a_count, answer_of
+from cxr_rewards.judges.reply import JudgeReply
+from cxr_rewards.types import Case
 
 TYPES = "abcdef"
 _HEADINGS = {
@@ -42,7 +44,7 @@ _BRACKETS = frozenset("([{")
 _DRESS = " \t\r\n.,;!-*_`#•[]()"
 
 
-class Green(NamedTuple):
+class GreenVerdict(NamedTuple):
     """Numbers of errors by type, `a` to `f`, and of matched findings."""
 
     significant: dict[str, int]
@@ -51,12 +53,12 @@ class Green(NamedTuple):
 
 
 class GreenReply(JudgeReply):
-    """The judge's reply in GREEN's sections; `parse` returns their numbers.
+    """The judge's reply in GREEN's sections; `parse` returns the numbers of errors and matched findings.
 
-    Each of the sections on errors and on matched findings must be there, each at most once. A number is what stands
-    behind a type's colon, or that of the items of a list numbered from 1. A section that says "No matched findings",
-    "None" or the like, and nothing else, counts 0. Types may be numbered 1 to 6 instead of lettered. What is quoted
-    counts nowhere. (Upstream, a section that is missing or begins with "No" counts 0.)
+    The sections on errors and on matched findings must each be there once. A number stands after a type's colon, or
+    is that of the items of a list numbered from 1. A section that says only "No matched findings", "None" or the like
+    counts 0. Types may be numbered 1 to 6 instead of lettered. Quoted text never counts. (Upstream, a section that is
+    missing or begins with "No" counts 0.)
 
     Source: GREEN (Ostmeier et al. 2024), green_score/green.py at d72c195, for sections and types.
     """
@@ -75,7 +77,7 @@ class GreenReply(JudgeReply):
         return super().values(item, upstream)
 
     @classmethod
-    def parse(cls, reply: str) -> Green:
+    def parse(cls, reply: str) -> GreenVerdict:
         """Return the numbers of a reply."""
         text = answer_of(reply)
         headings = own_matches(_HEADING, text)
@@ -89,9 +91,53 @@ class GreenReply(JudgeReply):
         for title, name in _HEADINGS.items():
             if name not in sections and name != "explanation":
                 raise VerdictParseError(f"no section [{title.title()}] in {shorten(text)}")
-        return Green(
+        return GreenVerdict(
             _errors(sections["significant"]), _errors(sections["insignificant"]), _matched(sections["matched"])
         )
+
+
+class Green(OneReplyJudge):
+    """Share of matched findings among matched findings and clinically significant errors, counted by a language model.
+
+        score = matched / (matched + significant errors);  0 if nothing is matched
+
+    For GREEN's own model behind an endpoint (see docs/judges.md for the template it was trained on, and
+    `max_words=300`), or any chat model.
+
+    Range: [0, 1].
+
+    Details: `matched`, and the numbers of errors by type, a to f, `significant` and `insignificant`.
+
+    Source: GREEN (Ostmeier et al. 2024; green_score at d72c195). Upstream reads a missing section as no errors; here
+    the case is unscored. The built-in prompt is our own.
+
+    Example:
+        >>> from cxr_rewards.testing.fake_judge import FakeJudge
+        >>> with FakeJudge() as judge:
+        ...     green = Green(model="any", base_url=judge.url)
+        ...     green.score("Left effusion.", "Left effusion. Right pneumothorax.").value
+        0.5
+    """
+
+    name = "green"
+    version = 3
+    summary = "GREEN: matched / (matched + significant errors), counted by a judge"
+    reply = GreenReply
+
+    max_words: int = setting(0, "Words of each report shown; GREEN's own model was trained on 300. 0: all.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.max_words < 0:
+            raise self.invalid("max_words", "0 or more")
+
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+        """Return the share of matched findings."""
+        (reply,) = self.replies(number)
+        found = reply.parse(features.value(reply, case))
+        errors = sum(found.significant.values())
+        value = found.matched / (found.matched + errors) if found.matched else 0.0
+        return value, found._asdict()
 
 
 def _first(text: str, words: int) -> str:
@@ -101,7 +147,7 @@ def _first(text: str, words: int) -> str:
 
 
 def _says_none(body: str) -> bool:
-    """Return whether a text says that there is none, and nothing else."""
+    """Return whether a text says only that there is none."""
     return _NONE.fullmatch(" ".join(body.strip(_DRESS).split())) is not None
 
 
@@ -128,7 +174,7 @@ def _errors(body: str) -> dict[str, int]:
 
 
 def _asides_gone(aside: re.Match[str]) -> str:
-    """Return what is left of words in parentheses: the letter of a type alone, for that is none."""
+    """Return what to keep of words in parentheses: nothing, unless they are the letter of another type."""
     return aside[0] if _OTHER_TYPE.fullmatch(aside[0]) else ""
 
 
@@ -137,10 +183,10 @@ def _matched(body: str) -> int:
 
 
 def _number(said: str, what: str) -> int:
-    """Return the count with which a text begins, or that of the items which it numbers from 1.
+    """Return the count at the beginning of a text, or the number of items that it numbers from 1.
 
     Raises:
-        VerdictParseError: there is none, or number and items disagree.
+        VerdictParseError: there is no number, or the number and the items disagree.
     """
     if _says_none(said):
         return 0

@@ -1,4 +1,4 @@
-"""RadFact: a report's phrases, and which of them the other report entails."""
+"""RadFact: a judge splits each report into phrases, and says which of them the other report entails."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
-from cxr_rewards.core.feature import FeatureTable, Over, PairItem
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import Feature, FeatureTable, Over, PairItem
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.features.judge_reply import JudgeReply
 from cxr_rewards.judges import prompt as prompts
+from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.judges.reading import MOST, a_list, a_truth, json_in, only_keys
+from cxr_rewards.judges.reply import JudgeReply
+from cxr_rewards.types import Case, Failure, Score
 
 _LONGEST = 400
 
 
 class RadfactPhrases(JudgeReply):
-    """The judge's split of a report into phrases, each one statement; `parse` returns them. A blank report has none."""
+    """The judge's split of a report into phrases of one statement; `parse` returns them. A blank report has none."""
 
     name = "radfact_phrases"
     version = 1
@@ -36,11 +39,11 @@ class RadfactPhrases(JudgeReply):
         return "text"
 
     def known(self, item: str, upstream: FeatureTable) -> str | None:  # noqa: ARG002
-        """Nobody is asked about a blank text."""
+        """Return no phrases for a blank text, without asking."""
         return None if item.strip() else '{"phrases": []}'
 
     def values(self, item: str, upstream: FeatureTable) -> dict[str, str]:  # noqa: ARG002
-        """Fill in the report."""
+        """Return the report between its marks."""
         mark = prompts.mark_of(item)
         return {"candidate": prompts.wrap("report", prompts.harmless(item, self.max_chars), mark), "mark": mark}
 
@@ -56,10 +59,10 @@ class RadfactPhrases(JudgeReply):
 
 
 class RadfactEntailment(JudgeReply):
-    """For each phrase of one report, whether the other's phrases entail it; `parse` returns a truth a phrase.
+    """Whether the phrases of the other report entail each phrase of one report; `parse` returns a bool per phrase.
 
     `of="candidate"` judges the candidate's phrases by the reference's (for the precision), `of="reference"` the
-    reverse. Where one of them has no phrases nobody is asked: nothing is entailed by nothing.
+    reverse. If either has no phrases, the judge is not asked: nothing is entailed by nothing.
     """
 
     name = "radfact_entailment"
@@ -98,20 +101,20 @@ class RadfactEntailment(JudgeReply):
         return made
 
     def phrases(self, item: PairItem, upstream: FeatureTable) -> tuple[list[str], list[str]]:
-        """Return the phrases that are judged, and those they are judged by."""
+        """Return the phrases that are judged, and the phrases that they are judged by."""
         ours, theirs = item if self.of == "candidate" else reversed(item)
         (need,) = self.needs
         return tuple(need.parse(upstream.value(need, text)) for text in (ours, theirs))  # type: ignore[return-value]
 
     def known(self, item: PairItem, upstream: FeatureTable) -> str | None:
-        """Return the verdict where one side has no phrases."""
+        """Return the verdict if one side has no phrases."""
         ours, theirs = self.phrases(item, upstream)
         if ours and theirs:
             return None
         return json.dumps({"verdicts": [{"phrase": i + 1, "entailed": False} for i in range(len(ours))]})
 
     def values(self, item: PairItem, upstream: FeatureTable) -> dict[str, str]:
-        """Fill in the numbered phrases of both."""
+        """Return the numbered phrases of both reports."""
         ours, theirs = self.phrases(item, upstream)
         mark = prompts.mark_of(*ours, "", *theirs)
 
@@ -124,16 +127,16 @@ class RadfactEntailment(JudgeReply):
         return {"candidate": listed("phrases", ours), "reference": listed("evidence", theirs), "mark": mark}
 
     def checker(self, item: PairItem, upstream: FeatureTable) -> Callable[[str], object]:
-        """Expect a verdict on each phrase."""
+        """Return a check that there is a verdict on each phrase."""
         count = len(self.phrases(item, upstream)[0])
         return lambda reply: self.truths(reply, count)
 
     @classmethod
     def truths(cls, reply: str, count: int) -> list[bool]:
-        """Return the truths of `count` phrases.
+        """Return whether each of `count` phrases is entailed.
 
         Raises:
-            VerdictParseError: there are more or fewer.
+            VerdictParseError: there are more or fewer verdicts.
         """
         found = cls.parse(reply)
         if len(found) != count:
@@ -142,7 +145,7 @@ class RadfactEntailment(JudgeReply):
 
     @classmethod
     def parse(cls, reply: str) -> list[bool]:
-        """Return the truths in the order of the phrases; each number from 1 on must be there once."""
+        """Return the verdicts in the order of the phrases; each number from 1 on must be there once."""
         data = json_in(reply)
         only_keys(data, ("verdicts",))
         found: dict[int, bool] = {}
@@ -155,3 +158,73 @@ class RadfactEntailment(JudgeReply):
         if sorted(found) != list(range(1, len(found) + 1)):
             raise VerdictParseError(f"expected verdicts on phrases 1 to {len(found)}, got {sorted(found)}")
         return [found[number] for number in sorted(found)]
+
+
+Measure = Literal["f1", "precision", "recall"]
+
+
+class Radfact(JudgeComponent):
+    """Logical F1 of two reports: a language model splits each into phrases and says which the other report entails.
+
+        precision = entailed phrases of the candidate / its phrases
+        recall    = entailed phrases of the reference / its phrases
+        f1        = 2 * precision * recall / (precision + recall), 0 if both are 0
+
+    A candidate without phrases has precision 0, because it says nothing right. If the reference has no phrases, the
+    case is unscored. A case takes three or four requests; the phrases of a reference are asked for once.
+
+    Range: [0, 1].
+
+    Details: `precision`, `recall`, and the phrases with their verdicts.
+
+    Source: RadFact (repository at 72463ac), without grounding; upstream, a failed call counts as not entailed; here the
+    case is unscored. The prompts are our own.
+
+    Example:
+        >>> from cxr_rewards.testing.fake_judge import FakeJudge
+        >>> with FakeJudge() as judge:
+        ...     radfact = Radfact(model="any", base_url=judge.url)
+        ...     score = radfact.score("Left effusion. Right pneumothorax.", "Left effusion.")
+        >>> score.details["precision"], score.details["recall"]
+        (0.5, 1.0)
+    """
+
+    name = "radfact"
+    version = 2
+    summary = "RadFact: phrases that the other report entails, judged both ways"
+
+    measure: Measure = setting("f1", "Score: f1, precision or recall.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, "measure", ("f1", "precision", "recall"))
+
+    def ask_for(self, number: int) -> tuple[Feature, ...]:
+        """Return the verdicts in both directions, and the phrases they are about."""
+        given = {**self.vote_settings, "number": number, "use_priors": False}
+        ours, theirs = (RadfactEntailment(**given, of=of) for of in ("candidate", "reference"))
+        return (ours, theirs, *ours.needs)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Return a failure if the reference has no phrases."""
+        for number in range(self.votes):
+            if not self.replies(number)[0].phrases(PairItem(case.candidate, case.reference), features)[1]:
+                return Score(None, failure=Failure(self.name, "the judge found no phrase in the reference"))
+        return super().score_case(case, features)
+
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+        """Return the share of entailed phrases."""
+        item = PairItem(case.candidate, case.reference)
+        shares: list[float] = []
+        details: dict[str, Any] = {}
+        for reply in self.replies(number)[:2]:
+            phrases = reply.phrases(item, features)[0]
+            truths = reply.truths(features.value(reply, case), len(phrases))
+            shares.append(sum(truths) / len(truths) if truths else 0.0)
+            details[reply.of] = [
+                {"phrase": phrase, "entailed": truth} for phrase, truth in zip(phrases, truths, strict=True)
+            ]
+        precision, recall = shares
+        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+        values = {"f1": f1, "precision": precision, "recall": recall}
+        return values[self.measure], {**values, **details}

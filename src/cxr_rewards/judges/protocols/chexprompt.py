@@ -1,15 +1,20 @@
-"""CheXprompt: six types of errors, clinically significant or not."""
+"""CheXprompt: a judge counts errors of six types, clinically significant or not."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+from cxr_rewards.core.component import one_of
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.features.judge_reply import JudgeReply
+from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.judges.quoting import open_introductions, own_matches
 from cxr_rewards.judges.reading import MOST, a_count, a_list, a_text, a_truth, answer_of, only_keys, own_object
+from cxr_rewards.judges.reply import JudgeReply
+from cxr_rewards.types import Case
 
 TYPES = "ABCDEF"
 SORTS = ("significant", "insignificant")
@@ -26,9 +31,9 @@ _ONLY_PAIRS = re.compile(r"[\[(]\s*(?:PAIR\s*,?\s*)*[\])]")
 class ChexpromptReply(JudgeReply):
     """The judge's list of errors; `parse` returns their numbers, `{"significant": {"A": 0, ...}, ...}`.
 
-    Read are a JSON object `{"errors": [{"type", "significant", "what"}]}`, and, of a reply without one, CheXprompt's
-    own two lines, with brackets or parentheses around the pairs, with or without an empty line between. A verdict that
-    the judge quotes, in either form, does not count.
+    A reply is a JSON object `{"errors": [{"type", "significant", "what"}]}`. Without one, it is CheXprompt's own two
+    lines, with brackets or parentheses around the pairs, with or without an empty line between them. A verdict that
+    the judge quotes does not count in either form.
 
     Source: CheXprompt (Nat Commun 16:3108), repository at 8cfddec, for the types and the two lines.
     """
@@ -77,6 +82,52 @@ class ChexpromptReply(JudgeReply):
         return counts
 
 
+Counts = Literal["significant", "all"]
+
+
+class Chexprompt(OneReplyJudge):
+    """Errors that a language model finds in the candidate, turned into a reward as in UniRG-CXR.
+
+        score = 1 / (n + 1),  n = the number of errors that `counts` names
+
+    Six types, each clinically significant or not: A a false finding, B an omitted finding, C a wrong place, D a wrong
+    severity, E a comparison that neither the reference nor a prior supports, F an omitted change.
+
+    Range: (0, 1]. Without errors: 1.
+
+    Details: the numbers by type, `significant` and `insignificant`.
+
+    Source: CheXprompt (Nat Commun 16:3108; repository at 8cfddec) for types and counting; UniRG-CXR (arXiv 2601.17151)
+    for 1/(n + 1); it does not say whether insignificant errors count. The prompt is our own.
+
+    Example:
+        >>> from cxr_rewards.testing.fake_judge import FakeJudge
+        >>> with FakeJudge() as judge:
+        ...     chexprompt = Chexprompt(model="any", base_url=judge.url)
+        ...     chexprompt.score("Severe cardiomegaly.", "The heart is normal. The lungs are clear.").value
+        0.5
+    """
+
+    name = "chexprompt"
+    version = 3
+    summary = "1 / (errors + 1), errors counted by a judge in CheXprompt's six types"
+    reply = ChexpromptReply
+
+    counts: Counts = setting("significant", "Which errors count: significant, all.")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        one_of(self, "counts", ("significant", "all"))
+
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+        """Score the number of errors."""
+        (reply,) = self.replies(number)
+        counts = reply.parse(features.value(reply, case))
+        counted = SORTS if self.counts == "all" else SORTS[:1]
+        errors = sum(sum(counts[sort].values()) for sort in counted)
+        return 1 / (errors + 1), counts
+
+
 def _lines(text: str) -> dict[str, dict[str, int]]:
     found: dict[str, dict[str, int]] = {}
     for line in _own_lines(text):
@@ -96,7 +147,7 @@ def _lines(text: str) -> dict[str, dict[str, int]]:
 
 
 def _own_lines(text: str) -> list[re.Match[str]]:
-    """Return the lines that are not quoted: behind words that introduce a quote, one line of each sort is one."""
+    """Return the lines that are not quoted. After words that introduce a quote, one line of each sort is quoted."""
     own: list[re.Match[str]] = []
     introductions = open_introductions(text)
     quoted: set[str] | None = None

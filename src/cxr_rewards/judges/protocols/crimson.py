@@ -1,4 +1,4 @@
-"""CRIMSON: findings of both reports weighed, matched, and their attribute errors."""
+"""CRIMSON: a judge lists both reports' findings by significance, matches them and names attribute errors."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
+from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.features.judge_reply import JudgeReply
-from cxr_rewards.formulas.crimson import WEIGHTS
+from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
+from cxr_rewards.judges.component import OneReplyJudge
 from cxr_rewards.judges.reading import a_list, json_in, only_keys
+from cxr_rewards.judges.reply import JudgeReply
+from cxr_rewards.types import Case
 
 ATTRIBUTES = (
     "location", "severity", "descriptor", "measurement", "certainty", "unspecific", "overinterpretation", "temporal",
@@ -30,8 +33,14 @@ _NAMES = {
 _SEVERITIES = {"significant": 0.5, "negligible": 0.0, "unknown": _UNKNOWN}
 
 
-class Crimson(NamedTuple):
-    """What CRIMSON's arithmetic needs: (weight, weight of attribute errors) of matched, weights of missed and false."""
+class CrimsonVerdict(NamedTuple):
+    """Input of CRIMSON's arithmetic.
+
+    Attributes:
+        matched: weight, and cost of attribute errors, of each matched finding.
+        missed: weight of each missed finding.
+        false: weight of each false finding.
+    """
 
     matched: tuple[tuple[float, float], ...]
     missed: tuple[float, ...]
@@ -79,7 +88,7 @@ _TOP: dict[str, Any] = {
 class CrimsonReply(JudgeReply):
     """The judge's findings, matches and errors as JSON; `parse` returns their weights.
 
-    Source: CRIMSON (arXiv 2603.06183), generate_score.py at 07e3331, for the form and the weights.
+    Source: CRIMSON (arXiv 2603.06183), generate_score.py at 07e3331, for the format and the weights.
     """
 
     name = "crimson_reply"
@@ -93,7 +102,7 @@ class CrimsonReply(JudgeReply):
     }
 
     @classmethod
-    def parse(cls, reply: str) -> Crimson:
+    def parse(cls, reply: str) -> CrimsonVerdict:
         """Return the weights; an id that is unknown, listed twice, or in two roles, is an error."""
         data = json_in(reply)
         only_keys(data, _TOP, ("explanation", "reasoning"))
@@ -118,11 +127,48 @@ class CrimsonReply(JudgeReply):
             if not isinstance(kinds, list) or not all(kind in ATTRIBUTES for kind in kinds):
                 raise VerdictParseError(f"error_types: expected some of {ATTRIBUTES}, got {shorten(kinds)}")
             costs[_id(error, "ref_id", costs)] += _SEVERITIES[severity]
-        return Crimson(
+        return CrimsonVerdict(
             tuple((reference[key], cost) for key, cost in costs.items()),
             tuple(weight for key, weight in reference.items() if key not in matched),
             tuple(predicted[key] for key in false),
         )
+
+
+class Crimson(OneReplyJudge):
+    """CRIMSON: a language model lists the abnormal findings of both reports, weighs them and matches them.
+
+    The arithmetic is that of `cxr_rewards.formulas.crimson.crimson_score`: weights 1, 0.5, 0.25, 0 for urgent,
+    actionable, not actionable and benign findings; 0.5 for a significant attribute error, 0 for a negligible one. The
+    judge is shown the patient's `age`, `sex`, `indication` and `history`, if the context has them. `findings_score`
+    uses the same arithmetic on findings that are read by rules.
+
+    Range: (-1, 1].
+
+    Details: `matched` (weight, cost of attribute errors), `missed` and `false`, by weight.
+
+    Source: CRIMSON (arXiv 2603.06183; generate_score.py at 07e3331). The prompt is our own; `template`
+    replaces it. A reply that lists an id twice, or names an id that is not listed, is not a verdict.
+
+    Example:
+        >>> from cxr_rewards.testing.fake_judge import FakeJudge
+        >>> with FakeJudge() as judge:
+        ...     crimson = Crimson(model="any", base_url=judge.url)
+        ...     crimson.score("Left effusion.", "Left effusion.").value
+        1.0
+    """
+
+    name = "crimson"
+    version = 2
+    summary = "CRIMSON: findings by clinical significance, found and matched by a judge"
+    bounds = (-1.0, 1.0)
+    reply = CrimsonReply
+
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+        """Apply the arithmetic."""
+        (reply,) = self.replies(number)
+        found = reply.parse(features.value(reply, case))
+        details = {key: [list(v) if isinstance(v, tuple) else v for v in part] for key, part in found._asdict().items()}
+        return crimson_score(*found), details
 
 
 def _name(value: Any) -> Any:
