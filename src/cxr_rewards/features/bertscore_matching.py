@@ -15,7 +15,7 @@ BASELINE = 0.8473319
 
 
 def rescaled(value: float, baseline: float) -> float:
-    """Return a value rescaled so that the baseline becomes 0, and cut to [-1, 1].
+    """Return a value rescaled so that the baseline becomes 0, clipped to [-1, 1].
 
     Example:
         >>> rescaled(1.0, BASELINE), rescaled(0.0, BASELINE)
@@ -25,12 +25,12 @@ def rescaled(value: float, baseline: float) -> float:
 
 
 class BertscoreMatching(Feature):
-    """Precision, recall and F1 of a pair, not rescaled: a list of three numbers.
+    """Precision, recall and F1 of a pair, not rescaled: a list of three floats.
 
-    Precision is the weighted mean, over the candidate's pieces, of the best cosine among the reference's; recall the
-    same the other way. All are 0 where a side has no piece that weighs anything.
+    Precision is the weighted mean, over the candidate's pieces, of the best cosine with a piece of the reference;
+    recall is the same in the other direction. All are 0 if a side has no piece with a weight.
 
-    Candidates of one reference are matched with it by one product of matrices, without padding.
+    One matrix product matches all candidates of a reference with it, without padding.
     """
 
     name = "bertscore_matching"
@@ -38,15 +38,15 @@ class BertscoreMatching(Feature):
     persistent = False
     chunk_size = 1024
 
-    model: str = setting(DISTILROBERTA, "As of the token embeddings.", changes_scores=False)
-    layer: int = setting(5, "As of the token embeddings.")
-    idf_corpus: str = setting("", "As of the token embeddings.", changes_scores=False)
-    long_texts: LongTexts = setting("truncate", "As of the token embeddings.")
-    stored: Stored = setting("no", "As of the token embeddings.")
-    device: str = setting("auto", "As of the token embeddings.", changes_scores=False)
-    dtype: Dtype = setting("float32", "As of the token embeddings.")
-    batch_tokens: int = setting(0, "As of the token embeddings.", changes_scores=False)
-    accept_other_weights: bool = setting(False, "As of the token embeddings.", changes_scores=False)
+    model: str = setting(DISTILROBERTA, "As for the token embeddings.", changes_scores=False)
+    layer: int = setting(5, "As for the token embeddings.")
+    idf_corpus: str = setting("", "As for the token embeddings.", changes_scores=False)
+    long_texts: LongTexts = setting("truncate", "As for the token embeddings.")
+    stored: Stored = setting("no", "As for the token embeddings.")
+    device: str = setting("auto", "As for the token embeddings.", changes_scores=False)
+    dtype: Dtype = setting("float32", "As for the token embeddings.")
+    batch_tokens: int = setting(0, "As for the token embeddings.", changes_scores=False)
+    accept_other_weights: bool = setting(False, "As for the token embeddings.", changes_scores=False)
 
     @property
     def needs(self) -> tuple[TokenEmbeddings]:

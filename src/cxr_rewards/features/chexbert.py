@@ -1,4 +1,4 @@
-"""CheXbert's vector of a report, and the labels read off it: one pass of the encoder for both."""
+"""CheXbert's embedding of a report and its labels, from one pass of the encoder."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class _ChexbertFeature(ModelFeature):
 class ChexbertEmbedding(_ChexbertFeature):
     """CheXbert's last [CLS] vectors of a text: (windows, 768) float32, one window unless `long_texts` says otherwise.
 
-    Texts are cleaned as CheXbert does: white space is squeezed to single spaces. A blank text is [CLS][SEP].
+    Texts are cleaned as in CheXbert: each run of white space becomes one space. A blank text is [CLS][SEP].
     """
 
     name = "chexbert_embedding"
@@ -83,7 +83,7 @@ class ChexbertEmbedding(_ChexbertFeature):
         return [part.copy() for part in np.split(vectors, ends[:-1])]
 
     def encode(self, value: np.ndarray) -> np.ndarray:
-        """Return what a cache file keeps."""
+        """Return the form that a cache file keeps."""
         return value.astype(self.stored)
 
     def decode(self, stored: np.ndarray) -> np.ndarray:
@@ -92,22 +92,22 @@ class ChexbertEmbedding(_ChexbertFeature):
 
 
 class ChexbertLabels(_ChexbertFeature):
-    """CheXbert's labels of a text: 14 digits: 0 blank, 1 positive, 2 negative, 3 uncertain; No Finding 0 or 1.
+    """CheXbert's labels of a text, 14 digits: 0 blank, 1 positive, 2 negative, 3 uncertain; No Finding is 0 or 1.
 
-    Of several windows an observation takes positive before uncertain before negative before blank, and there is No
-    Finding only if every window says so.
+    If a text has several windows, an observation takes the first of positive, uncertain, negative and blank that any of
+    them has. No Finding is 1 only if it is 1 in every window.
     """
 
     name = "chexbert_labels"
 
-    stored: Stored = setting("float32", "As of the vectors.")
+    stored: Stored = setting("float32", "As for the vectors.")
 
     @property
     def needs(self) -> tuple[ChexbertEmbedding]:
         return (ChexbertEmbedding(long_texts=self.long_texts, stored=self.stored, **self.placement),)
 
     def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[str]:
-        """Read the labels off the vectors."""
+        """Compute the labels from the vectors."""
         import numpy as np
         import torch
 
@@ -120,7 +120,7 @@ class ChexbertLabels(_ChexbertFeature):
 
 
 def _union(windows: np.ndarray) -> list[int]:
-    """Return one row of labels for those of all windows."""
+    """Return one row of labels from the rows of all windows."""
     if len(windows) == 1:
         row: list[int] = windows[0].tolist()
         return row

@@ -1,4 +1,4 @@
-"""Values of a metric that somebody else computes: a RadEval metric, or any Python function."""
+"""Values of a metric from outside the library: a RadEval metric, or any Python function."""
 
 from __future__ import annotations
 
@@ -22,29 +22,29 @@ Metric = Callable[..., Sequence[Any]]
 
 
 class ExternalValues(Feature):
-    """One number, or `Failure`, for each pair (or case, with priors), as the metric returns them."""
+    """A float or `Failure` for each pair (or case, with priors), as the metric returns it."""
 
     name = "external_values"
 
     metric: str = setting("", "`radeval:NAME`, `radeval:NAME/KEY`, or `package.module:function`.")
     options: str = setting("{}", "JSON object of keyword arguments.")
-    priors: bool = setting(False, "Pass the priors, too.")
-    revision: str = setting("", "Changed by whoever changes the function.")
-    batch: int = setting(64, "Pairs a call.", changes_scores=False)
+    priors: bool = setting(False, "Also pass the priors.")
+    revision: str = setting("", "Any text; change it when you change the function.")
+    batch: int = setting(64, "Pairs per call.", changes_scores=False)
 
     @property
     def over(self) -> Over:  # type: ignore[override]
-        """A case where the metric sees priors, else a pair."""
+        """A case if the metric sees priors, else a pair."""
         return "case" if self.priors else "pair"
 
     @property
     def chunk_size(self) -> int:  # type: ignore[override]
-        """Items of one call of the metric."""
+        """Items per call of the metric."""
         return self.batch
 
     @property
     def code_home(self) -> str | None:
-        """As of any feature, with the home of the function."""
+        """That of any feature, with the home of the function."""
         source = self.metric.partition(":")[0]
         homes = [super().code_home, "" if source == "radeval" else module_home(source)]
         return None if None in homes else join_homes([home for home in homes if home])
@@ -53,7 +53,7 @@ class ExternalValues(Feature):
         return f"{super()._sign()}@{_version(self.metric.partition(':')[0])}"
 
     def compute(self, items: Sequence[PairItem | CaseItem], upstream: FeatureTable) -> list[float | Failure]:  # noqa: ARG002
-        """Call the metric once."""
+        """Call the metric once for all items."""
         function = load_metric(self.metric, self.options)
         texts: list[list[Any]] = [[item.candidate for item in items], [item.reference for item in items]]
         if self.priors:
@@ -73,7 +73,7 @@ class ExternalValues(Feature):
 
 
 def check_metric(metric: str, options: str, where: str) -> None:
-    """Say at once what can be said without importing the metric.
+    """Check what can be checked without importing the metric.
 
     Raises:
         ConfigError: no metric, none of the form that is asked for, or options that are no JSON object.

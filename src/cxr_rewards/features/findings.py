@@ -1,4 +1,4 @@
-"""What a report says of its image, as read by `cxr_rewards.findings`."""
+"""Findings of a report, as read by `cxr_rewards.findings`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from cxr_rewards.findings import Finding, data_digest, read
 
 
 class Findings(Feature):
-    """The findings of each text: a tuple of `Finding`, empty where nothing could be read.
+    """The findings of each text: a tuple of `Finding`, empty if nothing could be read.
 
     Rule-based and fast: reading a report again costs less than looking it up on disk.
     """
@@ -20,7 +20,7 @@ class Findings(Feature):
     persistent = False
 
     def _sign(self) -> str:
-        return f"{super()._sign()}#{data_digest()}"  # whoever adds a word changes the numbers
+        return f"{super()._sign()}#{data_digest()}"  # a new word changes the numbers
 
     def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[tuple[Finding, ...]]:  # noqa: ARG002
         """Read each text."""

@@ -1,4 +1,4 @@
-"""What in a text is aimed at a judge."""
+"""Places of a text that are aimed at a judge."""
 
 from __future__ import annotations
 
@@ -19,5 +19,5 @@ class Injections(Feature):
         return f"{super()._sign()}#{data_digest()}"
 
     def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[tuple[Injection, ...]]:  # noqa: ARG002
-        """Look through each text."""
+        """Search each text."""
         return [find_injections(text) for text in items]

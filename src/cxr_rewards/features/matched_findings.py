@@ -13,7 +13,7 @@ _EMPTY = Report((), (), (), ())
 
 
 class MatchedFindings(Feature):
-    """The `Comparison` of each pair; None where nothing could be read in the reference."""
+    """The `Comparison` of each pair; None if nothing could be read in the reference."""
 
     name = "matched_findings"
     version = 1

@@ -1,4 +1,4 @@
-"""The four metrics that RadCliQ is made of."""
+"""The four metrics that RadCliQ combines."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from cxr_rewards.models.placement import PLACEMENT, Dtype
 
 
 class RadcliqMetrics(Feature):
-    """RadGraph combined, BERTScore, SembScore and BLEU-2 of a pair, as the components of those names give them."""
+    """RadGraph combined, BERTScore, SembScore and BLEU-2 of a pair: four floats, equal to those of the components."""
 
     name = "radcliq_metrics"
     over = "pair"
     persistent = False
 
-    device: str = setting("auto", "As of the models.", changes_scores=False)
-    dtype: Dtype = setting("float32", "As of the models.")
-    batch_tokens: int = setting(0, "As of the models.", changes_scores=False)
-    accept_other_weights: bool = setting(False, "As of the models.", changes_scores=False)
+    device: str = setting("auto", "As for the models.", changes_scores=False)
+    dtype: Dtype = setting("float32", "As for the models.")
+    batch_tokens: int = setting(0, "As for the models.", changes_scores=False)
+    accept_other_weights: bool = setting(False, "As for the models.", changes_scores=False)
 
     @property
     def needs(self) -> tuple[RadgraphAnnotations, BertscoreMatching, ChexbertEmbedding]:
@@ -37,7 +37,7 @@ class RadcliqMetrics(Feature):
         )
 
     def compute(self, items: Sequence[PairItem], upstream: FeatureTable) -> list[list[float]]:
-        """Combine what is known of each pair."""
+        """Compute the four metrics of each pair."""
         graphs, matching, vectors = self.needs
         found = []
         for item in items:

@@ -1,4 +1,4 @@
-"""The entities and relations of a report, as RadGraph annotates them."""
+"""Entities and relations of a report, annotated by RadGraph."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _ENDINGS = ((").", ") ."), ("%.", "% ."), (".'", ". '"), ("%,", "% ,"), ("%)", "
 
 
 def split_words(text: str, model: str) -> list[str]:
-    """Return the words of a report as the model was trained to see them.
+    """Return the words of a report, split as in the model's training.
 
     Example:
         >>> split_words("Small left-sided effusion.", "radgraph"), split_words("Left-sided (trace).", "radgraph-xl")
@@ -55,8 +55,8 @@ def split_words(text: str, model: str) -> list[str]:
 class RadgraphAnnotations(ModelFeature):
     """The RadGraph annotation of a text: its entities by number, as the `radgraph` package writes them in JSON.
 
-    A text without words has none. Reports longer than the encoder's 512 pieces are encoded window by window, as the
-    package does.
+    A text without words has no entities. Reports longer than the encoder's 512 pieces are encoded in windows, as in
+    the package.
     """
 
     name = "radgraph_annotations"
@@ -71,7 +71,7 @@ class RadgraphAnnotations(ModelFeature):
     @property
     def sources(self) -> tuple[Source, Source]:
         archive = f"{self.model}.tar.gz"
-        sums = ((archive, SHA256[archive]),) if archive in SHA256 else ()  # none is known of radgraph.tar.gz
+        sums = ((archive, SHA256[archive]),) if archive in SHA256 else ()  # no checksum is known for radgraph.tar.gz
         return (
             Source("StanfordAIMI/RRG_scorers", (archive,), sums, f"RadGraph ({self.model})", SCORERS_COMMIT),
             Source(ENCODERS[self.model], ("config.json", *TOKENIZER), purpose="RadGraph's tokenizer"),

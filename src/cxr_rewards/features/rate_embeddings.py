@@ -20,9 +20,9 @@ _KNOWN = 20_000
 
 
 class RateEmbeddings(ModelFeature):
-    """Unit vectors of a text's entities: (entities, hidden) float32, from BioLORD's [CLS], 30 tokens at most.
+    """Unit vectors of a text's entities: (entities, hidden) float32, from BioLORD's [CLS], at most 30 tokens each.
 
-    An entity that was seen lately is looked up, for reports say the same few thousand things.
+    Recent entities are looked up, because reports repeat a few thousand of them.
     """
 
     name = "rate_embeddings"

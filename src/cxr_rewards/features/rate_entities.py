@@ -1,4 +1,4 @@
-"""The medical entities of a text, as RaTEScore reads them."""
+"""Medical entities of a text, as read by RaTEScore."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _MAX_LENGTH = 512
 class RateEntities(ModelFeature):
     """The entities of a text, in order: a list of [text, type].
 
-    Types are ABNORMALITY, NON-ABNORMALITY, DISEASE, NON-DISEASE and ANATOMY. Sentences are read one by one, those of
-    fewer than 3 characters not at all; one beyond 512 tokens is cut.
+    Types are ABNORMALITY, NON-ABNORMALITY, DISEASE, NON-DISEASE and ANATOMY. Sentences are read one by one.
+    Those of fewer than 3 characters are skipped, and those of more than 512 tokens are cut.
     """
 
     name = "rate_entities"

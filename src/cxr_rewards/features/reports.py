@@ -1,4 +1,4 @@
-"""What a report says in all: its findings with their mentions joined."""
+"""Findings of a report, with their mentions joined."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FINDINGS = Findings()
 
 
 class Reports(Feature):
-    """The `Report` of each text, or None where nothing could be read in it."""
+    """The `Report` of each text, or None if nothing could be read in it."""
 
     name = "reports"
     version = 1

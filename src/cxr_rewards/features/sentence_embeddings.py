@@ -19,7 +19,7 @@ MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 
 def sentences_of(text: str) -> list[str]:
-    """Return the sentences that say something: those with a letter or a digit.
+    """Return the sentences that hold a letter or a digit.
 
     Example:
         >>> sentences_of("FINDINGS: Clear lungs. ... No effusion.")
@@ -30,7 +30,7 @@ def sentences_of(text: str) -> list[str]:
 
 
 class SentenceEmbeddings(ModelFeature):
-    """Unit vectors of a text's sentences: (sentences, hidden) float32; no rows where there are none.
+    """Unit vectors of a text's sentences: (sentences, hidden) float32, possibly without rows.
 
     Equal sentences of a chunk of texts are encoded once.
     """

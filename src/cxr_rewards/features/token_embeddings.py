@@ -1,4 +1,4 @@
-"""The vectors of a text's word pieces, for BERTScore."""
+"""Embeddings of a text's word pieces, for BERTScore."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class TokenEmbeddings(ModelFeature):
     kind = "encoder"
 
     model: str = setting(DISTILROBERTA, "Repository or folder of the encoder.", changes_scores=False)
-    layer: int = setting(5, "The layer whose vectors are taken; 0 for the embeddings.")
-    idf_corpus: str = setting("", "Text file, one report a line, for IDF weights.", changes_scores=False)
+    layer: int = setting(5, "Layer whose vectors are used; 0: the input embeddings.")
+    idf_corpus: str = setting("", "Text file with one report per line, for IDF weights.", changes_scores=False)
     long_texts: LongTexts = setting("truncate", "Beyond the encoder's limit: truncate, or windows.")
     stored: Stored = setting("no", "What a cache file keeps of the vectors: float32, float16 (rounded), or no.")
 
@@ -107,7 +107,7 @@ class TokenEmbeddings(ModelFeature):
         return lambda ids: [known.get(i, other) for i in ids]
 
     def encode(self, value: np.ndarray) -> np.ndarray:
-        """Return what a cache file keeps."""
+        """Return the form that a cache file keeps."""
         return value.astype(self.stored)
 
     def decode(self, stored: np.ndarray) -> np.ndarray:

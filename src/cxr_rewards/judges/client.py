@@ -1,4 +1,4 @@
-"""The clients of judges in a process, and the event loop they work in.
+"""Clients of judges in this process, and the event loop they run in.
 
 One client for each model, endpoint and set of limits, however many judges ask through it. The loop's thread starts
 when first needed, so clients work from plain threads, from inside a running event loop and in forked or spawned
@@ -21,7 +21,7 @@ from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE, JudgeSetti
 
 
 class Endpoint(NamedTuple):
-    """What makes two judges use one client: the model, and every setting of where and how much to ask."""
+    """Key of a client: the model, and every setting of where and how fast to ask."""
 
     model: str
     others: tuple[object, ...]
@@ -58,7 +58,7 @@ class _Runtime:
 
 
 class _Process:
-    """What there is once a process."""
+    """State of which a process has one."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()

@@ -1,4 +1,4 @@
-"""The key to a judge: where it comes from, and how it stays out of everything that is shown or stored."""
+"""The API key of a judge: where it comes from, and how it stays out of everything that is shown or stored."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def key_for(settings: JudgeSettings) -> str:
 
 
 def _provider_variable(settings: JudgeSettings) -> str:
-    """Return the variable of the provider that every address belongs to: no one else is sent its key."""
+    """Return the variable of the provider that owns every address: its key is sent to nobody else."""
     if settings.api_version:
         return "AZURE_OPENAI_API_KEY"
     hosts = {urlsplit(url).hostname for url in settings.urls}
@@ -57,7 +57,7 @@ def _provider_variable(settings: JudgeSettings) -> str:
 
 
 class Scrubber:
-    """Replaces a key by `***`, plain or as JSON, URLs and base64 write it.
+    """Replaces a key with `***`, whether plain or as written in JSON, URLs and base64.
 
     Example:
         >>> Scrubber("sk-0123456789").message("bad header: Bearer sk-0123456789")
@@ -77,5 +77,5 @@ class Scrubber:
         return self._pattern.sub("***", text) if self._pattern else text
 
     def reply(self, text: str) -> str:
-        """Return a reply that may be stored; a key too short to be a secret stays, as it may be a word of the reply."""
+        """Return a reply that may be stored. A key too short to be a secret stays: it may be a word of the reply."""
         return self.message(text) if self._is_secret else text

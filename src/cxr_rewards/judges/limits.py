@@ -12,14 +12,14 @@ from cxr_rewards.errors import BudgetExceeded
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent; 0 is no limit. Requests under way when tokens or money run out are still paid."""
+    """Limits on spending; 0 means no limit. Requests in flight when tokens or money run out are still paid for."""
 
     calls: int
     tokens: int
     usd: float
 
     def check(self, tally: Tally, what: str) -> None:
-        """Raise `BudgetExceeded` where nothing more may be sent."""
+        """Raise `BudgetExceeded` if nothing more may be sent."""
         spent = (
             ("calls", self.calls, tally.calls),
             ("tokens", self.tokens, tally.prompt_tokens + tally.completion_tokens),
@@ -49,12 +49,12 @@ class Rate:
             await asyncio.sleep(start - now)
 
     def correct(self, units: float) -> None:
-        """Add what was used beyond what was taken; below 0: give back."""
+        """Take the units used beyond those taken before; give back if below 0."""
         self._free_at += units * self._seconds
 
 
 class Breaker:
-    """Keeps requests from an address that is down: after 10 failures in a row it is tried once a while only.
+    """Keeps requests from an address that is down: after 10 failures in a row it is tried only now and then.
 
     The pauses between trials grow from 0.5 s to 30 s.
     """
@@ -72,11 +72,11 @@ class Breaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the address is held to be down."""
+        """Whether the address is considered down."""
         return self.failures >= self.FAILURES
 
     def may_send(self) -> bool:
-        """Whether a request may be sent now; of an open breaker only one, the trial."""
+        """Return whether a request may be sent now; an open breaker lets one through as a trial."""
         if not self.is_open:
             return True
         if monotonic() < self._try_at:
@@ -89,12 +89,12 @@ class Breaker:
         return float(min(0.5 * 2**self._trials, 30.0))
 
     def succeeded(self) -> None:
-        """Note an answer of any kind: the address is up."""
+        """Record an answer of any kind: the address is up."""
         self.failures = self._trials = 0
         self.never = False
 
     def failed(self, why: str) -> None:
-        """Note that no answer came."""
+        """Record that no answer came."""
         self.failures += 1
         self.why = why
         if self.failures == self.FAILURES:

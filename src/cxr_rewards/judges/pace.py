@@ -1,4 +1,4 @@
-"""How many requests an address gets at once: fewer if it cannot keep up, and slowly more again."""
+"""Number of requests at once for one address: fewer if it cannot keep up, then slowly more."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections import deque
 from time import monotonic
 
 _START = 2
-"""Requests at once before anything is known of a server."""
+"""Requests at once before anything is known about a server."""
 _WINDOW_S = 60.0
 _LONGEST_HOLD_S = 60.0
 
 
 class Pace:
-    """Additive increase, multiplicative decrease of the requests under way at one address.
+    """Additive increase, multiplicative decrease of the requests in flight at one address.
 
     It starts with 2 at once and triples with each round trip, up to `concurrency`. A time-out halves it, a 429 or 503
     takes 30 %, once for all requests that were under way together; after that it rises by a sixteenth of
@@ -53,7 +53,7 @@ class Pace:
         return self.under_way < self.limit and monotonic() >= self._free_at
 
     def begin(self) -> int:
-        """Note a request, and return its number."""
+        """Record a request, and return its number."""
         self._number += 1
         if not self._sent and not self.rate:
             self._since = monotonic()
@@ -63,24 +63,24 @@ class Pace:
         return self._number
 
     def answered(self, number: int) -> None:
-        """Note a completion."""
+        """Record a completion."""
         start, now = self._sent[number], monotonic()
         self._answers.append(now)
         self._timeouts_in_a_row = 0
         took_s = now - start
         if took_s > self._timeout_s / 2:
             self._lower(start, 0.8)
-        elif took_s <= self._timeout_s / 4 and self._full_at >= start:  # it was the limit that held us back
+        elif took_s <= self._timeout_s / 4 and self._full_at >= start:  # the limit held us back
             rise = 2.0 if self._is_starting else min(max(1.0, self._most / 16) / self._limit, 0.25)
             self._limit = min(self._limit + rise, float(self._most))
 
     def refused(self, number: int, hold_s: float) -> None:
-        """Note a 429 or 503; nothing is sent for `hold_s` (at most a minute), as the server asks."""
+        """Record a 429 or 503; nothing is sent for `hold_s` (at most a minute), as the server asks."""
         self._lower(self._sent[number], 0.7)
         self._hold(hold_s)
 
     def timed_out(self, number: int) -> None:
-        """Note a time-out. The server may still be at work on the request, so that more of them add to its load."""
+        """Record a time-out. The server may still work on the request, so more requests add to its load."""
         self._timeouts_in_a_row += 1
         if self._lower(self._sent[number], 0.5):
             # Little's law: what is answered within half the time-out at the rate seen.
@@ -89,7 +89,7 @@ class Pace:
                 self._hold(self._timeout_s / 2 * 2 ** min(self._timeouts_in_a_row - 2, 6))
 
     def end(self, number: int) -> None:
-        """Note that a request is over, however it ended."""
+        """Record the end of a request, however it ended."""
         del self._sent[number]
 
     def _lower(self, start: float, factor: float) -> bool:
@@ -105,7 +105,7 @@ class Pace:
 
     @property
     def rate(self) -> float:
-        """Answers a second over the last minute."""
+        """Answers per second over the last minute."""
         now = monotonic()
         while self._answers and self._answers[0] < now - _WINDOW_S:
             self._answers.popleft()
@@ -113,7 +113,7 @@ class Pace:
 
     @property
     def lags(self) -> bool:
-        """Whether what is under way will take longer than half of `timeout_s` at the rate seen."""
+        """Whether the requests in flight will take longer than half of `timeout_s` at the current rate."""
         return bool(self._sent) and self.under_way > self.rate * self._timeout_s / 2
 
     def __str__(self) -> str:

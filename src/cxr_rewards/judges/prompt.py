@@ -1,4 +1,4 @@
-"""From reports to the messages a judge gets: templates, and hostile text wrapped so that it stays material.
+"""From reports to a judge's messages: templates, and hostile text wrapped so that it cannot pass for an instruction.
 
 A template is a text file: parts that begin with a line `--- system` or `--- user` (none: one user message), lines that
 begin with `#` before the first part are remarks, and places such as `{{candidate}}`.
@@ -30,7 +30,7 @@ _CUT = "(cut here)"
 
 
 class Template(NamedTuple):
-    """A prompt's parts, the places to fill in them, and a digest of its text for signatures."""
+    """Parts of a prompt, its places, and a digest of its text for signatures."""
 
     parts: Messages
     places: frozenset[str]
@@ -45,7 +45,7 @@ def built_in(name: str) -> Template:
 
 @lru_cache(maxsize=64)
 def from_file(path: str, places: frozenset[str]) -> Template:
-    """Return a user's own prompt.
+    """Return a prompt from a user's file.
 
     Raises:
         ConfigError: it cannot be read, holds a place that nothing fills, or lacks the candidate.
@@ -70,12 +70,12 @@ def parse_template(text: str) -> Template:
 
 
 def render(template: Template, values: Mapping[str, str]) -> Messages:
-    """Fill the places of a template, each once: what is filled in is not looked through again."""
+    """Fill the places of a template, each once: text that is filled in is not searched for places."""
     return tuple((role, _PLACE.sub(lambda place: values[place[1]], text)) for role, text in template.parts)
 
 
 def harmless(text: str, max_chars: int) -> str:
-    r"""Return a report's text as a judge may see it: every word in place, nothing that could pass for something else.
+    r"""Return a report's text as a judge may see it: every word in place, nothing that could pass for markup.
 
     Control, invisible and direction-changing characters go, brackets and braces become parentheses, and a `<` before
     a letter or sign becomes `‹`, so that no delimiter, chat token, heading of an answer or JSON can be written.
@@ -98,5 +98,5 @@ def wrap(kind: str, text: str, mark: str) -> str:
 
 
 def mark_of(*texts: str) -> str:
-    """Return the marks' word: it depends on all texts, so none of them can hold it, and equal cases look alike."""
+    """Return the word in the marks. It depends on all texts, so none can contain it, and equal cases look alike."""
     return blake2b("\x00".join(texts).encode("utf-8", "surrogatepass"), digest_size=5).hexdigest()

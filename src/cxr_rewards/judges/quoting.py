@@ -1,4 +1,4 @@
-"""Which words of a judge's reply are its own: what it quotes of a report is no part of its verdict."""
+"""Tells a judge's own words from its quotes of a report, which are not part of its verdict."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def marked_quotes(text: str) -> Spans:
 
 
 def quotes(text: str) -> Spans:
-    """Return `marked_quotes` and the spans between quotation marks; a mark that is never closed quotes nothing.
+    """Return `marked_quotes` and the spans between quotation marks; an unclosed mark quotes nothing.
 
     Example:
         >>> [text[a:b] for text in ['It says "no errors", 5" tube.'] for a, b in quotes(text)]
@@ -68,7 +68,7 @@ def quotes(text: str) -> Spans:
 
 
 def fences(text: str) -> Spans:
-    """Return the spans of code fences, in order; one that is never closed goes on to the end."""
+    """Return the spans of code fences, in order; an unclosed fence reaches to the end."""
     marks = list(_FENCE.finditer(text))
     ends = [mark.end() for mark in marks[1::2]] + [len(text)]
     return [(mark.start(), end) for mark, end in zip(marks[::2], ends, strict=False)]
@@ -85,7 +85,7 @@ def _merged(spans: Spans) -> Spans:
 
 
 def within(spans: Spans, position: int) -> bool:
-    """Return whether a position lies in one of some spans that are in order."""
+    """Return whether a position lies in one of the spans, which must be in order."""
     at = bisect_right(spans, (position, 1 << 62)) - 1
     return at >= 0 and position < spans[at][1]
 
@@ -93,7 +93,7 @@ def within(spans: Spans, position: int) -> bool:
 def own_matches(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
     """Return a pattern's matches that do not begin in a quote, nor, if there are others, in a code fence.
 
-    A fence behind words that lead to a quote is one.
+    A fence after words that lead to a quote is a quote.
     """
     fenced = fences(text)
     quoted = _merged([*quotes(text), *(fence for fence in fenced if leads_to_quote(line_before(text, fence[0])))])
@@ -102,7 +102,7 @@ def own_matches(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
 
 
 def without_quotes(text: str) -> str:
-    """Return a text with the inside of each quote left out."""
+    """Return a text without the inside of each quote."""
     kept, position = [], 0
     for begin, end in quotes(text):
         kept.append(text[position:begin])
@@ -126,13 +126,13 @@ def leads_to_quote(line: str) -> bool:
 
 
 def introduces_quote(line: str) -> bool:
-    """Return whether a line leads to a quote, or begins one, as in "Candidate: Clear lungs."."""
+    """Return whether a line leads to a quote or begins one, as in "Candidate: Clear lungs."."""
     rest = _behind_introduction(line)
     return rest is not None and (leads_to_quote(line) or rest.startswith(":") or _LABEL.match(line) is not None)
 
 
 def _behind_introduction(line: str) -> str | None:
-    """Return what follows the words by which a line names a report as the speaker; None if it does not."""
+    """Return the text after words such as "The candidate says", which name a report as the speaker, else None."""
     line = line[-400:]
     if _OWN.search(line):
         return None
@@ -144,7 +144,7 @@ def _behind_introduction(line: str) -> str | None:
 
 
 def open_introductions(text: str) -> list[int]:
-    """Return where the lines end that introduce a quote, if it has no marks that show its end."""
+    """Return the ends of lines that introduce a quote without marks to show where the quote ends."""
     begins = [begin for begin, _ in _merged([*quotes(text), *fences(text)])]
     ends: list[int] = []
     start = 0
@@ -161,7 +161,7 @@ def open_introductions(text: str) -> list[int]:
 
 
 def line_before(text: str, position: int) -> str:
-    """Return what stands before a position on its line, or else the line before that is not blank and no fence."""
+    """Return the text before a position on its line, else the last line before it that is neither blank nor a fence."""
     lead = text[max(0, position - 1000) : position]
     for line in reversed(lead.split("\n")):
         if line.strip(" \t`") and not _FENCE.match(line):

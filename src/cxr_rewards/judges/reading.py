@@ -1,4 +1,4 @@
-"""Reads answers of judges: what every protocol needs. Whatever is not exactly one verdict is an error, not a guess."""
+"""Reads replies of judges, for every protocol. Whatever is not exactly one verdict is an error, not a guess."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HIDE = "\x00"
 _HIDDEN = re.compile(f"{_HIDE}verdict (\\d+){_HIDE}")
 _QUOTES = ('"', "'", "“", "”", "‘", "’", "«", "»")
 MOST = 50
-"""The largest count that is believed: no report makes more errors of one kind."""
+"""Largest count that is believed: no report has more errors of one kind."""
 
 
 def answer_of(reply: str) -> str:
@@ -28,7 +28,7 @@ def answer_of(reply: str) -> str:
     """
     if len(reply) > _LONGEST:
         raise VerdictParseError(f"the reply has {len(reply):,} characters, more than {_LONGEST:,}")
-    hidden, objects = _hide_objects(reply)  # marks of reasoning that JSON quotes mark nothing
+    hidden, objects = _hide_objects(reply)  # marks of reasoning inside JSON do not count
     text, ended = final_answer(hidden)
     if not ended:
         raise VerdictParseError("the reasoning does not end")
@@ -39,7 +39,7 @@ def answer_of(reply: str) -> str:
 
 
 def _hide_objects(reply: str) -> tuple[str, list[str]]:
-    """Put a place for each JSON object of a reply, and return them beside it."""
+    """Return a reply with a placeholder for each JSON object, and the objects."""
     reply = reply.replace(_HIDE, " ")
     kept: list[str] = []
     objects: list[str] = []
@@ -60,7 +60,7 @@ def _hide_objects(reply: str) -> tuple[str, list[str]]:
 
 
 def json_in(reply: str) -> dict[str, Any]:
-    r"""Return the one JSON object of a reply; words around it are let pass.
+    r"""Return the one JSON object of a reply, whatever words stand around it.
 
     Raises:
         VerdictParseError: there is none, more than one, or one with a key given twice or a number that is none.
@@ -81,7 +81,7 @@ def json_in(reply: str) -> dict[str, Any]:
 def own_object(text: str) -> dict[str, Any] | None:
     """Return the one JSON object of an answer that is not quoted; None if there is none.
 
-    Quoted is what stands within a report's marks, in lines that begin with `>`, or behind words that say so.
+    An object is quoted between a report's marks, in lines that begin with `>`, or after words that say so.
 
     Raises:
         VerdictParseError: as for `json_in`.
@@ -128,12 +128,12 @@ def _no_number(name: str) -> Any:
     raise VerdictParseError(f"{name} is no number")
 
 
-# Not strict: a report that is quoted may have lines.
+# Not strict: a quoted report may have line breaks.
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number, strict=False)
 
 
 def only_keys(data: Mapping[str, Any], required: Iterable[str], optional: Iterable[str] = ()) -> None:
-    """Raise `VerdictParseError` unless an object has all required keys and none that is neither."""
+    """Raise `VerdictParseError` unless an object has all required keys, and no others but the optional ones."""
     required = set(required)
     if missing := required - data.keys():
         raise VerdictParseError(f"{sorted(missing)} missing in {shorten(dict(data))}")
@@ -166,10 +166,10 @@ def a_truth(data: Mapping[str, Any], key: str) -> bool:
 
 
 def a_count(text: str, what: str) -> int:
-    """Return a count out of digits.
+    """Return the count that a text of digits gives.
 
     Raises:
-        VerdictParseError: it is no whole number from 0 to 50.
+        VerdictParseError: it is not a whole number from 0 to 50.
     """
     if not (text.isascii() and text.isdigit() and len(text) <= 4 and int(text) <= MOST):
         raise VerdictParseError(f"{what}: expected a count from 0 to {MOST}, got {shorten(text)}")

@@ -1,4 +1,4 @@
-"""What a judge's server means when it does not answer: ask again, ask otherwise, give up the case, or end the run.
+"""How to react if a judge's server does not answer: ask again, change the request, give up the case, or end the run.
 
 Servers agree on little here. Statuses are read together with the words, and with what is known of the address: one
 that has answered before does not have a wrong URL, key or setting.
@@ -18,18 +18,18 @@ from cxr_rewards.judges.http import Answer
 
 _LONGEST = 200
 _FORBIDDEN = 4
-"""Requests refused with a 403 at the start of a run that may each be a filter's."""
+"""Number of 403 at the start of a run that may each come from a filter of texts."""
 _LESSON_STATUSES = (400, 404, 415, 422, 500, 501)
-"""Statuses with which servers refuse a schema, whatever their words."""
+"""Statuses with which servers refuse a schema, in any words."""
 
 
-class RetryLater(JudgeError):  # noqa: N818 - what is to be done
+class RetryLater(JudgeError):  # noqa: N818 - named for the reaction
     """An attempt that failed in a way that may pass.
 
     Attributes:
         kind: for counting: `429`, `5xx`, `timeout`, `connection`, `malformed`, `down`, `dialect`.
         after_s: the least wait that the server asks for.
-        is_hopeless: the judge has been down for so long that waiting is no use.
+        is_hopeless: the judge has been down for so long that waiting is useless.
         lesson: what the server may not take, see `Lesson`.
     """
 
@@ -41,14 +41,14 @@ class RetryLater(JudgeError):  # noqa: N818 - what is to be done
 
 
 class Lesson(NamedTuple):
-    """What a server does not take, or may not take.
+    """Part of a request that a server refuses, or may refuse.
 
     Attributes:
-        limit_field: the name it wants for the limit of tokens; empty: as before.
-        drops_schema: whether the schema is to be left out.
-        otherwise: what the refusal means if the same request without the schema fails as well; None if the server
-            said in so many words that it takes no schema.
-        status: the refusal's.
+        limit_field: the server's name for the limit of tokens; empty: as before.
+        drops_schema: whether to omit the schema.
+        otherwise: the error if the same request fails without the schema too; None if the server said clearly that it
+            takes no schema.
+        status: HTTP status of the refusal.
     """
 
     limit_field: str = ""
@@ -58,12 +58,12 @@ class Lesson(NamedTuple):
 
 
 class Sent(NamedTuple):
-    """What of a request a server may refuse, and what is known of the server.
+    """Parts of a request that a server may refuse, and what is known about the server.
 
     Attributes:
         fields: the request without its messages.
         limit_field: the name of the limit of tokens in it.
-        has_schema: whether it held a schema that may be left out.
+        has_schema: whether it held a schema that may be omitted.
         has_answered: whether this address has ever answered.
         takes_schema: whether it has ever answered a request with a schema.
         forbidden: how many requests it refused with a 403 before it ever answered.
@@ -117,7 +117,7 @@ def error_in(data: Any) -> ErrorBody | None:
 def refusal(
     answer: Answer, error: ErrorBody | None, sent: Sent, address: str, scrub: Callable[[str], str]
 ) -> JudgeError:
-    """Return what a response without a completion means.
+    """Return the error that a response without a completion means.
 
     Returns:
         `RetryLater`: what may pass (408, 409, 425, 429, 5xx), or a request to be sent in another form.
@@ -146,7 +146,7 @@ def refusal(
 
 
 def _status_of(error: ErrorBody) -> int:
-    """Return the status that an error's codes amount to; 500 if they tell nothing."""
+    """Return the status that an error's codes stand for; 500 if unknown."""
     codes = error.codes.lower()
     return next((status for pattern, status in _CODES if re.search(pattern, codes)), 500)
 
@@ -171,7 +171,7 @@ _BROKEN_JSON = re.compile("json_validate_failed|failed[ _](?:to )?generat(?:e|io
 
 
 def _of_this_case(status: int, said: str, about: str) -> JudgeError | None:
-    """Return what a refusal means that is for the texts of the case."""
+    """Return the error if a refusal is about the texts of the case."""
     if status < 500 and _BROKEN_JSON.search(said):
         return VerdictParseError(about)
     if status in (400, 403, 422, 451) and _FILTER.search(said):
@@ -195,7 +195,7 @@ _NOT_A_SETTING = ("model", "messages", "response_format", "stream")
 
 
 def _of_every_case(status: int, said: str, field: str, sent: Sent, about: str) -> JudgeError | None:
-    """Return what a refusal means that all cases would meet."""
+    """Return the error if every case would be refused."""
     if status == 402 or (status in (403, 429) and _EMPTY_ACCOUNT.search(said)):
         return JudgeStopped(f"{about}. The account has no credit left.")
     if status == 401:

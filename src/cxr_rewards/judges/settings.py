@@ -1,4 +1,4 @@
-"""What the user of a judge chooses: the model and how it is asked, the endpoint and its limits."""
+"""Settings of a judge: the model and its sampling, the endpoint and its limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Vote = Literal["median", "mean"]
 class JudgeSettings(Configurable):
     """Settings shared by every judge and the features it needs.
 
-    `model` and `base_url` are taken from the environment where they are not given, when the judge is made.
+    If `model` or `base_url` is empty, it is taken from the environment when the judge is made.
     """
 
     model: str = setting("", f"Model's name at the endpoint; empty: the environment's {MODEL_VARIABLE}.")
@@ -28,27 +28,31 @@ class JudgeSettings(Configurable):
     top_p: float = setting(1.0, "Nucleus sampling, above 0 to 1; 1: not sent.")
     max_tokens: int = setting(2048, "Longest reply, in tokens.")
     seed: int = setting(-1, "Sampling seed, plus the number of the vote; below 0: not sent.")
-    votes: int = setting(1, "Replies a case, 1 to 32, each kept by itself; more than one needs a temperature above 0.")
-    vote: Vote = setting("median", "How the votes are joined: median or mean.")
+    votes: int = setting(
+        1, "Replies per case, 1 to 32, each cached separately; more than one needs a temperature above 0."
+    )
+    vote: Vote = setting("median", "How votes are combined: median or mean.")
     structured: Structured = setting(
         "auto",
-        "Output bound to JSON: json_schema, json_object, off; auto: json_schema until the endpoint says it has none.",
+        "Structured output: json_schema, json_object, off; auto: json_schema until the endpoint refuses it.",
     )
     extra_body: str = setting("{}", "JSON object of further fields of each request, such as a reasoning effort.")
     max_chars: int = setting(8000, "Longest text shown to the judge, in characters; the rest of a report is cut.")
     base_url: str = setting(
         "",
-        "Base of the endpoint up to /v1 (or an Azure deployment's), several of one model between commas; "
+        "Base of the endpoint up to /v1 (or an Azure deployment's); several of one model, separated by commas; "
         f"empty: the environment's {URL_VARIABLE}.",
         changes_scores=False,
     )
-    api_version: str = setting("", "Azure OpenAI's api-version; selects its manner of keys.", changes_scores=False)
+    api_version: str = setting(
+        "", "Azure OpenAI's api-version; also selects Azure's header for the key.", changes_scores=False
+    )
     api_key_env: str = setting(
         "", f"Environment variable that holds the key; empty: {KEY_VARIABLE}, or OpenAI's or Azure's own.",
         changes_scores=False,
     )  # fmt: skip
     api_key_file: str = setting("", "File that holds the key, instead of a variable.", changes_scores=False)
-    concurrency: int = setting(64, "Requests under way at once, over all of a process.", changes_scores=False)
+    concurrency: int = setting(64, "Requests in flight at once, in the whole process.", changes_scores=False)
     requests_per_minute: int = setting(0, "Limit of requests; 0: none.", changes_scores=False)
     tokens_per_minute: int = setting(0, "Limit of tokens, both ways; 0: none.", changes_scores=False)
     timeout_s: float = setting(120.0, "Longest wait for one answer, in seconds.", changes_scores=False)
