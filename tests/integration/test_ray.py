@@ -17,8 +17,8 @@ from tests.integration.test_server import plain
 from tests.serving import cases, served
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.errors import ConfigError, SetupError
+from cxr_rewards.remote.load import load_reward
 from cxr_rewards.types import Score
 
 ray = pytest.importorskip("ray")
@@ -65,12 +65,12 @@ def test_a_killed_actor_costs_no_case(pool):
 def test_a_pool_is_found_by_its_name(pool):
     again = pickle.loads(pickle.dumps(pool))
     assert again.score("Left effusion.", "Left effusion.").value == 1.0
-    named = named_reward(f"ray:{pool.pool}")
+    named = load_reward(f"ray:{pool.pool}")
     assert named.score("Left effusion.", "Left effusion.").value == 1.0
     with pytest.raises(SetupError, match="no pool 'absent'"):
-        named_reward("ray:absent")
+        load_reward("ray:absent")
     with pytest.raises(ConfigError, match="is set up where it runs"):
-        named_reward("ray:absent", cache="x")
+        load_reward("ray:absent", cache="x")
 
 
 def test_what_cannot_work_is_told(pool, monkeypatch):

@@ -19,12 +19,12 @@ import pytest
 from tests.serving import cases, free_port, served, serving, wait_until_ready
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.core.component import Component
 from cxr_rewards.errors import ConfigError, SetupError
 from cxr_rewards.judges.client import close_judges
 from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from cxr_rewards.remote.http import RemoteReward, token_of
+from cxr_rewards.remote.load import load_reward
 from cxr_rewards.server.run import is_loopback, serve
 from cxr_rewards.server.settings import ServeSettings
 from cxr_rewards.testing.fake_judge import FakeJudge
@@ -92,10 +92,10 @@ def test_remote_rewards_go_where_rewards_go(url, monkeypatch):
     again = pickle.loads(pickle.dumps(RemoteReward(url)))
     assert again.score("Left effusion.", "Left effusion.").value == 1.0
     monkeypatch.setenv("CXR_REWARDS_CONFIG", url)
-    score = named_reward().as_trl(reference="report", diagnostics=None)
+    score = load_reward().as_trl(reference="report", diagnostics=None)
     assert score(completions=["Left effusion.", " "], report=["Left effusion.", "x"])[0] == 1.0
     with pytest.raises(ConfigError, match="is set up where it runs"):
-        named_reward(url, cache="x")
+        load_reward(url, cache="x")
 
 
 def test_many_clients_share_batches(url):

@@ -21,7 +21,7 @@ from cxr_rewards.core.engine import problem_of
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import ConfigError, shorten
 from cxr_rewards.findings import merge, read
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.reward.config import build_component
 from cxr_rewards.types import Case, Reward
 
@@ -98,7 +98,7 @@ class Diagnostics:
 
     def observe(
         self,
-        reward: CompositeReward,
+        reward: BaseReward,
         cases: Sequence[Case],
         rewards: Sequence[Reward],
         *,
@@ -156,7 +156,7 @@ class Diagnostics:
             warnings.warn(f"{path}: diagnostics are no longer written: {error}", stacklevel=4)
             self.path = None
 
-    def _costs(self, reward: CompositeReward) -> dict[str, float]:
+    def _costs(self, reward: BaseReward) -> dict[str, float]:
         """Return what judges and cache did since the last step."""
         totals: dict[str, float] = {}
         for name in ("hits", "misses"):
@@ -171,7 +171,7 @@ class Diagnostics:
         self._spent = totals
         return since
 
-    def _signs(self, reward: CompositeReward) -> Iterable[tuple[str, str]]:
+    def _signs(self, reward: BaseReward) -> Iterable[tuple[str, str]]:
         now, first = _means(self._recent), _means(self._first)
         if "normal_rate" in now and "normal_rate" in first:
             yield from _text_signs(now, first)
@@ -231,7 +231,7 @@ def _scale(values: Iterable[float]) -> float:
     return largest if largest > _HUGE else 1.0
 
 
-def _correlations(reward: CompositeReward, rewards: Sequence[Reward]) -> dict[str, float]:
+def _correlations(reward: BaseReward, rewards: Sequence[Reward]) -> dict[str, float]:
     """Return Pearson's r of each two components that weigh something, over the cases that have both."""
     labels = [label for label in reward.components if reward.total.terms[label].weight]
     found = {}
@@ -317,9 +317,7 @@ def _text_signs(now: Mapping[str, float], first: Mapping[str, float]) -> Iterabl
         yield "repetition", f"{now['repetition']:.0%} of the words of candidates say again what was said"
 
 
-def _carrier(
-    reward: CompositeReward, first: Mapping[str, float], now: Mapping[str, float]
-) -> Iterable[tuple[str, str]]:
+def _carrier(reward: BaseReward, first: Mapping[str, float], now: Mapping[str, float]) -> Iterable[tuple[str, str]]:
     """Say if one component carries all of the gain while the others stand still or fall."""
     gains = {}
     for label, term in reward.total.terms.items():

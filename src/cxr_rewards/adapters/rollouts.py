@@ -26,12 +26,9 @@ from cxr_rewards.adapters.cells import (
 from cxr_rewards.adapters.completion import Extract, text_of
 from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
-from cxr_rewards.remote.http import RemoteReward
-from cxr_rewards.remote.ray import RayReward
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Case, Failure, Reward
 
-CONFIG_VARIABLE = "CXR_REWARDS_CONFIG"
 OPTIONS_VARIABLE = "CXR_REWARDS_OPTIONS"
 
 Unscored = float | str | None
@@ -70,7 +67,7 @@ class Rollouts:
         ConfigError: `unscored` is none of these, or a reward that is normalised within groups has no `group_size`.
     """
 
-    reward: CompositeReward
+    reward: BaseReward
     reference: str = "reference"
     priors: str | None = None
     context: Sequence[str] | Mapping[str, str] = ()
@@ -272,25 +269,6 @@ def options_from_environment() -> dict[str, Any]:
     if not isinstance(options, dict):
         raise ConfigError(f"{OPTIONS_VARIABLE}: expected a JSON object, got {text[:80]}")
     return options
-
-
-def named_reward(name: str = "", **overrides: Any) -> CompositeReward:
-    """Return the reward of a preset or a reward's TOML file.
-
-    Args:
-        name: a preset, a path that ends in `.toml`, or the URL of a `cxr-rewards serve` (several between commas),
-            or `ray:` and the name of a `RayReward`'s pool; empty: what `CXR_REWARDS_CONFIG` names, or else `rules`.
-        **overrides: as in `CompositeReward.from_preset`.
-    """
-    name = name or os.environ.get(CONFIG_VARIABLE, "") or "rules"
-    if overrides and name.startswith(("http://", "https://", "ray:")):
-        raise ConfigError(f"{name}: the reward is set up where it runs; leave out {', '.join(overrides)}")
-    if name.startswith(("http://", "https://")):
-        return RemoteReward(name)
-    if name.startswith("ray:"):
-        return RayReward.attach(name.removeprefix("ray:"))
-    build = CompositeReward.from_config if name.endswith(".toml") else CompositeReward.from_preset
-    return build(name, **overrides)
 
 
 def _rows(name: str, cells: Any, length: int | None = None) -> list[Any]:

@@ -14,9 +14,10 @@ from typing import Any
 
 from cxr_rewards.adapters.cells import fields_of, read
 from cxr_rewards.adapters.coalesce import Coalescer
-from cxr_rewards.adapters.rollouts import Rollouts, named_reward
+from cxr_rewards.adapters.rollouts import Rollouts
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.remote.load import load_reward
+from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Case, Failure, Reward
 
 _made: dict[str, Samples] = {}
@@ -53,7 +54,7 @@ class Samples:
         self,
         *,
         config: str = "",
-        reward: CompositeReward | None = None,
+        reward: BaseReward | None = None,
         judge: Mapping[str, Any] | None = None,
         cache: str = "",
         allow_code: bool = False,
@@ -68,7 +69,7 @@ class Samples:
     ) -> None:
         given = {"judge": judge, "cache": cache, "allow_code": allow_code}
         if reward is None:
-            reward = named_reward(config, **{key: value for key, value in given.items() if value})
+            reward = load_reward(config, **{key: value for key, value in given.items() if value})
         if isinstance(unscored, bool) or not isinstance(unscored, int | float):
             low = reward.bounds[0]
             raise ConfigError(

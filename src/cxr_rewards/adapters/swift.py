@@ -14,15 +14,16 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
-from cxr_rewards.adapters.rollouts import Rollouts, named_reward
+from cxr_rewards.adapters.rollouts import Rollouts
 from cxr_rewards.errors import MissingDependencyError
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.remote.load import load_reward
+from cxr_rewards.reward.base import BaseReward
 
 
 class SwiftReward:
     """A reward function as ms-swift makes and calls one; `register` makes a class of each reward."""
 
-    reward: CompositeReward | None = None
+    reward: BaseReward | None = None
     options: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
 
     def __init__(self, args: Any = None, **_: Any) -> None:
@@ -34,7 +35,7 @@ class SwiftReward:
         if self._rollouts is None:
             group = {"group": "prompt_id"} if columns.get("prompt_id") is not None else {}
             options: dict[str, Any] = {"unscored": "group_mean", **group, **self.options}
-            self._rollouts = Rollouts(reward=self.reward or named_reward(), **options)
+            self._rollouts = Rollouts(reward=self.reward or load_reward(), **options)
         step = getattr(columns.get("trainer_state"), "global_step", None)
         return self._rollouts.score(completions, columns, step=step).values
 
@@ -48,7 +49,7 @@ class AsyncSwiftReward(SwiftReward):
 
 
 def register(
-    name: str = "cxr_rewards", reward: CompositeReward | None = None, *, asynchronous: bool = False, **options: Any
+    name: str = "cxr_rewards", reward: BaseReward | None = None, *, asynchronous: bool = False, **options: Any
 ) -> type[SwiftReward]:
     """Make a reward known to ms-swift, as one of its `orms`.
 

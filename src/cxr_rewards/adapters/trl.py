@@ -13,8 +13,9 @@ from typing import Any
 
 from cxr_rewards.adapters.completion import Extract
 from cxr_rewards.adapters.diagnostics import Diagnostics
-from cxr_rewards.adapters.rollouts import Rollouts, Scored, named_reward, options_from_environment
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.adapters.rollouts import Rollouts, Scored, options_from_environment
+from cxr_rewards.remote.load import load_reward
+from cxr_rewards.reward.base import BaseReward
 
 Log = Callable[..., object]
 
@@ -71,7 +72,7 @@ def _log(scored: Scored, log_extra: Log | None, log_metric: Log | None) -> None:
 
 
 def as_trl(
-    reward: CompositeReward,
+    reward: BaseReward,
     *,
     reference: str = "reference",
     priors: str | None = None,
@@ -117,7 +118,7 @@ class _FromEnvironment:
         if self._made is None:
             options = options_from_environment()
             allowed = {"allow_code": code} if (code := options.pop("allow_code", False)) else {}
-            self._made = as_trl(named_reward(**allowed), **options)
+            self._made = as_trl(load_reward(**allowed), **options)
         return self._made(*given, **columns)
 
     def __reduce__(self) -> str:

@@ -89,10 +89,10 @@ def show(
     allow_code: AllowCodeOption = False,
 ) -> None:
     """Show a preset: the direction, range and weight of each component, the gates, and the range of the reward."""
-    from cxr_rewards import CompositeReward
-    from cxr_rewards.reward.config import load_config, preset_text
+    from cxr_rewards.reward.composite import load_composite
+    from cxr_rewards.reward.config import is_config_path, load_config, preset_text
 
-    is_file = preset.endswith(".toml")
+    is_file = is_config_path(preset)
     if toml:
         if is_file:
             load_config(preset)  # raises if it is wrong
@@ -103,8 +103,7 @@ def show(
         from cxr_rewards.reward.config import features_of
 
         with absent_allowed():
-            build = CompositeReward.from_config if is_file else CompositeReward.from_preset
-            reward = build(preset, allow_code=allow_code)
+            reward = load_composite(preset, allow_code=allow_code)
         typer.echo(reward.describe())
         for needed in sources_of(features_of(preset, allow_code=allow_code)):
             try:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from cxr_rewards.files.score_file import Scored
     from cxr_rewards.files.summary import Estimate
-    from cxr_rewards.reward.composite import CompositeReward
+    from cxr_rewards.reward.base import BaseReward
 
 _WIDE = 110
 """Width of a terminal, in columns, from which a summary table also shows what each score measures."""
@@ -31,7 +31,7 @@ def _columns(table: Table, *names: str) -> None:
         table.add_column(name, justify="right" if right else "left", no_wrap=right or name == "95% interval")
 
 
-def print_summary(scored: Scored, reward: CompositeReward) -> None:
+def print_summary(scored: Scored, reward: BaseReward) -> None:
     """Print tables of all scores, of the statistics over the whole file, by subgroup, and of the failures."""
     from rich.table import Table
 
@@ -87,7 +87,7 @@ def print_summary(scored: Scored, reward: CompositeReward) -> None:
         stream.print(table)
 
 
-def summary_as_json(scored: Scored, reward: CompositeReward) -> Mapping[str, Any]:
+def summary_as_json(scored: Scored, reward: BaseReward) -> Mapping[str, Any]:
     """Return the summary as JSON-compatible data."""
     return {
         "out": str(scored.out),

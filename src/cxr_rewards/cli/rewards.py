@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cxr_rewards.errors import ConfigError
 
 if TYPE_CHECKING:
+    from cxr_rewards.reward.base import BaseReward
     from cxr_rewards.reward.composite import CompositeReward
 
 
@@ -20,7 +21,7 @@ def build_ray_reward(
     gpus: float,
     judge: Mapping[str, str],
     **changes: str | bool,
-) -> CompositeReward:
+) -> BaseReward:
     """Return the reward in Ray actors; paths are made absolute because actors start in another folder."""
     from cxr_rewards.remote.ray import RayReward
 
@@ -31,7 +32,7 @@ def build_ray_reward(
     return RayReward(reward, actors=workers, num_gpus=gpus, concurrency=8 if "judge" in asked else 1, **asked)
 
 
-def judges_of(reward: CompositeReward) -> list[tuple[str, str]]:
+def judges_of(reward: BaseReward) -> list[tuple[str, str]]:
     """Return the model and address of each judge of a reward."""
     from cxr_rewards.judges.settings import JudgeSettings
 
@@ -43,15 +44,13 @@ def build_reward(
     preset: str, config: Path | None, cache: Path | None, judge: Mapping[str, str] | None = None, **changes: str | bool
 ) -> CompositeReward:
     """Return the reward of a preset or a TOML, with the changes that are not empty."""
-    from cxr_rewards import CompositeReward
+    from cxr_rewards.reward.composite import load_composite
 
-    named = preset_or_config(preset, config)
+    source = preset_or_config(preset, config)
     given: dict[str, Any] = {key: value for key, value in changes.items() if value}
     if judge and any(judge.values()):
         given["judge"] = {key: value for key, value in judge.items() if value}
-    if config is not None:
-        return CompositeReward.from_config(named, cache=cache, **given)
-    return CompositeReward.from_preset(named, cache=cache, **given)
+    return load_composite(source if config is None else config, cache=cache, **given)
 
 
 def preset_or_config(preset: str, config: Path | None) -> str:

@@ -35,7 +35,7 @@ from cxr_rewards.errors import InputError
 
 if TYPE_CHECKING:
     from cxr_rewards.files.score_file import Scored
-    from cxr_rewards.reward.composite import CompositeReward
+    from cxr_rewards.reward.base import BaseReward
 
 
 class EngineName(StrEnum):
@@ -157,7 +157,7 @@ def score(
 def score_files(
     source: Path,
     out: Path,
-    reward: CompositeReward,
+    reward: BaseReward,
     named: Mapping[str, Any],
     options: Mapping[str, Any],
     *,
@@ -221,7 +221,7 @@ def score_files(
 
 
 def _score(
-    source: Path, out: Path, reward: CompositeReward, named: Mapping[str, Any], options: Mapping[str, Any]
+    source: Path, out: Path, reward: BaseReward, named: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[Scored, str]:
     """Return the result and the checksum of the input."""
     from cxr_rewards.files import choose_columns, open_table

@@ -22,12 +22,12 @@ from cxr_rewards.explain.explanation import (
 )
 from cxr_rewards.explain.marks import marks_of
 from cxr_rewards.findings import read
-from cxr_rewards.remote.base import ElsewhereReward, part_of
+from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.types import Case, Reward, Score
 
 
-def explain(reward: CompositeReward, case: Case, *, only: str = "") -> Explanation:
+def explain(reward: BaseReward, case: Case, *, only: str = "") -> Explanation:
     """Explain a case's reward.
 
     Args:
@@ -49,8 +49,7 @@ def explain(reward: CompositeReward, case: Case, *, only: str = "") -> Explanati
         raise ConfigError(
             f"{reward.name}: normalize = 'group' needs whole groups at once; set it to 'none' for one case"
         )
-    if isinstance(reward, ElsewhereReward):
-        reward = reward.with_details()
+    reward = reward.with_details()
     if only:
         reward = _only_component(reward, only)
     result = reward.score_batch([case])[0]
@@ -68,13 +67,13 @@ def explain(reward: CompositeReward, case: Case, *, only: str = "") -> Explanati
     )
 
 
-def _only_component(reward: CompositeReward, name: str) -> CompositeReward:
+def _only_component(reward: BaseReward, name: str) -> BaseReward:
     """Return the reward of one component: the reward's own by label, else any by name with its defaults."""
     known = {*reward.components, *component_names()}
     if name not in known:
         raise ConfigError(unknown_name("explain", "component", name, known))
     if name in reward.components:
-        return part_of(reward, name)
+        return reward.only(name)
     return CompositeReward([name], cache=reward.cache, max_chars=reward.max_chars)
 
 
@@ -100,7 +99,7 @@ def _marked_report(role: str, text: Any, rows: tuple[FindingRow, ...], max_chars
 # ---------------------------------------------------------------- findings_score
 
 
-def _weigh(reward: CompositeReward, result: Reward, case: Case) -> Weighing:
+def _weigh(reward: BaseReward, result: Reward, case: Case) -> Weighing:
     """Return the arithmetic of `findings_score`: the reward's own, or else one with default settings."""
     label = next((label for label, c in reward.components.items() if isinstance(c, FindingsScore)), None)
     in_reward = label is not None
@@ -205,7 +204,7 @@ def _finite(end: float) -> float | None:
     return end if isfinite(end) else None
 
 
-def _components(reward: CompositeReward, result: Reward) -> list[ExplainedComponent]:
+def _components(reward: BaseReward, result: Reward) -> list[ExplainedComponent]:
     shares = _shares(reward, result)
     explained = []
     for label, score in result.parts.items():
@@ -231,7 +230,7 @@ def _components(reward: CompositeReward, result: Reward) -> list[ExplainedCompon
     return explained
 
 
-def _shares(reward: CompositeReward, result: Reward) -> dict[int, float]:
+def _shares(reward: BaseReward, result: Reward) -> dict[int, float]:
     """Return the factors by which the policy `renormalize` multiplies metrics (1) and penalties (-1)."""
     shares = {1: 1.0, 0: 1.0, -1: 1.0}
     if reward.total.on_failure == "renormalize":
@@ -242,7 +241,7 @@ def _shares(reward: CompositeReward, result: Reward) -> dict[int, float]:
     return shares
 
 
-def _total(reward: CompositeReward, result: Reward) -> Total:
+def _total(reward: BaseReward, result: Reward) -> Total:
     before_gates = replace(reward.total, gates=()).combine([list(result.parts.values())])[0][0]
     gates = []
     for gate in reward.total.gates:

@@ -29,7 +29,7 @@ from cxr_rewards.files import (
     write_table,
 )
 from cxr_rewards.files.summary import Summary, age_band, check_subgroups, subgroup_columns
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Score
 
 OnError = Literal["stop", "keep-going"]
@@ -67,7 +67,7 @@ class Scored:
 def score_file(
     table: Table,
     columns: ColumnMap,
-    reward: CompositeReward,
+    reward: BaseReward,
     out: str | Path,
     *,
     on_error: OnError = "stop",
@@ -215,7 +215,7 @@ def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMa
 
 
 def _results(
-    chunk: Sequence[CaseRow], reward: CompositeReward, columns: ColumnMap, placeholders: Placeholders
+    chunk: Sequence[CaseRow], reward: BaseReward, columns: ColumnMap, placeholders: Placeholders
 ) -> list[list[Any]]:
     """Return, for each row, the values, the reward, the reason, and the details that `Component.corpus` reads."""
     rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
@@ -236,7 +236,7 @@ def _results(
     return results
 
 
-def _corpus(journal: Journal, reward: CompositeReward) -> dict[str, dict[str, float | None]]:
+def _corpus(journal: Journal, reward: BaseReward) -> dict[str, dict[str, float | None]]:
     statistics = {}
     for index, (label, component) in enumerate(reward.components.items()):
         if type(component).corpus is not Component.corpus:
@@ -245,7 +245,7 @@ def _corpus(journal: Journal, reward: CompositeReward) -> dict[str, dict[str, fl
     return statistics
 
 
-def _summarise(journal: Journal, table: Table, reward: CompositeReward, groups: _Groups, progress: Progress) -> Summary:
+def _summarise(journal: Journal, table: Table, reward: BaseReward, groups: _Groups, progress: Progress) -> Summary:
     labels = [*reward.components, "reward"]
     bounds = [*(component.bounds for component in reward.components.values()), reward.bounds]
     summary = Summary(labels, by=groups.by, cluster=groups.cluster, bounds=bounds)

@@ -16,14 +16,14 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.cli.console import shown
 from cxr_rewards.core.progress import Progress
 from cxr_rewards.core.registry import component_names
 from cxr_rewards.errors import ConfigError, MissingDependencyError
 from cxr_rewards.files import check_replaceable
 from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.remote.load import load_reward
+from cxr_rewards.reward.base import BaseReward
 
 COLUMNS = ("study_id", "candidate", "reference", "prior_report")
 """Of the file of reports."""
@@ -86,7 +86,7 @@ def write_reports(model: Any, processor: Any, rows: Any, path: Path, **options: 
 
 
 def score_reports(
-    reports: Path, reward: CompositeReward, out: Path, progress: Progress | None = None, *, force: bool = False
+    reports: Path, reward: BaseReward, out: Path, progress: Progress | None = None, *, force: bool = False
 ) -> float | None:
     """Score such a CSV as `cxr-rewards score` would; return the mean reward."""
     from cxr_rewards.files import choose_columns, open_table
@@ -98,12 +98,12 @@ def score_reports(
     return scored.summary.overall()["reward"].mean
 
 
-def reward_of(settings: Mapping[str, Any], *, allow_code: bool = False) -> CompositeReward:
+def reward_of(settings: Mapping[str, Any], *, allow_code: bool = False) -> BaseReward:
     """Return the reward of a recipe's `[reward]`; `allow_code` is the caller's to give, not the file's."""
     overrides = {key: settings[key] for key in ("judge", "cache") if key in settings}
     if allow_code:
         overrides["allow_code"] = True
-    return named_reward(settings.get("config") or settings.get("preset", ""), **overrides)
+    return load_reward(settings.get("config") or settings.get("preset", ""), **overrides)
 
 
 def load_model(name: str) -> tuple[Any, Any]:

@@ -1,4 +1,4 @@
-"""A reward whose parts are computed elsewhere, and what goes over the wire: cases, scores and the reward's description.
+"""The base of rewards computed elsewhere, and what goes over the wire: cases, scores and the reward's description.
 
 JSON throughout: Python writes a float so that reading it gives the same one, so numbers are equal to the last bit.
 """
@@ -10,7 +10,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from cxr_rewards.components.findings_score import FindingsScore
 from cxr_rewards.core.component import Component
@@ -19,6 +19,7 @@ from cxr_rewards.core.filling import reason
 from cxr_rewards.core.registry import component_names, load_component
 from cxr_rewards.core.stopwatch import Stopwatch
 from cxr_rewards.errors import ConfigError, MissingDependencyError, SetupError, shorten
+from cxr_rewards.reward.base import BaseReward, ComponentInfo
 from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.reward.config import build_component
 from cxr_rewards.reward.weighted_sum import Term, WeightedSum
@@ -27,7 +28,7 @@ from cxr_rewards.types import Case, Failure, Score
 
 @dataclass(frozen=True)
 class Described:
-    """What is known of a component that works elsewhere; see `Component`."""
+    """A component that runs elsewhere; see `Component` for the attributes."""
 
     name: str
     summary: str
@@ -35,35 +36,35 @@ class Described:
     higher_is_better: bool
     reads: tuple[str, ...]
     signature: str
-    corpus: ClassVar[Any] = Component.corpus
+    corpus: ClassVar[Any] = Component.corpus  # files ask only components that override it
     corpus_details: ClassVar[tuple[str, ...]] = ()
 
     @classmethod
-    def of(cls, told: Mapping[str, Any]) -> Described:
-        """Return it from its part of `describe`."""
-        low, high = told["bounds"]
+    def parse(cls, table: Mapping[str, Any]) -> Described:
+        """Return the component that a part of `describe` tells of."""
+        low, high = table["bounds"]
         bounds = (-inf if low is None else float(low), inf if high is None else float(high))
         if not bounds[0] < bounds[1]:
-            raise ValueError(f"bounds are {shorten(told['bounds'])}")
-        if type(told["higher_is_better"]) is not bool:
-            raise ValueError(f"higher_is_better is {shorten(told['higher_is_better'])}")
-        name, summary, signature = (str(told[key]) for key in ("name", "summary", "signature"))
-        return cls(name, summary, bounds, told["higher_is_better"], tuple(map(str, told["reads"])), signature)
+            raise ValueError(f"bounds are {shorten(table['bounds'])}")
+        if type(table["higher_is_better"]) is not bool:
+            raise ValueError(f"higher_is_better is {shorten(table['higher_is_better'])}")
+        name, summary, signature = (str(table[key]) for key in ("name", "summary", "signature"))
+        return cls(name, summary, bounds, table["higher_is_better"], tuple(map(str, table["reads"])), signature)
 
 
-def _component(told: Mapping[str, Any]) -> Component | Described:
+def _component(table: Mapping[str, Any]) -> ComponentInfo:
     """Return a component of this installation with the same settings if its class is needed here, else `Described`.
 
-    It is needed for statistics of whole files, and by `explain`. It is never asked to score.
+    Corpus statistics and `explain` need the class. It never scores here.
     """
-    described = Described.of(told)
+    described = Described.parse(table)
     if described.name not in component_names():
         return described
     try:
         cls = load_component(described.name)
         if not _is_needed(cls) or not described.signature.startswith(f"{cls.name}/{cls.version}"):
             return described
-        return build_component(described.name, told["settings"], "RemoteReward")
+        return build_component(described.name, table["settings"], "RemoteReward")
     except (ConfigError, MissingDependencyError):  # of another version, or not installed here
         return described
 
@@ -73,7 +74,7 @@ def _is_needed(cls: type[Component]) -> bool:
 
 
 def describe(reward: CompositeReward) -> dict[str, Any]:
-    """Return all that somebody needs to know who has a reward's parts computed elsewhere, as JSON can hold it."""
+    """Return, as JSON can hold it, what `RewardInfo` needs to combine the scores of this reward elsewhere."""
     components = {}
     for label, component in reward.components.items():
         low, high = component.bounds
@@ -97,39 +98,62 @@ def describe(reward: CompositeReward) -> dict[str, Any]:
     }
 
 
-class ElsewhereReward(CompositeReward):
-    """A `CompositeReward` whose components work elsewhere; the sum is made here, so groups stay whole.
+@dataclass(frozen=True, kw_only=True)
+class RewardInfo:
+    """The parts of a reward that is computed elsewhere, parsed from `describe`."""
 
-    Subclasses say where: `send` returns the scores of cases.
+    name: str
+    signature: str
+    max_chars: int
+    components: Mapping[str, ComponentInfo]
+    total: WeightedSum
+
+    @classmethod
+    def parse(cls, table: Mapping[str, Any], where: str) -> RewardInfo:
+        """Return what `describe` wrote.
+
+        Raises:
+            ConfigError: it is not a description of a reward; the message begins with `where`.
+        """
+        try:
+            info = cls(
+                name=str(table["name"]),
+                signature=str(table["signature"]),
+                max_chars=int(table.get("max_chars", MAX_CHARS)),
+                components={label: _component(one) for label, one in table["components"].items()},
+                total=WeightedSum.from_table(table["total"], where),
+            )
+            if not info.components or list(info.total.terms) != list(info.components):
+                raise ValueError("components and terms differ")
+            if {gate.component for gate in info.total.gates} - set(info.components):
+                raise ValueError("a gate names a component that is not in the reward")
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise ConfigError(f"{where}: not a description of a reward: {shorten(reason(error), 300)}") from None
+        return info
+
+
+class ElsewhereReward(BaseReward):
+    """A reward whose components run elsewhere; the sum is made in this process, so groups stay whole.
+
+    Subclasses define `send`, which fetches the scores.
     """
 
     place: ClassVar[str] = "elsewhere"
     """Who computes the scores, for messages."""
 
-    def __init__(self, told: Mapping[str, Any], where: str) -> None:
-        """Args: told: of `describe`.  where: begins messages."""
-        try:
-            self.name, self.signature = str(told["name"]), str(told["signature"])
-            self._max_chars = int(told.get("max_chars", MAX_CHARS))
-            self.components: Any = {label: _component(one) for label, one in told["components"].items()}
-            self.total = WeightedSum.from_table(told["total"], where)
-            if not self.components or list(self.total.terms) != list(self.components):
-                raise ValueError("components and terms differ")
-            if {gate.component for gate in self.total.gates} - set(self.components):
-                raise ValueError("a gate is that of no component")
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise ConfigError(f"{where}: not a description of a reward: {shorten(reason(error), 300)}") from None
+    def __init__(self, info: RewardInfo) -> None:
+        super().__init__(
+            info.components, info.total, name=info.name, signature=info.signature, max_chars=info.max_chars
+        )
         self._watch = Stopwatch()
-
-    cache: Any = None  # where the parts are computed
 
     @abstractmethod
     def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
-        """Return the scores of cases whose texts are texts, in order."""
+        """Return the scores of cases that can be scored, in order."""
 
     def parts(self, cases: Sequence[Case], is_gone: Callable[[Case], bool] | None = None) -> list[tuple[Score, ...]]:  # noqa: ARG002
-        """Return each case's score of each component, as `CompositeReward.parts`; `is_gone` is not asked."""
-        problems = [problem_of(case, self._max_chars) for case in cases]
+        """Fetch each case's score of each component; see `BaseReward.parts`. `is_gone` is not called."""
+        problems = [problem_of(case, self.max_chars) for case in cases]
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
         with self._watch.time("elsewhere"):
             rows = self.send(good)
@@ -137,17 +161,17 @@ class ElsewhereReward(CompositeReward):
             raise SetupError(
                 f"{self.name}: {self.place} returned {len(rows)} rows for {len(good)} cases, or parts of it"
             )
-        found = map(self._checked, rows)
-        return [next(found) if problem is None else self.failed(problem) for problem in problems]
+        scores = map(self._checked, rows)
+        return [next(scores) if problem is None else self.failed(problem) for problem in problems]
 
     def _checked(self, row: Sequence[Score]) -> tuple[Score, ...]:
-        """Return the scores of a case; one that a component here could not have given is a failure."""
+        """Return the scores of a case; one that the component could not have given becomes a failure."""
         made = []
         for (label, component), score in zip(self.components.items(), row, strict=True):
             try:
                 score = checked(score, component.bounds, self.place)
                 if component.corpus_details and score.value is not None:
-                    component.corpus([score])  # which would fail after hours
+                    component.corpus([score])  # bad details would otherwise raise at the end of a long run
             except (ValueError, TypeError, OverflowError, AttributeError, LookupError) as error:
                 score = Score(None, failure=Failure(label, reason(error)))
             made.append(score)
@@ -157,47 +181,44 @@ class ElsewhereReward(CompositeReward):
         """Return the parts of a case that has none."""
         return (Score(None, failure=why),) * len(self.components)
 
+    def only(self, label: str) -> ElsewhereReward:
+        """Return the reward of one of the components alone, scored in the same place."""
+        return _OnlyReward(self, label)
+
     @property
     def seconds(self) -> dict[str, float]:
-        """What was spent waiting, as `elsewhere`."""
+        """The time spent waiting, as `elsewhere`."""
         return self._watch.seconds()
 
-    @property
-    def max_chars(self) -> int:
-        """The longest text that is scored, in characters."""
-        return self._max_chars
+    def warm(self, texts: Any) -> NoReturn:  # noqa: ARG002
+        """Refuse: the cache is elsewhere.
 
-    def warm(self, texts: Any) -> dict[str, int]:  # noqa: ARG002
-        """Refuse: the cache is elsewhere."""
+        Raises:
+            ConfigError: always; says where to warm it.
+        """
         raise ConfigError(f"{self.name}: its cache is elsewhere: run `cxr-rewards warm` there")
 
-    def with_details(self) -> ElsewhereReward:
-        """Return this reward, such that its scores have their details."""
-        return self
 
-
-class _Part(ElsewhereReward):
-    """One component of a reward that works elsewhere, by itself, as `CompositeReward` would have it."""
+class _OnlyReward(ElsewhereReward):
+    """One component of a reward that is computed elsewhere."""
 
     def __init__(self, whole: ElsewhereReward, label: str) -> None:
         component = whole.components[label]
         weight = 1.0 if component.higher_is_better else -1.0
-        self.whole, self._index, self.place = whole, list(whole.components).index(label), whole.place  # type: ignore[misc]
-        self.name, self.signature, self._max_chars = whole.name, component.signature, whole.max_chars
-        self.components = {label: component}
-        self.total = WeightedSum(terms={label: Term(weight=weight)})
-        self._watch = Stopwatch()
+        info = RewardInfo(
+            name=whole.name,
+            signature=component.signature,
+            max_chars=whole.max_chars,
+            components={label: component},
+            total=WeightedSum(terms={label: Term(weight=weight)}),
+        )
+        super().__init__(info)
+        self.whole, self._index = whole, list(whole.components).index(label)
+        self.place = whole.place  # type: ignore[misc]
 
     def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
         """Return the scores of the one component."""
         return [(row[self._index],) for row in self.whole.send(cases)]
-
-
-def part_of(reward: CompositeReward, label: str) -> CompositeReward:
-    """Return the reward of one component alone, which scores where the whole does."""
-    if isinstance(reward, ElsewhereReward):
-        return _Part(reward, label)
-    return CompositeReward({label: reward.components[label]}, cache=reward.cache, max_chars=reward.max_chars)
 
 
 def settle(reward: CompositeReward, *, own_process: bool) -> None:
@@ -205,8 +226,8 @@ def settle(reward: CompositeReward, *, own_process: bool) -> None:
 
     Args:
         reward: what will score.
-        own_process: whether the process does nothing else. Then the garbage collector is told to pass by what is
-            loaded, which took a quarter of the time of rules.
+        own_process: the process does nothing else, so the garbage collector may skip all that is loaded. Without
+            this, collection took a quarter of the time of rule-based scoring.
     """
     reward.warm(["The heart size is normal. The lungs are clear."])
     if own_process:
@@ -216,7 +237,7 @@ def settle(reward: CompositeReward, *, own_process: bool) -> None:
 
 
 def case_table(case: Case) -> dict[str, Any]:
-    """Return a case as JSON can hold it, without what is empty."""
+    """Return a case as JSON can hold it, without empty fields."""
     table: dict[str, Any] = {"candidate": case.candidate, "reference": case.reference}
     if case.priors:
         table["priors"] = list(case.priors)
@@ -229,21 +250,21 @@ _PLAIN = (str, bool, int, float)
 
 
 def score_table(score: Score, details: Container[str] | None) -> dict[str, Any]:
-    """Return a score as JSON can hold it, with these of its details; None: all of them."""
+    """Return a score as JSON can hold it, with only the named details; None: all of them."""
     table: dict[str, Any] = {"value": score.value}
-    told = {key: value for key, value in score.details.items() if details is None or key in details}
-    if told:
-        table["details"] = told
+    chosen = {key: value for key, value in score.details.items() if details is None or key in details}
+    if chosen:
+        table["details"] = chosen
     if score.failure is not None:
         table["failure"] = list(score.failure)
     return table
 
 
 def score_of(table: Any) -> Score:
-    """Return what `score_table` made a table of.
+    """Return the score that `score_table` wrote.
 
     Raises:
-        ValueError: it is no such table.
+        ValueError: the table does not hold a score.
     """
     if not isinstance(table, dict):
         raise ValueError(f"expected a part, got {shorten(table)}")

@@ -17,13 +17,13 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import httpx2
 
 from cxr_rewards.core.filling import reason
 from cxr_rewards.errors import ConfigError, SetupError, shorten
-from cxr_rewards.remote.base import ElsewhereReward, case_table, score_of
+from cxr_rewards.remote.base import ElsewhereReward, RewardInfo, case_table, score_of
 from cxr_rewards.text.json_text import too_many_values
 from cxr_rewards.types import Case, Failure, Score
 
@@ -136,31 +136,7 @@ class RemoteReward(ElsewhereReward):
                     f"RemoteReward: {self.urls[0]} and {url} serve different rewards: "
                     f"{told[0].get('signature')!r} and {other.get('signature')!r}"
                 )
-        super().__init__(told[0], self.urls[0])
-
-    @classmethod
-    def from_preset(cls, name: str, /, **_: Any) -> NoReturn:
-        """Refuse: the server has its reward.
-
-        Raises:
-            ConfigError: always; says how.
-        """
-        raise ConfigError(
-            f"RemoteReward: the server chooses the preset: run `cxr-rewards serve --preset {name}` there, "
-            "and here RemoteReward(URL)"
-        )
-
-    @classmethod
-    def from_config(cls, path: str | Path, /, **_: Any) -> NoReturn:
-        """Refuse: the server has its reward.
-
-        Raises:
-            ConfigError: always; says how.
-        """
-        raise ConfigError(
-            f"RemoteReward: the server has the reward's TOML: run `cxr-rewards serve --config {path}` there, "
-            "and here RemoteReward(URL)"
-        )
+        super().__init__(RewardInfo.parse(told[0], self.urls[0]))
 
     def _begin(self) -> None:
         self._lock = threading.Lock()

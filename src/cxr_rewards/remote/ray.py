@@ -6,26 +6,26 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from cxr_rewards.errors import ConfigError, MissingDependencyError, SetupError
-from cxr_rewards.remote.base import ElsewhereReward, describe, settle
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.remote.base import ElsewhereReward, RewardInfo, describe, settle
+from cxr_rewards.reward.composite import CompositeReward, load_composite
 from cxr_rewards.types import Case, Failure, Score
 
 NAMESPACE = "cxr_rewards"
 _PAUSE_S = 0.5
-"""How long an actor that died is left alone: Ray begins it anew meanwhile."""
+"""How long an actor that died is left alone while Ray restarts it."""
 
 
 class _Scorer:
-    """What an actor is: a reward, with its models."""
+    """The actor: a reward with its models."""
 
     def __init__(self, reward: CompositeReward | str, overrides: Mapping[str, Any]) -> None:
         if isinstance(reward, str):
-            build = CompositeReward.from_config if reward.endswith(".toml") else CompositeReward.from_preset
-            reward = build(reward, **overrides)
+            reward = load_composite(reward, **overrides)
         self.reward = reward
         settle(reward, own_process=True)
 
@@ -39,20 +39,84 @@ class _Scorer:
         self.reward.release()
 
 
+@dataclass(frozen=True)
+class _Pool:
+    """Named actors that hold the same reward."""
+
+    name: str
+    actors: list[Any]
+
+    @classmethod
+    def start(cls, name: str, count: int, reward: tuple[Any, Mapping[str, Any]], **options: Any) -> _Pool:
+        """Start actors; Ray restarts those that die. `reward` holds the arguments of `_Scorer`."""
+        actor = _ray().remote(_Scorer)
+        made = [
+            actor.options(name=f"{name}-{number}", namespace=NAMESPACE, max_restarts=-1, **options).remote(*reward)
+            for number in range(count)
+        ]
+        return cls(name, made)
+
+    @classmethod
+    def find(cls, name: str) -> _Pool:
+        """Return the pool of this name.
+
+        Raises:
+            SetupError: the Ray cluster has none.
+        """
+        ray = _ray()
+        actors: list[Any] = []
+        while True:
+            try:
+                actors.append(ray.get_actor(f"{name}-{len(actors)}", namespace=NAMESPACE))
+            except ValueError:
+                break
+        if not actors:
+            raise SetupError(f"RayReward: no pool {name!r} in this Ray cluster; the process that made it has ended?")
+        return cls(name, actors)
+
+    def describe(self, timeout_s: float) -> RewardInfo:
+        """Ask an actor for its reward; closes the pool if there is no answer.
+
+        Raises:
+            SetupError: no actor started in time, or the reward cannot be built.
+        """
+        ray = _ray()
+        try:
+            description, components = ray.get(self.actors[0].describe.remote(), timeout=timeout_s)
+        except ray.exceptions.GetTimeoutError:
+            free = ray.available_resources()
+            self.close()
+            raise SetupError(
+                f"RayReward: no actor within {timeout_s:g} s; has the cluster what num_cpus and num_gpus ask for? "
+                f"Free: {free.get('CPU', 0):g} CPUs, {free.get('GPU', 0):g} GPUs"
+            ) from None
+        except ray.exceptions.RayError as error:
+            self.close()
+            raise SetupError(f"RayReward: the actors cannot be made: {_last_line(error)}") from None
+        info = RewardInfo.parse(description, "RayReward")
+        return replace(info, components=components)  # the real ones, for corpus statistics
+
+    def close(self) -> None:
+        """End the actors."""
+        ray = _ray()
+        for actor in self.actors:
+            ray.kill(actor)
+
+
 class RayReward(ElsewhereReward):
     """Scores in actors of a Ray cluster what `CompositeReward` scores here.
 
     The actors hold the models and compute the parts; this process makes the sum, so values are those of a local reward
-    to the last bit. A call is cut into batches, each for the actor that has least to do. An actor that dies is begun
-    anew by Ray; its batches go to the others, and no case is lost or counted twice. The pool has a name: what has been
-    pickled, and `RayReward.attach`, find it from any process of the cluster while it lives.
+    to the last bit. A call is split into batches; each goes to the least busy actor. If an actor dies, Ray restarts it;
+    its batches go to the others, and no case is lost or counted twice. The pool has a name: pickled copies and
+    `RayReward.attach` find it by that name from any process of the cluster while it lives.
 
     Args:
         reward: a preset, the path of a reward's TOML (on every node), or a `CompositeReward`.
         actors: how many.
         num_cpus, num_gpus: of each, as Ray counts; 0.25 puts four actors on a GPU.
         batch: cases of a batch.
-        concurrency: batches that an actor scores at a time: more than 1 where judges are waited for.
+        concurrency: batches that an actor scores at a time; more than 1 helps if it waits for judges.
         retries: how often a batch goes to another actor before its cases are unscored, with the reason.
         name: of the pool; one is made if left out. With `detached` it outlives this process: `close` ends it.
         detached: see `name`.
@@ -77,7 +141,7 @@ class RayReward(ElsewhereReward):
 
     def __init__(
         self,
-        reward: CompositeReward | str = "rules",
+        reward: CompositeReward | _Pool | str = "rules",
         *,
         actors: int = 2,
         num_cpus: float = 1.0,
@@ -93,18 +157,20 @@ class RayReward(ElsewhereReward):
         for key, number in (("actors", actors), ("batch", batch), ("concurrency", concurrency)):
             if number < 1:
                 raise ConfigError(f"RayReward: {key} must be 1 or more, got {number!r}")
-        ray = _ray()
-        self.pool, self._count = name or f"cxr-rewards-{uuid.uuid4().hex[:8]}", actors
+        pool = reward
+        if not isinstance(pool, _Pool):
+            pool = _Pool.start(
+                name or f"cxr-rewards-{uuid.uuid4().hex[:8]}",
+                actors,
+                (reward, overrides),
+                num_cpus=num_cpus,
+                num_gpus=num_gpus,
+                max_concurrency=concurrency,
+                lifetime="detached" if detached else None,
+            )
+        super().__init__(pool.describe(start_s))
+        self.pool, self._actors = pool.name, pool.actors
         self.batch, self.concurrency, self.retries = batch, concurrency, retries
-        made = ray.remote(_Scorer)
-        self._actors = [
-            made.options(
-                name=f"{self.pool}-{number}", namespace=NAMESPACE, num_cpus=num_cpus, num_gpus=num_gpus,
-                max_restarts=-1, max_concurrency=concurrency, lifetime="detached" if detached else None,
-            ).remote(reward, overrides)
-            for number in range(actors)
-        ]  # fmt: skip
-        self._learn(start_s)
 
     @classmethod
     def from_preset(cls, name: str, /, **overrides: Any) -> RayReward:
@@ -118,57 +184,22 @@ class RayReward(ElsewhereReward):
 
     @classmethod
     def attach(cls, name: str, *, batch: int = 256, retries: int = 5) -> RayReward:
-        """Return the reward of a pool that another process has made.
+        """Return the reward of a pool that another process started.
 
         Raises:
             SetupError: there is no such pool.
         """
-        made = cls.__new__(cls)
-        made.pool, made.batch, made.concurrency, made.retries = name, batch, 1, retries
-        made._find()
-        made._learn(60.0)
-        return made
-
-    def _find(self) -> None:
-        ray = _ray()
-        self._actors = []
-        while True:
-            try:
-                self._actors.append(ray.get_actor(f"{self.pool}-{len(self._actors)}", namespace=NAMESPACE))
-            except ValueError:
-                break
-        if not self._actors:
-            raise SetupError(
-                f"RayReward: no pool {self.pool!r} in this Ray cluster; the process that made it has ended?"
-            )
-
-    def _learn(self, timeout_s: float) -> None:
-        """Ask what the reward is made of; an actor that cannot be made says why."""
-        ray = _ray()
-        try:
-            told, components = ray.get(self._actors[0].describe.remote(), timeout=timeout_s)
-        except ray.exceptions.GetTimeoutError:
-            free = ray.available_resources()
-            self.close()
-            raise SetupError(
-                f"RayReward: no actor within {timeout_s:g} s; has the cluster what num_cpus and num_gpus ask for? "
-                f"Free: {free.get('CPU', 0):g} CPUs, {free.get('GPU', 0):g} GPUs"
-            ) from None
-        except ray.exceptions.RayError as error:
-            self.close()
-            raise SetupError(f"RayReward: the actors cannot be made: {_told(error)}") from None
-        super().__init__(told, "RayReward")
-        self.components = components  # the real ones, for their statistics of whole files
+        return cls(_Pool.find(name), batch=batch, retries=retries, start_s=60.0)
 
     def __getstate__(self) -> dict[str, Any]:
         return {key: value for key, value in self.__dict__.items() if key != "_actors"}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
-        self._find()
+        self._actors = _Pool.find(self.pool).actors
 
     def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
-        """Return the scores of cases, in order, of whichever actor has time."""
+        """Return the scores of cases, in order; each batch goes to the least busy actor."""
         ray = _ray()
         todo = deque(range(0, len(cases), self.batch))
         found: dict[int, list[tuple[Score, ...]]] = {}
@@ -202,11 +233,11 @@ class RayReward(ElsewhereReward):
                     if tries[start] <= self.retries:
                         todo.appendleft(start)
                     else:
-                        failure = Failure("ray", f"{tries[start]} actors died: {_told(error)}"[:300])
+                        failure = Failure("ray", f"{tries[start]} actors died: {_last_line(error)}"[:300])
                         found[start] = [self.failed(failure)] * len(cases[start : start + self.batch])
                 except ray.exceptions.RayTaskError as error:
                     cause = error.cause
-                    raise (cause if isinstance(cause, Exception) else SetupError(_told(error))) from None
+                    raise (cause if isinstance(cause, Exception) else SetupError(_last_line(error))) from None
         return [row for start in sorted(found) for row in found[start]]
 
     def release(self) -> None:
@@ -216,9 +247,7 @@ class RayReward(ElsewhereReward):
 
     def close(self) -> None:
         """End the actors."""
-        ray = _ray()
-        for actor in self._actors:
-            ray.kill(actor)
+        _Pool(self.pool, self._actors).close()
 
     def __repr__(self) -> str:
         return (
@@ -236,7 +265,7 @@ def _ray() -> Any:
     return ray
 
 
-def _told(error: Exception) -> str:
-    """Return the last line of an error of Ray's, which says what happened."""
+def _last_line(error: Exception) -> str:
+    """Return the last line of a Ray error, which says what happened."""
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[-1].strip() if lines else ''}"

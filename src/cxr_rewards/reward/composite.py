@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,29 +11,21 @@ from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
 from cxr_rewards.core.engine import MAX_CHARS, Engine
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
-from cxr_rewards.models.sources import ABSENT
+from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.reward.gates import Gate, parse_gates
 from cxr_rewards.reward.transforms import Transform, as_number, parse_transform
 from cxr_rewards.reward.weighted_sum import Normalize, OnFailure, Term, WeightedSum
-from cxr_rewards.types import Case, Failure, Reward, Score
+from cxr_rewards.types import Case, Score
 
 if TYPE_CHECKING:
     from cxr_rewards.core.component import Component
     from cxr_rewards.reward.config import RewardConfig
 
 DEFAULT_PRESET = "rules"
-_NOT_FINITE = Failure("reward", "the weighted sum is not finite: look at the weights and transforms")
 _TAKEN = ("reward", "reason")
 
 
-class Description(str):
-    """Text that shows as it is, also where Python shows a representation (a notebook cell, the REPL)."""
-
-    __slots__ = ()
-    __repr__ = str.__str__
-
-
-class CompositeReward:
+class CompositeReward(BaseReward):
     """Scores reports with several components and combines the scores into one number a report.
 
     `CompositeReward()` is the preset `rules`: no weights, no GPU, no network. Presets and TOML files are read with
@@ -80,58 +71,30 @@ class CompositeReward:
         cache: Cache | str | Path | None = None,
         name: str = "custom",
     ) -> None:
-        closing = parse_gates(gates, "CompositeReward")
+        where = "CompositeReward"
+        limits = parse_gates(gates, where)
         if components is None:
-            if any((weights, transforms, closing)):
+            if any((weights, transforms, limits)):
                 raise ConfigError(
                     "CompositeReward(): weights, transforms and gates need components; "
                     'to change the default write CompositeReward.from_preset("rules", weights={...})'
                 )
             from cxr_rewards.reward.config import build, parse_config, preset_text
 
-            where = f"preset {DEFAULT_PRESET}"
-            built, total = build(parse_config(preset_text(DEFAULT_PRESET), where), where)
-            total = WeightedSum(terms=total.terms, gates=total.gates, on_failure=on_failure, normalize=normalize)
-            self._set_up(built, total, max_chars, cache, name=DEFAULT_PRESET if name == "custom" else name)
-            return
-        built = _built(components)
-        terms = _terms(built, weights, transforms or {})
-        total = WeightedSum(terms=terms, gates=closing, on_failure=on_failure, normalize=normalize)
-        self._set_up(built, total, max_chars, cache, name=name)
-
-    def _set_up(
-        self,
-        components: Mapping[str, Component],
-        total: WeightedSum,
-        max_chars: int,
-        cache: Cache | str | Path | None,
-        *,
-        name: str,
-        where: str = "CompositeReward",
-    ) -> None:
-        if not components:
-            raise ConfigError(f"{where}: a reward needs at least one component")
-        for label in components:
-            if not isinstance(label, str):
-                raise ConfigError(f"{where}: a label must be a text, got {shorten(label)}")
-            if not label or label in _TAKEN:
-                raise ConfigError(f"{where}: a component cannot be called {label!r}: that is a column of the output")
-        if not any(term.weight for term in total.terms.values()):
-            raise ConfigError(f"{where}: no component has a weight, so every report would get 0")
-        if total.on_failure not in ("unscored", "renormalize"):
-            raise ConfigError(unknown_name(where, "on_failure", total.on_failure, ("unscored", "renormalize")))
-        if total.normalize not in ("none", "group"):
-            raise ConfigError(unknown_name(where, "normalize", total.normalize, ("none", "group")))
-        for label, component in components.items():
-            _check_direction(f"{where}: {label}", component, total.terms[label])
-        for gate in total.gates:
-            _check_gate(where, components[gate.component], gate)
-        self.name = name
-        self.components = dict(components)
-        self.total = total
-        self.cache = _cache(cache, where)
-        self._engine = Engine(self.components, max_chars=max_chars)
-        self.signature = self._sign()
+            preset = f"preset {DEFAULT_PRESET}"
+            built, default = build(parse_config(preset_text(DEFAULT_PRESET), preset), preset)
+            terms, limits = dict(default.terms), default.gates
+            name = DEFAULT_PRESET if name == "custom" else name
+        else:
+            built = _built(components)
+            terms = _terms(built, weights, transforms or {})
+        total = WeightedSum(terms=terms, gates=limits, on_failure=on_failure, normalize=normalize)
+        _check(built, total, where)
+        signature = _sign(built, total, max_chars)
+        super().__init__(built, total, name=name, signature=signature, max_chars=max_chars)
+        self.components: dict[str, Component] = built
+        self.cache: Cache = _cache(cache, where)
+        self._engine = Engine(built, max_chars=max_chars)
 
     @classmethod
     def from_preset(cls, name: str, /, **overrides: Any) -> CompositeReward:
@@ -182,130 +145,26 @@ class CompositeReward:
         changes = {k: v for k, v in overrides.items() if k not in ("cache", "allow_code")}
         config = override(config, changes, where)
         components, total = build(config, where, allow_code=allow_code)
-        reward = cls.__new__(cls)
-        cache = config.cache if cache is None else cache
-        reward._set_up(components, total, config.max_chars, cache, name=config.name, where=where)
-        return reward
-
-    def score(self, candidate: str, reference: str, priors: Sequence[str] = (), **fields: Any) -> Reward:
-        """Score one report.
-
-        Args:
-            candidate: the report to score.
-            reference: the radiologist's report.
-            priors: earlier reports of the patient, oldest first; one text counts as one report.
-            **fields: `context`, `case_id`, `group` of the `Case`.
-        """
-        case = Case(candidate=candidate, reference=reference, priors=priors, **fields)  # type: ignore[arg-type]
-        return self.score_batch([case])[0]
-
-    def score_batch(
-        self,
-        cases: Iterable[Case] | None = None,
-        *,
-        candidates: Sequence[str] | None = None,
-        references: Sequence[str] | None = None,
-        priors: Sequence[Sequence[str]] | None = None,
-        contexts: Sequence[Mapping[str, str]] | None = None,
-        groups: Sequence[str] | None = None,
-    ) -> list[Reward]:
-        """Score many reports: cases, or columns of equal length.
-
-        A reward does not depend on the other cases of the call (unless `normalize` is `group`), nor on their order. A
-        case that cannot be scored has value `None` and its reasons; the others are not affected.
-
-        Returns:
-            One `Reward` a case, in order.
-
-        Raises:
-            ConfigError: both or neither of cases and columns, columns of different lengths, or group normalisation
-                without groups.
-            SetupError: a component cannot work at all.
-            CacheError: a feature's value cannot be stored.
-
-        Example:
-            >>> rewards = CompositeReward(["bleu"]).score_batch(
-            ...     candidates=["Clear lungs.", "Effusion."], references=["Clear lungs.", " "])
-            >>> [r.value for r in rewards]
-            [1.0, None]
-            >>> rewards[1].reasons
-            'reference: is empty: there is nothing to compare with'
-        """
-        columns = {
-            "candidate": candidates, "reference": references, "priors": priors, "context": contexts, "group": groups,
-        }  # fmt: skip
-        given = {key: values for key, values in columns.items() if values is not None}
-        if cases is None:
-            cases = _from_columns(given)
-        elif given:
-            raise ConfigError("score_batch: give either cases or columns, not both")
-        elif isinstance(cases, Case | str | Mapping):
-            raise ConfigError(f"score_batch: expected a list of cases, got {shorten(cases)}; write [case]")
-        cases = list(cases)
-        for index, case in enumerate(cases):
-            if not isinstance(case, Case):
-                raise ConfigError(
-                    f"score_batch: expected a Case, got {shorten(case)} at {index}; write Case(candidate=...)"
-                )
-        self._groups(cases)
-        return self.combine(cases, self.parts(cases))
-
-    def _groups(self, cases: Sequence[Case]) -> list[str]:
-        if self.total.normalize != "group":
-            return []
-        names = ["" if case.group is None else str(case.group) for case in cases]
-        if "" in names:
-            raise ConfigError(f"{self.name}: normalize = 'group' needs a group for each case: set Case.group")
-        return names
+        _check(components, total, where)
+        return cls(
+            components,
+            weights={label: term.weight for label, term in total.terms.items()},
+            transforms={label: term.transforms for label, term in total.terms.items()},
+            gates=total.gates,
+            on_failure=total.on_failure,
+            normalize=total.normalize,
+            max_chars=config.max_chars,
+            cache=_cache(config.cache if cache is None else cache, where),
+            name=config.name,
+        )
 
     def parts(self, cases: Sequence[Case], is_gone: Callable[[Case], bool] | None = None) -> list[tuple[Score, ...]]:
-        """Return each case's score of each component, in the order of `components`: all of `score_batch` but the sum.
-
-        Args:
-            cases: what to score.
-            is_gone: says, while judges are being asked, that nobody waits for a case any more: they are not asked for
-                it, and it fails.
-        """
+        """Compute each case's score of each component; see `BaseReward.parts`."""
         return self._engine.run(cases, self.cache, is_gone)
 
-    def combine(self, cases: Sequence[Case], parts: Sequence[tuple[Score, ...]]) -> list[Reward]:
-        """Return the rewards that these parts make: transforms, weights, gates, normalisation within groups.
-
-        Raises:
-            ConfigError: group normalisation without groups.
-        """
-        combined = self.total.combine(parts, self._groups(cases))
-        labels, signature = tuple(self.components), self.signature
-        return [
-            Reward(value, dict(zip(labels, row, strict=True)), gates, signature)
-            if value is None or isfinite(value)
-            else Reward(None, dict(zip(labels, row, strict=True)), gates, signature, _NOT_FINITE)
-            for row, (value, gates) in zip(parts, combined, strict=True)
-        ]
-
-    def as_trl(self, **options: Any) -> Any:
-        """Return a reward function for trl's trainers; see `cxr_rewards.adapters.trl.as_trl` for the options.
-
-        Example:
-            >>> reward = CompositeReward(["bleu"]).as_trl(reference="report")
-            >>> reward(completions=["Clear lungs."], report=["Clear lungs."])
-            [1.0]
-        """
-        from cxr_rewards.adapters.trl import as_trl
-
-        return as_trl(self, **options)
-
-    def as_callable(self, **options: Any) -> Any:
-        """Return a function for a training loop of one's own; see `cxr_rewards.adapters.rollouts.Rollouts`.
-
-        Example:
-            >>> score = CompositeReward(["bleu"]).as_callable(reference="report")
-            >>> score(["<think>Hm.</think>Clear lungs."], report=["Clear lungs."])
-            [1.0]
-        """
-        from cxr_rewards.adapters.rollouts import Rollouts
-
-        return Rollouts(reward=self, **options)
+    def only(self, label: str) -> CompositeReward:
+        """Return the reward of one of the components alone, with the same cache."""
+        return CompositeReward({label: self.components[label]}, cache=self.cache, max_chars=self.max_chars)
 
     def release(self) -> None:
         """Forget the models of this process, free the GPU, and close the connections to judges, between phases.
@@ -335,60 +194,30 @@ class CompositeReward:
         """
         return self._engine.watch.seconds()
 
-    @property
-    def bounds(self) -> tuple[float, float]:
-        """The smallest and the largest reward a case can get."""
-        return self.total.bounds({label: c.bounds for label, c in self.components.items()})
 
-    @property
-    def max_chars(self) -> int:
-        """The longest text that is scored, in characters."""
-        return self._engine.max_chars
+def load_composite(source: str | Path, **overrides: Any) -> CompositeReward:
+    """Return the reward of a TOML file (a `Path`, or a text that ends in `.toml`) or of a preset.
 
-    def _sign(self) -> str:
-        """Return a readable identity: parts, policy, and a hash of them that is easy to compare."""
-        terms = [
-            f"{term.weight!r}*{''.join(f'{t!r}∘' for t in reversed(term.transforms))}"
-            + (component.signature if label == component.name else f"{label}:{component.signature}")
-            for (label, component), term in zip(self.components.items(), self.total.terms.values(), strict=True)
-        ]
-        gates = [repr(gate) for gate in self.total.gates]
-        policy = [f"{key}={getattr(self.total, key)}" for key in ("on_failure", "normalize")]
-        text = "; ".join([*terms, *gates, *policy, f"max_chars={self.max_chars}"])
-        return f"{text} #{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    Raises:
+        ConfigError, MissingDependencyError: as `from_config` and `from_preset`, which take the same overrides.
+    """
+    from cxr_rewards.reward.config import is_config_path
 
-    def describe(self) -> Description:
-        """Return, as text that shows itself, what is in the reward: each part's direction, range and weight."""
-        rows = [("component", "measures", "better", "range", "weight", "transform")]
-        for label, component in self.components.items():
-            term = self.total.terms[label]
-            low, high = component.bounds
-            rows.append((
-                label, component.summary, "higher" if component.higher_is_better else "lower",
-                f"[{low:g}, {high:g}]", f"{term.weight:g}", " ".join(map(str, term.transforms)),
-            ))  # fmt: skip
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
-        lines.insert(1, "  ".join("-" * width for width in widths))
-        low, high = self.bounds
-        tail = [f"reward {self.name}: weighted sum in [{low:g}, {high:g}], higher is better"]
-        if self.total.normalize == "none":
-            tail += [f"gate: {gate}" for gate in self.total.gates]
-        else:
-            tail += [
-                f"gate: {gate.condition} -> at most level with the lowest of its group" for gate in self.total.gates
-            ]
-            tail.append("each component is standardised within its group before weighting")
-        tail.append({
-            "unscored": "a case is unscored where a component with a weight, or a gate's, has no value",
-            "renormalize": "where a component has no value its weight goes to the others, rewards and penalties apart",
-        }[self.total.on_failure])  # fmt: skip
-        known = f"#{ABSENT}" not in self.signature
-        tail.append(f"signature #{self.signature.rpartition('#')[2]}" if known else "no signature: weights are absent")
-        return Description("\n".join([*lines, "", *tail]))
+    build = CompositeReward.from_config if is_config_path(source) else CompositeReward.from_preset
+    return build(source, **overrides)  # type: ignore[arg-type]
 
-    def __repr__(self) -> str:
-        return f"<CompositeReward {self.name} #{self.signature.rpartition('#')[2]}: {', '.join(self.components)}>"
+
+def _sign(components: Mapping[str, Component], total: WeightedSum, max_chars: int) -> str:
+    """Return a readable identity: parts, policies, and a short hash of them that is easy to compare."""
+    terms = [
+        f"{term.weight!r}*{''.join(f'{t!r}∘' for t in reversed(term.transforms))}"
+        + (component.signature if label == component.name else f"{label}:{component.signature}")
+        for (label, component), term in zip(components.items(), total.terms.values(), strict=True)
+    ]
+    gates = [repr(gate) for gate in total.gates]
+    policy = [f"{key}={getattr(total, key)}" for key in ("on_failure", "normalize")]
+    text = "; ".join([*terms, *gates, *policy, f"max_chars={max_chars}"])
+    return f"{text} #{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 
 def _cache(cache: Cache | str | Path | None, where: str) -> Cache:
@@ -399,19 +228,6 @@ def _cache(cache: Cache | str | Path | None, where: str) -> Cache:
     if not (hasattr(cache, "get_many") and hasattr(cache, "put_many")):
         raise ConfigError(f"{where}: cache must be a Cache or the path of one, got {shorten(cache)}")
     return cache
-
-
-def _from_columns(given: Mapping[str, Iterable[Any]]) -> list[Case]:
-    if "candidate" not in given or "reference" not in given:
-        raise ConfigError("score_batch: give cases, or at least candidates and references")
-    for key, values in given.items():
-        if isinstance(values, str):
-            raise ConfigError(f"score_batch: the column of {key} is one text, {shorten(values)}; write a list of texts")
-    columns = {key: list(values) for key, values in given.items()}
-    lengths = {key: len(values) for key, values in columns.items()}
-    if len(set(lengths.values())) > 1:
-        raise ConfigError(f"score_batch: columns differ in length: {lengths}")
-    return [Case(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
 def _built(components: Iterable[str | Component] | Mapping[str, str | Component]) -> dict[str, Component]:
@@ -476,6 +292,27 @@ def _terms(
             weight = (1.0 if rising else -1.0) / len(components)
         terms[label] = Term(weight=weight, transforms=steps)
     return terms
+
+
+def _check(components: Mapping[str, Component], total: WeightedSum, where: str) -> None:
+    """Refuse a reward that cannot work or would reward worse reports; messages begin with `where`."""
+    if not components:
+        raise ConfigError(f"{where}: a reward needs at least one component")
+    for label in components:
+        if not isinstance(label, str):
+            raise ConfigError(f"{where}: a label must be a text, got {shorten(label)}")
+        if not label or label in _TAKEN:
+            raise ConfigError(f"{where}: a component cannot be called {label!r}: that is a column of the output")
+    if not any(term.weight for term in total.terms.values()):
+        raise ConfigError(f"{where}: no component has a weight, so every report would get 0")
+    if total.on_failure not in ("unscored", "renormalize"):
+        raise ConfigError(unknown_name(where, "on_failure", total.on_failure, ("unscored", "renormalize")))
+    if total.normalize not in ("none", "group"):
+        raise ConfigError(unknown_name(where, "normalize", total.normalize, ("none", "group")))
+    for label, component in components.items():
+        _check_direction(f"{where}: {label}", component, total.terms[label])
+    for gate in total.gates:
+        _check_gate(where, components[gate.component], gate)
 
 
 def _check_direction(label: str, component: Component, term: Term) -> None:

@@ -125,6 +125,11 @@ def preset_text(name: str) -> str:
     return _PRESETS.joinpath(f"{name}.toml").read_text(encoding="utf-8")
 
 
+def is_config_path(source: str | Path) -> bool:
+    """Say whether a reward is named by the path of its TOML file, not as a preset."""
+    return isinstance(source, Path) or source.endswith(".toml")
+
+
 def load_config(path: str | Path) -> RewardConfig:
     """Read a reward from a TOML file.
 
@@ -247,7 +252,7 @@ def features_of(name: str, *, allow_code: bool = False) -> list[Feature]:
         ConfigError: it is none of them.
         MissingDependencyError: a component needs a package that is not installed; holds the pip line.
     """
-    if name.endswith(".toml"):
+    if is_config_path(name):
         components = build(load_config(name), name, allow_code=allow_code)[0]
     elif name in preset_names():
         components = build(parse_config(preset_text(name), f"preset {name}"), f"preset {name}")[0]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from cxr_rewards.core.usage import LEDGER
-from cxr_rewards.reward.composite import CompositeReward
+from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Score
 
 _SIZES = (1, 4, 16, 64, 256, 512, 1024, 4096)
@@ -42,7 +42,7 @@ class Metrics:
         self._lock = threading.Lock()
         self._before: dict[str, float] = {}
 
-    def observe(self, reward: CompositeReward, parts: Sequence[Sequence[Score]], seconds: float) -> None:
+    def observe(self, reward: BaseReward, parts: Sequence[Sequence[Score]], seconds: float) -> None:
         """Count a batch."""
         self.batch.observe(len(parts))
         self.scoring.observe(seconds)

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.errors import ConfigError, MissingDependencyError
+from cxr_rewards.reward.composite import load_composite
 from cxr_rewards.server.settings import ServeSettings
 
 _VARIABLE = "CXR_REWARDS_SERVE"
@@ -74,7 +74,7 @@ def serve(
         raise ConfigError(f"serve: workers must be above 0, got {workers}")
     if devices and len(devices) != workers:
         raise ConfigError(f"serve: {len(devices)} devices for {workers} workers: give each worker one")
-    reward = named_reward(config, **overrides)  # fails here, once, and not in every worker
+    reward = load_composite(config, **overrides)  # fails here, once, and not in every worker
     if settings.unscored is not None:
         Samples(reward=reward, unscored=settings.unscored)
     with tempfile.TemporaryDirectory(prefix="cxr-rewards-serve-") as folder:
@@ -105,7 +105,7 @@ def worker() -> Any:
     if told["devices"]:
         overrides["device"] = _claim(told["devices"], Path(told["folder"]))
     settings = ServeSettings(**{**told["settings"], "token": os.environ["CXR_REWARDS_TOKEN"]})
-    return create_app(named_reward(told["config"], **overrides), settings, own_process=True)
+    return create_app(load_composite(told["config"], **overrides), settings, own_process=True)
 
 
 def _forget_the_dead(folder: Path) -> None:

@@ -13,7 +13,7 @@ from cxr_rewards.adapters.cells import completion_of_cell, context_of, fields_of
 from cxr_rewards.adapters.rollouts import Rollouts
 from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.errors import ConfigError, InputError
-from cxr_rewards.remote.base import ElsewhereReward, describe, score_of, score_table
+from cxr_rewards.remote.base import ElsewhereReward, RewardInfo, describe, score_of, score_table
 from cxr_rewards.types import Failure
 
 pandas = pytest.importorskip("pandas")
@@ -57,7 +57,7 @@ class Near(ElsewhereReward):
 
     def __init__(self, reward):
         self.reward = reward
-        super().__init__(describe(reward), "near")
+        super().__init__(RewardInfo.parse(describe(reward), "near"))
 
     def send(self, cases):
         assert all(isinstance(case.candidate, str) and isinstance(case.reference, str) for case in cases)

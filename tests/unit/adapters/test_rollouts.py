@@ -11,9 +11,10 @@ import pytest
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters import trl as adapter
 from cxr_rewards.adapters.diagnostics import CollapseWarning, Diagnostics
-from cxr_rewards.adapters.rollouts import CONFIG_VARIABLE, OPTIONS_VARIABLE, Rollouts, priors_of
+from cxr_rewards.adapters.rollouts import OPTIONS_VARIABLE, Rollouts, priors_of
 from cxr_rewards.core.component import Component
 from cxr_rewards.errors import ConfigError, InputError
+from cxr_rewards.remote.load import CONFIG_VARIABLE
 from cxr_rewards.types import Case, Failure, Reward, Score
 
 

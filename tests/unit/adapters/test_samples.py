@@ -11,9 +11,10 @@ import pytest
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters import openrlhf, verifiers
 from cxr_rewards.adapters.completion import completion_of
-from cxr_rewards.adapters.rollouts import CONFIG_VARIABLE, OPTIONS_VARIABLE
+from cxr_rewards.adapters.rollouts import OPTIONS_VARIABLE
 from cxr_rewards.adapters.samples import Samples, samples_of
 from cxr_rewards.errors import ConfigError, InputError
+from cxr_rewards.remote.load import CONFIG_VARIABLE
 
 REFERENCE = "Small left pleural effusion."
 QWEN = "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\n{film}Report.<|im_end|>\n<|im_start|>assistant\n"

@@ -9,7 +9,7 @@ import pytest
 
 from cxr_rewards import Case, CompositeReward, Score
 from cxr_rewards.errors import ConfigError, SetupError
-from cxr_rewards.remote.base import ElsewhereReward, case_table, describe, score_of, score_table
+from cxr_rewards.remote.base import ElsewhereReward, RewardInfo, case_table, describe, score_of, score_table
 from cxr_rewards.types import Failure
 
 
@@ -17,7 +17,7 @@ class Here(ElsewhereReward):
     """An elsewhere that is here, with JSON in between."""
 
     def __init__(self, reward):
-        super().__init__(json.loads(json.dumps(describe(reward), allow_nan=False)), "here")
+        super().__init__(RewardInfo.parse(json.loads(json.dumps(describe(reward), allow_nan=False)), "here"))
         self.reward = reward
 
     def send(self, cases):
@@ -70,12 +70,7 @@ def test_boundless_components_stay_boundless():
     told = describe(REWARDS["rules"])
     label = next(iter(told["components"]))
     told["components"][label]["bounds"] = [None, 1.0]
-
-    class Nowhere(ElsewhereReward):
-        def send(self, cases):
-            raise AssertionError
-
-    assert Nowhere(told, "there").components[label].bounds == (-math.inf, 1.0)
+    assert RewardInfo.parse(told, "there").components[label].bounds == (-math.inf, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +78,7 @@ def test_boundless_components_stay_boundless():
 )
 def test_what_is_no_description_is_told(told):
     with pytest.raises(ConfigError, match="there: not a description of a reward"):
-        ElsewhereReward(told, "there")
+        RewardInfo.parse(told, "there")
 
 
 def test_scores_and_failures_come_back():

@@ -10,7 +10,6 @@ import pytest
 from typer.testing import CliRunner
 
 from cxr_rewards import CompositeReward
-from cxr_rewards.adapters.rollouts import named_reward
 from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.adapters.trl import _FromEnvironment
 from cxr_rewards.cli.app import app
@@ -19,6 +18,7 @@ from cxr_rewards.errors import ConfigError
 from cxr_rewards.recipes.data import load_settings
 from cxr_rewards.recipes.evaluate import reward_of
 from cxr_rewards.recipes.grpo_verl import overrides as verl_overrides
+from cxr_rewards.remote.load import load_reward
 from cxr_rewards.remote.ray import _Scorer
 from cxr_rewards.reward.config import features_of
 from cxr_rewards.server.run import serve
@@ -48,7 +48,7 @@ def toml(tmp_path, monkeypatch):
 
 WAYS = {
     "from_config": CompositeReward.from_config,
-    "named_reward": named_reward,
+    "load_reward": load_reward,
     "samples": lambda path, **allow: Samples(config=path, unscored=-1.0, **allow),
     "ray actor": lambda path, **allow: _Scorer(path, allow),
     "fetch": features_of,
