@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 from cxr_rewards import Case, CompositeReward
-from cxr_rewards.remote.ray import RayReward
+from cxr_rewards.remote import RayReward
 from report import options_of, report
 from server import groups
 

@@ -40,6 +40,8 @@ def loaded_by(code: str) -> set[str]:
     [
         "import cxr_rewards",
         "from cxr_rewards import CompositeReward",
+        "from cxr_rewards import load_reward; load_reward('rules')",
+        "import cxr_rewards.adapters, cxr_rewards.remote",
         SCORE,
         "from typer.testing import CliRunner; from cxr_rewards.cli.app import app;"
         "assert CliRunner().invoke(app, ['--help']).exit_code == 0",
@@ -52,13 +54,3 @@ def test_nothing_heavy_is_loaded(code):
 def test_the_check_sees_what_is_loaded():
     assert loaded_by("import nltk") >= {"nltk"}
     assert loaded_by(f"{SCORE}; CompositeReward(['rouge_l']).score('Clear lungs.', 'Left effusion.')") >= {"nltk"}
-
-
-def test_public_names_are_these_and_all_importable():
-    import cxr_rewards
-
-    expected = {"Case", "Component", "CompositeReward", "Failure", "Feature", "Reward", "Score", "__version__"}
-    assert set(cxr_rewards.__all__) == set(dir(cxr_rewards)) == expected
-    assert all(getattr(cxr_rewards, name) is not None for name in expected)
-    with pytest.raises(AttributeError, match="no attribute 'CompositReward'"):
-        _ = cxr_rewards.CompositReward
