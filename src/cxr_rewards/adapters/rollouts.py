@@ -1,4 +1,4 @@
-"""What all trainers' adapters share: columns into cases, one call of the reward, and what becomes of the unscored."""
+"""Shared by all trainers' adapters: make cases of columns, call the reward once, replace unscored values."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Unscored = float | str | None
 
 
 class Scored(NamedTuple):
-    """What came of a batch of rollouts: cases, rewards with their parts, the values for the trainer, and metrics."""
+    """Result of scoring a batch of rollouts: cases, rewards with their parts, values for the trainer, and metrics."""
 
     cases: list[Case]
     rewards: list[Reward]
@@ -48,14 +48,14 @@ class Rollouts:
     """Scores a trainer's rollouts.
 
     Attributes:
-        reward: what to score with.
+        reward: the reward to score with.
         reference: the dataset's column of reference reports.
         priors: its column of earlier reports: a text, a list, or a JSON list; None: there is none. An empty cell has
             no priors; a list that holds anything but texts leaves its case unscored.
         context: its columns of context (age, sex, indication, ...), or a mapping of context key to column.
-        group: its column of study ids. Without it, or where its cell is empty, rollouts of equal prompt, reference and
+        group: its column of study ids. Without it, or if its cell is empty, rollouts of equal prompt, reference and
             priors are one group.
-        group_size: how many rollouts a group has, where that is sure; a call that holds a part of one is an error. A
+        group_size: how many rollouts a group has, if that is fixed; a call that holds part of a group is an error. A
             reward with `normalize = "group"` (GDPO) must be given it: of a part it would standardise wrongly.
         extract: how the report is taken out of a completion: an `Extract`, or its arguments by name.
         unscored: what an unscored rollout becomes: None (for trainers that leave it out), `group_mean` (the mean of
@@ -104,7 +104,7 @@ class Rollouts:
     def __call__(
         self, completions: Sequence[Any], prompts: Sequence[Any] | None = None, **columns: Sequence[Any]
     ) -> list[float | None]:
-        """Return a value for each completion: for loops of one's own."""
+        """Return a value for each completion, for your own training loop."""
         return self.score(completions, columns, prompts).values
 
     def cases(
@@ -206,7 +206,7 @@ class Rollouts:
         return self.score_cases(self.cases(completions, columns, prompts), step)
 
     def score_cases(self, cases: list[Case], step: int | None = None) -> Scored:
-        """Score cases that are already made."""
+        """Score cases."""
         start = time.perf_counter()
         rewards = self.reward.score_batch(cases)
         seconds = time.perf_counter() - start
@@ -290,7 +290,7 @@ def _group_of(prompt: Any, reference: Any, priors: Sequence[Any]) -> str:
 
 
 def _prompt_text(prompt: Any) -> str:
-    """Return what of a prompt can be compared: its texts, and which images it holds."""
+    """Return the parts of a prompt that can be compared: its texts, and which images it holds."""
     if isinstance(prompt, str):
         return prompt
     parts = []

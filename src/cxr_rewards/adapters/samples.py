@@ -34,7 +34,7 @@ class Samples:
         allow_code: let the reward's TOML name Python code, likewise.
         unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
             every reward that a report can get.
-        missing: what is told of a component that has no value. None: verl gets None, which it leaves out of its means;
+        missing: the value reported if a component has none. None: verl gets None, which it leaves out of its means;
             verifiers from 0.4 on gets nothing; the others, which bear numbers alone, get 0, and their means need
             `<component>/unscored`. Give a number if verl trains on components (GDPO, or filters groups by one), for
             there None would be NaN or an error.
@@ -139,7 +139,7 @@ class Samples:
 
 
 def samples_of(options: Mapping[str, Any]) -> Samples:
-    """Return the `Samples` of these options: made once a process, for it may hold models.
+    """Return the `Samples` of these options: made once per process, because it may hold models.
 
     Raises:
         ConfigError: an unknown option, or a bad value.

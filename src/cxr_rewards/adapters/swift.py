@@ -58,7 +58,7 @@ def register(
 
     Args:
         name: for `--reward_funcs`, and the name of its metric.
-        reward: what to score with; None: what `CXR_REWARDS_CONFIG` names, or else `rules`.
+        reward: the reward to score with; None: the one that `CXR_REWARDS_CONFIG` names, else `rules`.
         asynchronous: let ms-swift await it beside its other asynchronous rewards.
         **options: of `cxr_rewards.adapters.rollouts.Rollouts`: reference, priors, context, group, extract, unscored,
             diagnostics.

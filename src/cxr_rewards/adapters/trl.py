@@ -23,7 +23,7 @@ Log = Callable[..., object]
 class TrlReward:
     """A reward function as trl calls one: picklable, with a `__name__` of its own.
 
-    Called with `prompts`, `completions` and the dataset's columns, it returns a float a completion, None where it is
+    Called with `prompts`, `completions` and the dataset's columns, it returns a float per completion, None if it is
     unscored (trl leaves such rows out). Through trl's hooks it logs `reward/<component>/mean`, the unscored share, the
     judges' cost and what `Diagnostics` finds, and adds a column of each component to the table of completions.
     """
@@ -87,7 +87,7 @@ def as_trl(
     """Return a reward function for trl.
 
     Args:
-        reward: what to score with. Combine here and not in trl: where one of several functions fails for a sample, trl
+        reward: scores the rollouts. Combine here and not in trl: if one of several functions fails for a sample, trl
             sums the others, and the sample is punished for it.
         reference, priors, context, group, group_size: the dataset's columns; see `Rollouts`.
         extract: how the report is taken out of a completion.

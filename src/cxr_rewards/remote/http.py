@@ -29,28 +29,28 @@ from cxr_rewards.types import Case, Failure, Score
 
 TOKEN_VARIABLE = "CXR_REWARDS_TOKEN"  # noqa: S105 - its name
 _LATER = (408, 425, 429, 502, 503, 504)
-"""Status codes after which the same is asked again; scoring is a pure function, so it may be."""
+"""Status codes after which a request is repeated, which is safe because scoring is a pure function."""
 _LONGEST_PAUSE_S = 30.0
 _CONNECT_S = 10.0
 _DESCRIBE_S = 30.0
 _MOST_BYTES = (4 << 20, 64)
-"""Bytes of a reply, in all and for each byte asked; our servers give at most 20 for a byte, with all details."""
+"""Most bytes of a reply: a constant, plus a number per byte of the request. Our servers send at most 20."""
 _MOST_VALUES = (250_000, 8)
-"""Texts, numbers, lists and objects of a reply, likewise; our servers give at most 3 for a byte."""
+"""Most texts, numbers, lists and objects of a reply, in the same way. Our servers send at most 3 per byte."""
 _MOST_CHARS = 4_000_000
-"""Characters of a request: a character takes at most 6 bytes, and a server takes 32 MiB."""
+"""Most characters of a request: a character takes at most 6 bytes, and a server accepts 32 MiB."""
 _LONG_TOKEN = 12
-"""Tokens from this length on never come in a reply by chance."""
+"""A token of this length or more cannot occur in a reply by chance."""
 _RELEASED = "RemoteReward: it was released while it scored"
 
 
 class _NotOurs(Exception):  # noqa: N818 - it says what happened
-    """A reply that no cxr-rewards server gives."""
+    """A reply that a cxr-rewards server would not send."""
 
 
 @dataclass(frozen=True)
 class _Reply:
-    """A reply that came whole."""
+    """A complete reply."""
 
     status: int
     text: str
@@ -58,10 +58,10 @@ class _Reply:
     asked: int
 
     def json(self) -> Any:
-        """Return what it holds.
+        """Return the parsed JSON.
 
         Raises:
-            _NotOurs: it is no JSON, or holds too much.
+            _NotOurs: it is not JSON, or holds too many values.
         """
         if too_many_values(self.text, _most(_MOST_VALUES, self.asked)):
             raise _NotOurs("it holds too many values")
@@ -77,21 +77,21 @@ class RemoteReward(ElsewhereReward):
     """Scores at one or several servers, `cxr-rewards serve`, what `CompositeReward` scores here.
 
     The servers compute the parts, this process makes the sum: values are those of a local reward to the last bit, and
-    groups for `normalize = "group"` stay whole. A call is cut into requests of `batch` cases, spread over the servers.
-    What fails for a while (no connection, a full queue, a restart) is asked again, also of the others, until
-    `deadline_s`; then its cases are unscored, with the reason. It may be shared by threads and goes through pickle.
+    groups for `normalize = "group"` stay whole. A call is split into requests of `batch` cases, for all the servers.
+    After a passing failure (no connection, a full queue, a restart) a request is repeated, at the other servers too,
+    until `deadline_s`; then its cases are unscored, with the reason. Threads may share it, and it can be pickled.
 
     Args:
         urls: base of a server, or several, in a list or between commas; all must serve the same reward.
         token: the servers' bearer token, else that in `CXR_REWARDS_TOKEN`.
-        batch: cases of a request; fewer if they are long.
-        concurrency: requests under way at once, for each server.
-        deadline_s: how long a request is tried for, in all.
-        details: fetch what explains each score, too; without, replies are shorter.
+        batch: cases per request; fewer if they are long.
+        concurrency: requests in flight at once, per server.
+        deadline_s: the longest time spent on a request, with all its retries.
+        details: also fetch the details that explain each score; replies are shorter without.
 
     Raises:
         ConfigError: a bad URL, or servers that serve different rewards.
-        SetupError: no server answers, or the token is refused; later also if a reply is none of a reward's.
+        SetupError: no server answers, or the token is refused; later also if a reply is not from a cxr-rewards server.
 
     Example:
         A server of `cxr-rewards serve` on this machine, and then:
@@ -178,7 +178,7 @@ class RemoteReward(ElsewhereReward):
         return told
 
     def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
-        """Return the scores of cases, in order, from whichever server gives them."""
+        """Return the scores of cases, in order, from any of the servers."""
         chunks = list(_chunks(cases, self.batch))
         client = self._connected()
         return client.wait(self._ask_all(client, chunks)) if chunks else []
@@ -187,12 +187,12 @@ class RemoteReward(ElsewhereReward):
         tasks = [asyncio.create_task(self._ask(client, chunk)) for chunk in chunks]
         try:
             return [row for rows in await asyncio.gather(*tasks) for row in rows]
-        finally:  # after an error nobody waits for the others
+        finally:  # after an error nobody needs the others
             for task in tasks:
                 task.cancel()
 
     async def _ask(self, client: _Client, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
-        """Ask for a chunk, again and elsewhere if need be; after the deadline its cases fail."""
+        """Request the scores of a chunk, with retries at all servers; after the deadline its cases fail."""
         async with client.places:
             end = time.monotonic() + self.deadline_s
             tables = [case_table(case) for case in cases]
@@ -214,7 +214,7 @@ class RemoteReward(ElsewhereReward):
                         f"{url}: not a reply of a cxr-rewards server: {client.without_token(str(error))}"
                     ) from None
                 else:
-                    why = f"{url}: {_told(reply)}"
+                    why = f"{url}: {_problem(reply)}"
                     if reply.status not in _LATER:
                         _refuse(url, reply)
                     pause = max(pause, _seconds(reply.retry_after))
@@ -255,7 +255,7 @@ class RemoteReward(ElsewhereReward):
         return tuple(row)
 
     def with_details(self) -> RemoteReward:
-        """Return this reward, such that its scores have their details."""
+        """Return this reward, with scores that hold their details."""
         if self.details:
             return self
         made = copy.copy(self)
@@ -274,7 +274,7 @@ class RemoteReward(ElsewhereReward):
 
 
 class _Client:
-    """Connections to servers, in a thread of their own, so that a deadline holds whatever a server does."""
+    """Connections to servers, in their own thread, so that deadlines hold whatever a server does."""
 
     def __init__(self, token: str, most: int) -> None:
         self.process = os.getpid()
@@ -318,12 +318,12 @@ class _Client:
             future.cancel()
 
     async def ask(self, method: str, url: str, content: bytes, seconds: float) -> _Reply:
-        """Return a reply, read whole within a time and a size.
+        """Return a reply, read completely within limits of time and size.
 
         Raises:
-            TimeoutError: it did not come in time.
-            httpx2.HTTPError: it did not come.
-            _NotOurs: it is larger, compressed, or no text.
+            TimeoutError: the reply is late.
+            httpx2.HTTPError: there is no reply.
+            _NotOurs: it is too large, compressed, or not text.
         """
         headers = {"Content-Type": "application/json"} if content else {}
         most, body = _most(_MOST_BYTES, len(content)), bytearray()
@@ -349,7 +349,7 @@ class _Client:
         return _Reply(200, text, later, len(content))
 
     def without_token(self, text: str) -> str:
-        """Return a text of the server's such that it may be shown."""
+        """Return a server's text with the token masked."""
         return text.replace(self.token, "***") if self.token else text
 
     def close(self) -> None:
@@ -362,7 +362,7 @@ class _Client:
 
 
 def _chunks(cases: Sequence[Case], most: int) -> Iterator[Sequence[Case]]:
-    """Yield cases in runs of at most so many, and of so many characters that a server takes them."""
+    """Yield chunks of at most `most` cases, each short enough for a server to accept."""
     start, chars = 0, 0
     for index, case in enumerate(cases):
         size = len(case.candidate) + len(case.reference) + sum(map(len, case.priors))
@@ -416,10 +416,10 @@ def _refuse(url: str, reply: _Reply) -> None:
     if 300 <= reply.status < 400:
         raise SetupError(f"{url}: status {reply.status}: redirects are not followed; give the address that answers")
     if reply.status != 200:
-        raise SetupError(f"{url}: {_told(reply)}")
+        raise SetupError(f"{url}: {_problem(reply)}")
 
 
-def _told(reply: _Reply) -> str:
+def _problem(reply: _Reply) -> str:
     try:
         detail = reply.json()["detail"]
     except (_NotOurs, KeyError, TypeError):

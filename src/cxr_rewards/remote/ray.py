@@ -187,7 +187,7 @@ class RayReward(ElsewhereReward):
         """Return the reward of a pool that another process started.
 
         Raises:
-            SetupError: there is no such pool.
+            SetupError: the pool does not exist.
         """
         return cls(_Pool.find(name), batch=batch, retries=retries, start_s=60.0)
 

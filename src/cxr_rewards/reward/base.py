@@ -19,7 +19,7 @@ _NOT_FINITE = Failure("reward", "the weighted sum is not finite: look at the wei
 
 
 class Description(str):
-    """Text that shows as it is, also where Python shows a representation (a notebook cell, the REPL)."""
+    """Text that a notebook or the REPL shows as it is, without quotes."""
 
     __slots__ = ()
     __repr__ = str.__str__

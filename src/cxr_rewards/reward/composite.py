@@ -26,16 +26,16 @@ _TAKEN = ("reward", "reason")
 
 
 class CompositeReward(BaseReward):
-    """Scores reports with several components and combines the scores into one number a report.
+    """Scores reports with several components and combines the scores into one number per report.
 
     `CompositeReward()` is the preset `rules`: no weights, no GPU, no network. Presets and TOML files are read with
-    `from_preset` and `from_config`; the constructor takes components directly. Instances hold no state between calls
-    but a cache, may be shared by threads, and go through pickle to other processes.
+    `from_preset` and `from_config`; the constructor takes components directly. The only state
+    between calls is a cache. Threads may share an instance, and it can be pickled.
 
     Args:
         components: names, `Component` instances, or a mapping of label to either. The labels name the columns.
-        weights: by label. Left out: 1/n for each of n components, negative where lower values are better. Given for
-            some: the others get 0, that is, they are reported only.
+        weights: by label. Left out: 1/n for each of n components, negative if lower values are better. If only some are
+            given, the others get 0: they are reported only.
         transforms: by label: a list of transforms (see `cxr_rewards.reward.transforms`).
         gates: conditions that cap the reward: `Gate`s, or tables of their arguments.
         on_failure: `unscored` (default) or `renormalize`; see `WeightedSum`.
