@@ -132,7 +132,7 @@ def test_a_remote_reward_does_what_a_local_one_does_or_says_why_not(rules):
     with pytest.raises(ConfigError, match="score_batch: expected a list of cases"):
         remote.score_batch(CASE)
     public = {name for name in dir(CompositeReward) if not name.startswith("_")}
-    assert public - set(dir(remote)) == {"from_config", "from_preset"}
+    assert public <= set(dir(remote))
     assert load_reward(rules).signature == local.signature
 
 

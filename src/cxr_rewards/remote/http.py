@@ -17,7 +17,7 @@ from concurrent.futures import CancelledError
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import httpx2
 
@@ -137,6 +137,30 @@ class RemoteReward(ElsewhereReward):
                     f"{told[0].get('signature')!r} and {other.get('signature')!r}"
                 )
         super().__init__(RewardInfo.parse(told[0], self.urls[0]))
+
+    @classmethod
+    def from_preset(cls, name: str, /, **_: Any) -> NoReturn:
+        """Refuse: the server has its reward.
+
+        Raises:
+            ConfigError: always; says how.
+        """
+        raise ConfigError(
+            f"RemoteReward: the server chooses the preset: run `cxr-rewards serve --preset {name}` there, "
+            "and here RemoteReward(URL)"
+        )
+
+    @classmethod
+    def from_config(cls, path: str | Path, /, **_: Any) -> NoReturn:
+        """Refuse: the server has its reward.
+
+        Raises:
+            ConfigError: always; says how.
+        """
+        raise ConfigError(
+            f"RemoteReward: the server has the reward's TOML: run `cxr-rewards serve --config {path}` there, "
+            "and here RemoteReward(URL)"
+        )
 
     def _begin(self) -> None:
         self._lock = threading.Lock()

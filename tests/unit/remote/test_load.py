@@ -45,6 +45,8 @@ def test_rewards_share_the_interface_and_none_derives_from_another(cls):
     assert not others & set(cls.__mro__)
 
 
-def test_a_server_has_its_reward_so_a_remote_one_is_not_made_of_a_preset():
-    assert not hasattr(RemoteReward, "from_preset")
-    assert not hasattr(RemoteReward, "from_config")
+def test_a_server_has_its_reward_so_a_remote_one_says_how_to_choose_it():
+    with pytest.raises(ConfigError, match=r"cxr-rewards serve --preset unirg.*RemoteReward\(URL\)"):
+        RemoteReward.from_preset("unirg", weights={})
+    with pytest.raises(ConfigError, match=r"cxr-rewards serve --config my.toml"):
+        RemoteReward.from_config("my.toml")
