@@ -9,10 +9,13 @@ CxrRewardsError
 │   └── JudgeStopped           a judge refuses us, or failed as often as was allowed (also a JudgeError)
 │       └── BudgetExceeded     calls, tokens or money spent as was allowed
 ├── JudgeError                 a judge gave no verdict on one case, which becomes its missing score
-│   ├── JudgeTransportError    no answer in time, in spite of retries
+│   ├── JudgeTransportError    no answer, in spite of retries
+│   │   └── JudgeTimeout       no answer in time
 │   ├── JudgeRefusal           the model or the endpoint declined the case
 │   └── VerdictParseError      an answer that is none of the published forms
 ├── InputError                 a file, row or column that cannot be read as a case
+│   └── TextTooLong            a report with more characters than are accepted
+├── OutOfBoundsError           a component returned a number that is not finite or not within its bounds
 └── CacheError                 a cache file that is corrupt, foreign or unwritable
 ```
 
@@ -50,7 +53,11 @@ class JudgeError(CxrRewardsError):
 
 
 class JudgeTransportError(JudgeError):
-    """No answer in time, in spite of retries; the message holds the last error."""
+    """No answer, in spite of retries; the message holds the last error."""
+
+
+class JudgeTimeout(JudgeTransportError):  # noqa: N818 - it says what happened
+    """No answer in time."""
 
 
 class JudgeRefusal(JudgeError):  # noqa: N818 - it says what happened
@@ -71,6 +78,14 @@ class BudgetExceeded(JudgeStopped):
 
 class InputError(CxrRewardsError, ValueError):
     """Input that cannot be read as a case: names the file, the row and the column."""
+
+
+class TextTooLong(InputError):  # noqa: N818 - it says what happened
+    """A report with more characters than are accepted."""
+
+
+class OutOfBoundsError(CxrRewardsError, ValueError):
+    """A component returned a number that is not finite or not within its bounds."""
 
 
 class CacheError(CxrRewardsError):

@@ -4,7 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
+
+FailureKind = Literal[
+    "missing_text",
+    "invalid_input",
+    "too_long",
+    "nothing_to_compare",
+    "refusal",
+    "unparsable",
+    "transport",
+    "timeout",
+    "out_of_bounds",
+    "error",
+]
+"""Why a value is missing, for programs:
+
+- `missing_text`: the candidate, the reference or a prior is absent (None, NaN), or the reference is blank.
+- `invalid_input`: a text, prior, context, row or rollout is not of the expected form.
+- `too_long`: a text has more than `max_chars` characters.
+- `nothing_to_compare`: the reference states nothing that the component measures.
+- `refusal`: the judge declined the case.
+- `unparsable`: the judge's reply is not a verdict.
+- `transport`: the judge, server or actor could not be reached, or answered with an error status.
+- `timeout`: no answer came in time, or the caller stopped waiting.
+- `out_of_bounds`: the number is not finite, or not within the component's bounds.
+- `error`: anything else.
+"""
+
+FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
+
+
+def known_kind(kind: object) -> FailureKind:
+    """Return a failure kind that came from elsewhere; `error` if it is not one of ours.
+
+    Example:
+        >>> known_kind("refusal"), known_kind("of a later version")
+        ('refusal', 'error')
+    """
+    return next((known for known in FAILURE_KINDS if type(kind) is str and kind == known), "error")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,10 +90,21 @@ def _as_tuple(priors: Any) -> Any:
 
 
 class Failure(NamedTuple):
-    """Why a value is missing: the component or feature where it happened, and the error in words."""
+    """Why a value is missing.
+
+    Attributes:
+        where: the component, feature or text where it happened.
+        error: the reason in words, for people.
+        kind: the reason for programs, one of `FailureKind`.
+
+    Example:
+        >>> str(Failure("judge", "HTTP 503", "transport"))
+        'judge: HTTP 503'
+    """
 
     where: str
     error: str
+    kind: FailureKind = "error"
 
     def __str__(self) -> str:
         return f"{self.where}: {self.error}"
@@ -99,6 +148,16 @@ class Reward:
         """The distinct failures, in order; parts that share a failed feature count once."""
         failures = [*(part.failure for part in self.parts.values()), self.failure]
         return tuple(dict.fromkeys(failure for failure in failures if failure is not None))
+
+    @property
+    def kinds(self) -> tuple[FailureKind, ...]:
+        """The distinct kinds of the failures, in order; empty if nothing failed.
+
+        Example:
+            >>> Reward(None, {"bleu": Score(None, failure=Failure("reference", "is empty", "missing_text"))}).kinds
+            ('missing_text',)
+        """
+        return tuple(dict.fromkeys(failure.kind for failure in self.failures))
 
     @property
     def reasons(self) -> str:

@@ -201,6 +201,7 @@ def test_the_deadline_holds_whatever_a_server_does(answer):
         assert time.monotonic() - begin < 3
     assert result.value is None
     assert result.reasons.startswith("remote: no score within 1 s; the last of 1 tries")
+    assert result.kinds == ("timeout",)
 
 
 def test_redirects_are_told_and_the_token_goes_nowhere_else():

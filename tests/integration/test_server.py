@@ -36,7 +36,7 @@ ONE = {"cases": [{"candidate": "Left effusion.", "reference": "Small left effusi
 def plain(rewards):
     """Rewards as JSON holds them, for details may have tuples."""
     return [
-        (r.value, r.gates, r.reasons, json.dumps({k: [s.value, s.details, s.failure] for k, s in r.parts.items()}))
+        (r.value, r.gates, r.reasons, r.kinds, json.dumps({k: [s.value, s.details, s.failure] for k, s in r.parts.items()}))
         for r in rewards
     ]  # fmt: skip
 
@@ -70,6 +70,17 @@ def test_a_server_scores_as_a_local_reward(url):
         remote.warm(["x"])
     remote.release()
     assert remote.score("Left effusion.", "Left effusion.").value == 1.0
+
+
+def test_a_failure_is_told_with_its_kind(url):
+    given = [("Left effusion.", " "), ("Left effusion.", "Left effusion."), ("x" * 100_001, "Left effusion.")]
+    body = {"cases": [{"candidate": candidate, "reference": reference} for candidate, reference in given]}
+    lost, good, long = httpx2.post(f"{url}/v1/score", json=body).json()["rewards"]
+    assert (lost["kinds"], good["kinds"], long["kinds"]) == (["missing_text"], [], ["too_long"])
+    failure = ["reference", "is empty: there is nothing to compare with", "missing_text"]
+    assert lost["parts"]["bleu"]["failure"] == failure
+    rewards = RemoteReward(url).score_batch([Case(candidate=c, reference=r) for c, r in given])
+    assert [reward.kinds for reward in rewards] == [("missing_text",), (), ("too_long",)]
 
 
 def test_groups_are_normalised_here_and_there():
@@ -108,7 +119,7 @@ def test_many_clients_share_batches(url):
     told = {line.split(" ")[0]: float(line.split(" ")[1]) for line in text.splitlines() if not line.startswith("#")}
     assert told["cxr_rewards_batch_cases_count"] < told["cxr_rewards_cases_total"]
     assert told["cxr_rewards_queue_cases"] == 0
-    assert told['cxr_rewards_failed_total{where="reference"}'] > 0
+    assert told['cxr_rewards_failed_total{kind="missing_text",where="reference"}'] > 0
     assert told['cxr_rewards_cache_total{found="yes"}'] > 0
     assert told['cxr_rewards_request_seconds_count{path="/v1/score",status="200"}'] > 60
 
@@ -227,6 +238,7 @@ def test_a_request_that_is_late_is_told_so():
         many = remote.score_batch([Case(candidate="x", reference="y")] * 8)
         assert [one.value for one in many] == [None] * 8
         assert many[0].reasons.startswith("remote: no score within 0.4 s; the last of")
+        assert many[0].kinds == ("timeout",)
 
 
 def test_clients_that_go_away_cost_nothing_more():

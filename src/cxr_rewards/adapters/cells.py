@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from cxr_rewards.core.filling import reason
+from cxr_rewards.core.filling import failure_of, kind_of
 from cxr_rewards.errors import InputError, SetupError, shorten
 from cxr_rewards.types import Failure
 
@@ -25,9 +25,9 @@ def read(how: Callable[[Any], Any], cell: Any) -> Any:
     except SetupError:
         raise
     except InputError as error:
-        return Failure("rollout", str(error))
+        return Failure("rollout", str(error), kind_of(error))
     except Exception as error:  # noqa: BLE001 - whatever a foreign object raises, it costs its own case only
-        return Failure("rollout", reason(error))
+        return failure_of("rollout", error)
 
 
 def plain(cell: Any) -> Any:

@@ -66,15 +66,17 @@ def cases_of(
         told = _told(label)
         if told is None:
             why = f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}"
-            completion, told = Failure("label", why), {"reference": ""}
+            completion, told = Failure("label", why, "invalid_input"), {"reference": ""}
         elif not (isinstance(query, str) and isinstance(prompt, str)):
-            completion = Failure("query", f"a query and its prompt must be texts, got {shorten((query, prompt))}")
+            completion = Failure(
+                "query", f"a query and its prompt must be texts, got {shorten((query, prompt))}", "invalid_input"
+            )
         else:
             try:
                 completion = completion_of(query, prompt, marker)
                 samples.has_cut = True
             except InputError as error:
-                completion = Failure("query", str(error))
+                completion = Failure("query", str(error), "invalid_input")
                 lost.append(error)
         cases.append(samples.case(completion, told["reference"], told))
     if lost and not samples.has_cut:  # a lone query that was cut short must not end a training

@@ -82,7 +82,10 @@ class ChangeF1(Component):
         """Match the statements, by exact and by coarse directions."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:
-            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+            return Score(
+                None,
+                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
+            )
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
         values: dict[str, float] = {}
         lists: dict[str, Any] = {}

@@ -82,7 +82,10 @@ class ChexpertRuleF1(Component):
         """Label both reports and compare their positive labels."""
         read = features.value(_FINDINGS, case.reference)
         if not read:
-            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+            return Score(
+                None,
+                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
+            )
         reference, candidate = labels_of(read), labels_of(features.value(_FINDINGS, case.candidate))
         counted: tuple[str, ...] = CHEXPERT if self.labels == 14 else TOP_5
         if self.uncertain == "ignore":

@@ -78,7 +78,10 @@ class DeviceF1(Component):
         """Match the devices."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:
-            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+            return Score(
+                None,
+                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
+            )
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
         known = ontology()
         reference = _devices(known, of_reference)

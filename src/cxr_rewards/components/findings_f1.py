@@ -54,7 +54,10 @@ class FindingsF1(Component):
         """Compare the two sets."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:
-            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+            return Score(
+                None,
+                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
+            )
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
         reference = self._set(of_reference)
         candidate = self._set(of_candidate) if of_candidate else set[tuple[str, str, str]]()

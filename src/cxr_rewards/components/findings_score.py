@@ -88,7 +88,10 @@ class FindingsScore(Component):
         """Weigh the matches and errors."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
-            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+            return Score(
+                None,
+                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
+            )
         matched, missed, false = [], [], []
         penalty = 0.0
         details: dict[str, Any] = {"matched": [], "missed": [], "false": [], "contradicted": []}

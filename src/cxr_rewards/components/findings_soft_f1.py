@@ -77,7 +77,10 @@ class FindingsSoftF1(Component):
         """Weigh the matches and errors."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
-            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+            return Score(
+                None,
+                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
+            )
         credit = weight = denied = 0.0
         for match in comparison.matched:
             both = self._weigh(match.reference, case) + self._weigh(match.candidate, case)

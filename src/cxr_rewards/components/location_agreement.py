@@ -51,7 +51,10 @@ class LocationAgreement(Component):
         """Average over the findings."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
-            return Score(None, failure=Failure(self.name, "no finding and no normal statement in the reference"))
+            return Score(
+                None,
+                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
+            )
         partners: list[tuple[Finding, Finding | None]] = [(m.reference, m.candidate) for m in comparison.matched]
         partners += [(finding, None) for finding in comparison.missed]
         findings: list[dict[str, Any]] = []

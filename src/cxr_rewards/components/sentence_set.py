@@ -40,7 +40,7 @@ class SentenceSet(ModelComponent):
         (feature,) = self.needs
         left, right = (features.value(feature, text) for text in (case.candidate, case.reference))
         if not len(right):
-            return Score(None, failure=Failure(self.name, "no sentence in the reference"))
+            return Score(None, failure=Failure(self.name, "no sentence in the reference", "nothing_to_compare"))
         if not len(left):
             return Score(-1.0)
         cosines = left @ right.T

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
-from math import isfinite
+from math import isfinite, isnan
 from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_rewards.core.feature import Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, case_item, item_of
-from cxr_rewards.core.filling import cut, fill, reason
+from cxr_rewards.core.filling import cut, failure_of, fill
 from cxr_rewards.core.stopwatch import Stopwatch
-from cxr_rewards.errors import ConfigError, SetupError, shorten
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.errors import ConfigError, OutOfBoundsError, SetupError, shorten
+from cxr_rewards.types import Case, Failure, FailureKind, Score
 
 if TYPE_CHECKING:
     from cxr_rewards.cache import Cache
@@ -71,19 +71,26 @@ def problem_of(case: Case, max_chars: int) -> Failure | None:
     texts: list[tuple[str, object]] = [("candidate", case.candidate), ("reference", case.reference)]
     # By type, because the truth value of a foreign object (pandas.NA) may be an error.
     if type(case.priors) is not tuple:
-        return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}")
+        return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}", "invalid_input")
     if not (type(case.context) is dict and not case.context) and not _can_be_item(case):
-        return Failure("context", f"expected values by name, got {shorten(case.context)}")
+        return Failure("context", f"expected values by name, got {shorten(case.context)}", "invalid_input")
     for i, prior in enumerate(case.priors):
         texts.append((f"priors[{i}]", prior))
     for where, text in texts:
         if isinstance(text, Failure):  # an adapter could not read it and gives the reason
             return text
         if not isinstance(text, str):
-            return Failure(where, f"expected text, got {shorten(text)}")
+            kind: FailureKind = "missing_text" if _is_absent(text) else "invalid_input"
+            return Failure(where, f"expected text, got {shorten(text)}", kind)
         if len(text) > max_chars:
-            return Failure(where, f"has {len(text):,} characters, more than max_chars = {max_chars:,}")
+            return Failure(where, f"has {len(text):,} characters, more than max_chars = {max_chars:,}", "too_long")
     return None
+
+
+def _is_absent(value: object) -> bool:
+    """Whether a value stands for a missing text: None, NaN, or pandas' NA and NaT."""
+    is_nan = isinstance(value, float) and isnan(value)
+    return value is None or is_nan or type(value).__name__ in {"NAType", "NaTType"}
 
 
 def _can_be_item(case: Case) -> bool:
@@ -96,7 +103,7 @@ def _can_be_item(case: Case) -> bool:
 
 _SLACK = 1e-9
 """Tolerance for values that rounding moved beyond their bounds."""
-_NO_REFERENCE = Failure("reference", "is empty: there is nothing to compare with")
+_NO_REFERENCE = Failure("reference", "is empty: there is nothing to compare with", "missing_text")
 
 
 class Engine:
@@ -226,14 +233,15 @@ def score_one(label: str, component: Component, case: Case, table: FeatureTable)
     except FeatureFailed as failed:
         return Score(None, failure=failed.failure)
     except Exception as error:  # noqa: BLE001 - the one boundary: a case's error becomes its Failure
-        return Score(None, failure=Failure(label, reason(error)))
+        return Score(None, failure=failure_of(label, error))
 
 
 def checked(score: Score, bounds: tuple[float, float], source: str) -> Score:
     """Return a component's score, its value a float; `source` returned it.
 
     Raises:
-        ValueError: the value is missing without a failure, or is not within the bounds.
+        OutOfBoundsError: the value is not within the bounds, or not finite.
+        ValueError: the value is missing without a failure.
         TypeError, OverflowError: it is not a number.
     """
     if score.failure is not None:
@@ -243,5 +251,5 @@ def checked(score: Score, bounds: tuple[float, float], source: str) -> Score:
     value = score.value if type(score.value) is float else float(score.value)
     low, high = bounds
     if not low - _SLACK <= value <= high + _SLACK or not isfinite(value):
-        raise ValueError(f"{source} returned {value!r}, which is not within {bounds}")
+        raise OutOfBoundsError(f"{source} returned {value!r}, which is not within {bounds}")
     return score if value is score.value else Score(value, score.details)

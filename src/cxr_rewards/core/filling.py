@@ -1,10 +1,11 @@
 """Fill the features of a call: from the cache, from elsewhere, or by computing them; the only place of batching.
 
-Together with `engine.score_one` this is the one exception boundary: an item's error becomes its `Failure`.
+Together with `engine.score_one` this is the one exception boundary: `failure_of` turns an item's error into its `Failure`.
 """
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
@@ -13,20 +14,46 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, cast
 
 from cxr_rewards.core.feature import Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, item_of
-from cxr_rewards.errors import SetupError
-from cxr_rewards.types import Failure
+from cxr_rewards.errors import (
+    CxrRewardsError,
+    InputError,
+    JudgeRefusal,
+    JudgeTimeout,
+    JudgeTransportError,
+    OutOfBoundsError,
+    SetupError,
+    TextTooLong,
+    VerdictParseError,
+)
+from cxr_rewards.types import Failure, FailureKind, known_kind
 
 if TYPE_CHECKING:
     from cxr_rewards.cache import Cache
     from cxr_rewards.core.stopwatch import Stopwatch
 
+_LOG = logging.getLogger(__name__)
 _LONGEST_REASON = 300
+_KINDS: tuple[tuple[type[Exception], FailureKind], ...] = (
+    (TextTooLong, "too_long"),
+    (InputError, "invalid_input"),
+    (OutOfBoundsError, "out_of_bounds"),
+    (JudgeRefusal, "refusal"),
+    (VerdictParseError, "unparsable"),
+    (JudgeTimeout, "timeout"),
+    (JudgeTransportError, "transport"),
+    (TimeoutError, "timeout"),
+    (ConnectionError, "transport"),
+)
+"""The kind of failure that each class of error becomes; the first that fits counts, `error` if none does."""
 Skip = Callable[[Feature, Item], bool]
 
 
 def cut(failure: Failure) -> Failure:
-    """Return a failure with its reason cut to 300 characters."""
-    return failure if len(failure.error) <= _LONGEST_REASON else failure._replace(error=_shortened(failure.error))
+    """Return a failure with its reason cut to 300 characters, and an unknown kind replaced by `error`."""
+    kind = known_kind(failure.kind)
+    if len(failure.error) <= _LONGEST_REASON and kind == failure.kind:
+        return failure
+    return Failure(failure.where, _shortened(failure.error), kind)
 
 
 def _shortened(text: str) -> str:
@@ -41,6 +68,26 @@ def reason(error: Exception) -> str:
     except Exception:  # noqa: BLE001 - an error without readable text still affects its item only
         return name
     return f"{name}: {_shortened(text)}" if text else name
+
+
+def kind_of(error: BaseException) -> FailureKind:
+    """Return the kind of failure that an error is, by its class.
+
+    Example:
+        >>> kind_of(JudgeRefusal("declined")), kind_of(KeyError("x"))
+        ('refusal', 'error')
+    """
+    return next((kind for cls, kind in _KINDS if isinstance(error, cls)), "error")
+
+
+def failure_of(where: str, error: Exception) -> Failure:
+    """Return the failure that an error of one case becomes, and log it at debug level.
+
+    The log has the traceback of an error that this library did not raise on purpose.
+    """
+    kind = kind_of(error)
+    _LOG.debug("%s failed: %s", where, kind, exc_info=None if isinstance(error, CxrRewardsError) else error)
+    return Failure(where, reason(error), kind)
 
 
 def fill(  # noqa: PLR0917 - one caller
@@ -170,7 +217,7 @@ class _Filling:
     def drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
         """Take the values of a stream as they come; an item whose value does not come fails."""
         values = self.columns[feature.signature]
-        why = "no value came"
+        lost = Failure(feature.name, "no value came")
         try:
             with closing(cast(Any, feature.stream(self.fresh(feature, todo), self.table))) as stream:
                 for batch in stream:
@@ -182,10 +229,10 @@ class _Filling:
         except SetupError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary for streamed features
-            why = reason(error)
+            lost = failure_of(feature.name, error)
         for item in todo:
             if item not in values:
-                values[item] = Failure(feature.name, why)
+                values[item] = lost
 
     def fresh(self, feature: Feature, todo: list[Any]) -> Iterator[Any]:
         """Yield items that no other process has answered meanwhile, in random order, so that few ask for the same."""
@@ -193,7 +240,7 @@ class _Filling:
         shared = cache is not None and getattr(cache, "shared", False)
         for item in random.sample(todo, len(todo)) if shared else todo:
             if self.skip is not None and self.skip(feature, item):
-                values[item] = Failure(feature.name, "nobody waited for it any more")
+                values[item] = Failure(feature.name, "nobody waited for it any more", "timeout")
                 continue
             known = cache.get_many(feature, [item]) if cache is not None and shared else None
             if known:
@@ -246,11 +293,11 @@ def _compute(feature: Feature, chunk: Sequence[Any], table: FeatureTable) -> lis
     except SetupError:
         raise
     except FeatureFailed as failed:
-        values = [failed.failure]
+        if len(chunk) == 1:
+            return [failed.failure]
     except Exception as error:  # noqa: BLE001 - the one boundary: an item's error becomes its Failure
-        values = [Failure(feature.name, reason(error))]
+        if len(chunk) == 1:
+            return [failure_of(feature.name, error)]
     else:
-        return values
-    if len(chunk) == 1:
         return values
     return [_compute(feature, [item], table)[0] for item in chunk]

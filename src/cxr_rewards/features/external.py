@@ -16,7 +16,7 @@ from cxr_rewards.core.feature import CaseItem, Feature, FeatureTable, Over, Pair
 from cxr_rewards.core.home import join_homes, module_home
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError, MissingDependencyError, shorten, unknown_name
-from cxr_rewards.types import Failure
+from cxr_rewards.types import Failure, FailureKind
 
 Metric = Callable[..., Sequence[Any]]
 
@@ -69,7 +69,8 @@ class ExternalValues(Feature):
             return Failure(self.metric, "returned None: unscored")
         if isinstance(value, bool | int | float) and math.isfinite(value):
             return float(value)
-        return Failure(self.metric, f"returned {shorten(value)}, expected a finite number")
+        kind: FailureKind = "out_of_bounds" if isinstance(value, float) else "error"
+        return Failure(self.metric, f"returned {shorten(value)}, expected a finite number", kind)
 
 
 def check_metric(metric: str, options: str, where: str) -> None:

@@ -16,9 +16,9 @@ from typing import Any
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
-from cxr_rewards.core.filling import reason
+from cxr_rewards.core.filling import failure_of
 from cxr_rewards.core.usage import Tally
-from cxr_rewards.errors import JudgeError, JudgeStopped, JudgeTransportError, VerdictParseError
+from cxr_rewards.errors import JudgeError, JudgeStopped, JudgeTimeout, JudgeTransportError, VerdictParseError
 from cxr_rewards.judges.address import Address
 from cxr_rewards.judges.chat import Question
 from cxr_rewards.judges.keys import Scrubber, key_for
@@ -154,9 +154,9 @@ class JudgeClient:
             raise
         except JudgeError as error:
             self._note_failure(error)
-            return Failure(where, f"{type(error).__name__}: {error}")
+            return failure_of(where, error)
         except Exception as error:  # noqa: BLE001 - an error in one question must not end the others
-            return Failure(where, reason(error))
+            return failure_of(where, error)
         self._failed_in_a_row = 0
         return value
 
@@ -340,10 +340,15 @@ class _Inquiry:
             async with asyncio.timeout(self._deadline_s + 1):
                 return await self._until_verdict(address)
         except RetryLater as error:
-            raise JudgeTransportError(str(error)) from None
+            raise self._gave_up(str(error)) from None
         except TimeoutError:
             last = f"; the last: {self._last}" if self._last else ""
-            raise JudgeTransportError(f"no answer within deadline_s = {self._deadline_s:g}{last}") from None
+            raise self._gave_up(f"no answer within deadline_s = {self._deadline_s:g}{last}") from None
+
+    def _gave_up(self, message: str) -> JudgeTransportError:
+        """Return the error of a question whose time is over, by how the last attempt failed."""
+        is_slow = not isinstance(self._last, RetryLater) or self._last.kind == "timeout"
+        return JudgeTimeout(message) if is_slow else JudgeTransportError(message)
 
     async def _enter(self) -> Address | RetryLater:
         try:

@@ -108,7 +108,7 @@ class JudgeReply(JudgeSettings, StreamedFeature):
                     messages = prompts.render(self._template, self.values(item, upstream))
                     question = Question(item, messages, form, self.number, self.checker(item, upstream))
                 except VerdictParseError as error:  # an earlier reply, on which this question depends, cannot be read
-                    known.append((item, Failure(self.name, f"{type(error).__name__}: {error}")))
+                    known.append((item, Failure(self.name, f"{type(error).__name__}: {error}", "unparsable")))
                     continue
                 yield question
 

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NoReturn
 from cxr_rewards.components.findings_score import FindingsScore
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.engine import MAX_CHARS, checked, problem_of
-from cxr_rewards.core.filling import reason
+from cxr_rewards.core.filling import failure_of, reason
 from cxr_rewards.core.registry import component_names, load_component
 from cxr_rewards.core.stopwatch import Stopwatch
 from cxr_rewards.errors import ConfigError, MissingDependencyError, SetupError, shorten
@@ -23,7 +23,7 @@ from cxr_rewards.reward.base import BaseReward, ComponentInfo
 from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.reward.config import build_component
 from cxr_rewards.reward.weighted_sum import Term, WeightedSum
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Failure, Score, known_kind
 
 
 @dataclass(frozen=True)
@@ -173,7 +173,7 @@ class ElsewhereReward(BaseReward):
                 if component.corpus_details and score.value is not None:
                     component.corpus([score])  # bad details would otherwise raise at the end of a long run
             except (ValueError, TypeError, OverflowError, AttributeError, LookupError) as error:
-                score = Score(None, failure=Failure(label, reason(error)))
+                score = Score(None, failure=failure_of(label, error))
             made.append(score)
         return tuple(made)
 
@@ -274,7 +274,8 @@ def score_of(table: Any) -> Score:
     if details is not None and not isinstance(details, dict):
         raise ValueError(f"expected details by name, got {shorten(details)}")
     if failure is not None:
-        if not (isinstance(failure, list) and len(failure) == 2 and all(isinstance(one, str) for one in failure)):
-            raise ValueError(f"expected where a part failed and why, got {shorten(failure)}")
-        return Score(None, details or {}, Failure(*failure))
+        if not (isinstance(failure, list) and len(failure) in {2, 3} and all(isinstance(one, str) for one in failure)):
+            raise ValueError(f"expected where a part failed, why, and the kind, got {shorten(failure)}")
+        where, error, *kind = failure
+        return Score(None, details or {}, Failure(where, error, known_kind(*kind or ("error",))))
     return Score(value, details or {})

@@ -21,11 +21,11 @@ from typing import Any, NoReturn
 
 import httpx2
 
-from cxr_rewards.core.filling import reason
+from cxr_rewards.core.filling import failure_of, reason
 from cxr_rewards.errors import ConfigError, SetupError, shorten
 from cxr_rewards.remote.base import ElsewhereReward, RewardInfo, case_table, score_of
 from cxr_rewards.text.json_text import too_many_values
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Failure, FailureKind, Score
 
 TOKEN_VARIABLE = "CXR_REWARDS_TOKEN"  # noqa: S105 - its name
 _LATER = (408, 425, 429, 502, 503, 504)
@@ -41,6 +41,7 @@ _MOST_CHARS = 4_000_000
 """Most characters of a request: a character takes at most 6 bytes, and a server accepts 32 MiB."""
 _LONG_TOKEN = 12
 """A token of this length or more cannot occur in a reply by chance."""
+_TIMEOUTS = (TimeoutError, httpx2.TimeoutException)
 _RELEASED = "RemoteReward: it was released while it scored"
 
 
@@ -222,6 +223,7 @@ class RemoteReward(ElsewhereReward):
             tables = [case_table(case) for case in cases]
             self._turn += 1
             turn, attempt, why = self._turn, 0, ""
+            kind: FailureKind = "timeout"
             while (left := end - time.monotonic()) > 0:
                 url = self.urls[(turn + attempt) % len(self.urls)]
                 asked = {"cases": tables, "details": self.details, "timeout_s": max(1.0, left), "parts_only": True}
@@ -232,19 +234,21 @@ class RemoteReward(ElsewhereReward):
                     if reply.status == 200:
                         return self._rows(url, reply, len(cases), client)
                 except (httpx2.HTTPError, TimeoutError) as error:
-                    why = f"{url}: {reason(error)}"
+                    why, kind = f"{url}: {reason(error)}", "timeout" if isinstance(error, _TIMEOUTS) else "transport"
                 except _NotOurs as error:
                     raise SetupError(
                         f"{url}: not a reply of a cxr-rewards server: {client.without_token(str(error))}"
                     ) from None
                 else:
                     why = f"{url}: {_problem(reply)}"
+                    kind = "timeout" if reply.status in {408, 504} else "transport"
                     if reply.status not in _LATER:
                         _refuse(url, reply)
                     pause = max(pause, _seconds(reply.retry_after))
                 attempt += 1
                 await asyncio.sleep(max(0.0, min(pause, end - time.monotonic())))
-        failure = Failure("remote", f"no score within {self.deadline_s:g} s; the last of {attempt} tries: {why}"[:300])
+        failed = f"no score within {self.deadline_s:g} s; the last of {attempt} tries: {why}"[:300]
+        failure = Failure("remote", failed, kind)
         return [self.failed(failure)] * len(cases)
 
     def _rows(self, url: str, reply: _Reply, count: int, client: _Client) -> list[tuple[Score, ...]]:
@@ -272,9 +276,11 @@ class RemoteReward(ElsewhereReward):
             try:
                 score = score_of(parts.get(label))
             except ValueError as error:
-                score = Score(None, failure=Failure(label, reason(error)))
+                score = Score(None, failure=failure_of(label, error))
             if score.failure is not None:
-                score = Score(None, score.details, Failure(*map(client.without_token, score.failure)))
+                where, why = client.without_token(score.failure.where), client.without_token(score.failure.error)
+                failure = Failure(where, why, score.failure.kind)
+                score = Score(None, score.details, failure)
             row.append(score)
         return tuple(row)
 

@@ -233,7 +233,7 @@ class RayReward(ElsewhereReward):
                     if tries[start] <= self.retries:
                         todo.appendleft(start)
                     else:
-                        failure = Failure("ray", f"{tries[start]} actors died: {_last_line(error)}"[:300])
+                        failure = Failure("ray", f"{tries[start]} actors died: {_last_line(error)}"[:300], "transport")
                         found[start] = [self.failed(failure)] * len(cases[start : start + self.batch])
                 except ray.exceptions.RayTaskError as error:
                     cause = error.cause

@@ -15,7 +15,7 @@ from cxr_rewards.types import Case, Failure, Reward, Score
 if TYPE_CHECKING:
     from cxr_rewards.cache import Cache
 
-_NOT_FINITE = Failure("reward", "the weighted sum is not finite: look at the weights and transforms")
+_NOT_FINITE = Failure("reward", "the weighted sum is not finite: look at the weights and transforms", "out_of_bounds")
 
 
 class Description(str):

@@ -89,8 +89,8 @@ class _Service:
         ]
         if not body.parts_only:
             for table, reward in zip(tables, self.reward.combine(cases, parts), strict=True):
-                reasons = reward.reasons if reward.value is None else ""
-                table |= {"value": reward.value, "gates": list(reward.gates), "reasons": reasons}
+                reasons, kinds = (reward.reasons, reward.kinds) if reward.value is None else ("", ())
+                table |= {"value": reward.value, "gates": reward.gates, "reasons": reasons, "kinds": kinds}
         return _json({"rewards": tables, "signature": self.reward.signature})
 
     async def get_reward(self, request: Request) -> Any:

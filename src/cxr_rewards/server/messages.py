@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 
 from cxr_rewards.errors import CxrRewardsError
 from cxr_rewards.text.json_text import too_many_values
+from cxr_rewards.types import FailureKind
 
 
 class Unreadable(CxrRewardsError):  # noqa: N818 - it says what happened
@@ -106,7 +107,9 @@ class PartOut(BaseModel):
 
     value: float | None
     details: dict[str, Any] = {}
-    failure: tuple[str, str] | None = Field(default=None, description="Where it failed, and why.")
+    failure: tuple[str, str, FailureKind] | None = Field(
+        default=None, description="Where it failed, why in words, and the kind of reason."
+    )
 
 
 class RewardOut(BaseModel):
@@ -116,6 +119,7 @@ class RewardOut(BaseModel):
     parts: dict[str, PartOut]
     gates: list[str] = []
     reasons: str = ""
+    kinds: list[FailureKind] = Field(default=[], description="The kinds of `reasons`, each once.")
 
 
 class ScoreOut(BaseModel):

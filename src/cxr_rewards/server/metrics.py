@@ -10,7 +10,7 @@ from typing import Any
 
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.reward.base import BaseReward
-from cxr_rewards.types import Score
+from cxr_rewards.types import FailureKind, Score
 
 _SIZES = (1, 4, 16, 64, 256, 512, 1024, 4096)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
@@ -33,8 +33,8 @@ class Metrics:
         self.scoring = Histogram("cxr_rewards_batch_seconds", "Time of a batch.", registry=registry, buckets=_SECONDS)
         self.cases = Counter("cxr_rewards_cases", "Cases scored.", registry=registry)
         self.failed = Counter(
-            "cxr_rewards_failed", "Cases a component of which failed that has a weight, by where.", ("where",),
-            registry=registry,
+            "cxr_rewards_failed", "Cases of which a component that has a weight failed, by where and kind.",
+            ("where", "kind"), registry=registry,
         )  # fmt: skip
         self.cache = Counter("cxr_rewards_cache", "Values looked for in the cache.", ("found",), registry=registry)
         self.judge_calls = Counter("cxr_rewards_judge_calls", "Questions to judges.", registry=registry)
@@ -48,8 +48,9 @@ class Metrics:
         self.scoring.observe(seconds)
         self.cases.inc(len(parts))
         matters = [bool(term.weight) for term in reward.total.terms.values()]
-        for where, count in Tally(where for row in parts if (where := _where(row, matters))).items():
-            self.failed.labels(where).inc(count)
+        failed = Tally(labels for row in parts if (labels := _first_failure(row, matters)))
+        for labels, count in failed.items():
+            self.failed.labels(*labels).inc(count)
         totals: dict[str, float] = {name: float(getattr(reward.cache, name, 0)) for name in ("hits", "misses")}
         spent = LEDGER.total()
         totals |= {"calls": float(spent.calls), "usd": spent.usd}
@@ -72,9 +73,9 @@ class Metrics:
         return generate_latest(registry)
 
 
-def _where(row: Sequence[Score], matters: Sequence[bool]) -> str:
-    """Return which component or text failed first: a name out of few, never a text of a report."""
+def _first_failure(row: Sequence[Score], matters: Sequence[bool]) -> tuple[str, FailureKind] | None:
+    """Return which component or text failed first, and the kind: names out of few, never a text of a report."""
     for score, counts in zip(row, matters, strict=True):
         if counts and score.failure is not None:
-            return score.failure.where.partition("[")[0]
-    return ""
+            return score.failure.where.partition("[")[0], score.failure.kind
+    return None

@@ -165,11 +165,11 @@ def test_a_setup_error_is_raised_not_scored():
 @pytest.mark.parametrize(
     ("candidate", "reason"),
     [
-        ("nan", "plain: ValueError: score_case returned nan, which is not within (0.0, 1.0)"),
+        ("nan", "plain: OutOfBoundsError: score_case returned nan, which is not within (0.0, 1.0)"),
         ("none", "plain: ValueError: score_case returned no value and no failure"),
         ("raise", "plain: ZeroDivisionError"),
         ("both", "judge: refused"),
-        ("beyond", "plain: ValueError: score_case returned 17.0, which is not within (0.0, 1.0)"),
+        ("beyond", "plain: OutOfBoundsError: score_case returned 17.0, which is not within (0.0, 1.0)"),
         ("long", "plain: ValueError: " + "x" * 300 + "..."),
         ("untold", "plain: UntoldError"),
     ],
@@ -212,7 +212,8 @@ def test_a_value_that_is_not_finite_is_a_failure_also_without_bounds(value):
     ((score,),) = Engine({"unbounded": Unbounded()}).run(cases(("a", "r")))
     assert score.value is None
     assert (
-        str(score.failure) == f"unbounded: ValueError: score_case returned {value!r}, which is not within (-inf, inf)"
+        str(score.failure)
+        == f"unbounded: OutOfBoundsError: score_case returned {value!r}, which is not within (-inf, inf)"
     )
 
 

@@ -68,19 +68,20 @@ def test_priors_are_a_third_list():
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("text", "reason", "kind"),
     [
-        ("none", "returned None: unscored"),
-        ("nan", "returned nan, expected a finite number"),
-        ("text", "returned 'high', expected a finite number"),
-        ("high", "which is not within (0.0, 1.0)"),
-        ("boom", "RuntimeError: boom"),
+        ("none", "returned None: unscored", "error"),
+        ("nan", "returned nan, expected a finite number", "out_of_bounds"),
+        ("text", "returned 'high', expected a finite number", "error"),
+        ("high", "which is not within (0.0, 1.0)", "out_of_bounds"),
+        ("boom", "RuntimeError: boom", "error"),
     ],
 )
-def test_what_is_no_score_fails_alone(text, reason):
+def test_what_is_no_score_fails_alone(text, reason, kind):
     lost, good = run(External(metric=f"{HERE}:overlap", low=0.0, high=1.0), text, "left")
     assert lost.value is None
     assert reason in lost.failure.error
+    assert lost.failure.kind == kind
     assert good.value == 0.5
 
 

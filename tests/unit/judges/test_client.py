@@ -100,6 +100,7 @@ def test_a_refusal_is_not_asked_again_and_not_kept():
         for expected in (1, 2):
             result = reward.score("Small left effusion.", REFERENCE)
             assert result.reasons == "chexprompt_reply: JudgeRefusal: the model refused: I cannot help with that."
+            assert result.kinds == ("refusal",)
             assert judge.requests == expected
 
 
@@ -111,6 +112,36 @@ def test_what_never_passes_ends_at_the_deadline_with_the_last_error():
     assert result.value is None
     assert "JudgeTransportError" in result.reasons
     assert "HTTP 500: made to fail: 500" in result.reasons
+    assert result.kinds == ("transport",)
+
+
+def test_a_judge_that_never_answers_is_a_timeout():
+    with FakeJudge(faults={"hang": 1.0}) as judge:
+        (result,) = run(judge, timeout_s=0.2, deadline_s=0.5)
+    assert result.value is None
+    assert "JudgeTimeout: " in result.reasons
+    assert result.kinds == ("timeout",)
+
+
+def test_a_reply_that_is_not_a_verdict_is_unparsable():
+    reply = '{"choices": [{"message": {"content": "fine"}, "finish_reason": "stop"}]}'
+    url, thread = raw_server([status(200, reply)] * 3)
+    score = Chexprompt(model="m", base_url=url).score("Clear.", REFERENCE)
+    thread.join(5)
+    assert score.failure.error.startswith("VerdictParseError: ")
+    assert score.failure.kind == "unparsable"
+
+
+def test_an_unexpected_error_of_a_question_is_logged_with_its_traceback(monkeypatch, caplog):
+    async def broken(*_):
+        raise KeyError("torn")
+
+    monkeypatch.setattr(asking.JudgeClient, "_once", broken)
+    with FakeJudge() as judge, caplog.at_level("DEBUG", logger="cxr_rewards"):
+        (result,) = run(judge)
+    assert result.reasons == "chexprompt_reply: KeyError: 'torn'"
+    assert result.kinds == ("error",)
+    assert "chexprompt_reply failed: error\nTraceback" in caplog.text
 
 
 def test_a_wait_that_the_server_asks_for_is_kept():

@@ -81,8 +81,19 @@ def test_what_is_no_description_is_told(told):
         RewardInfo.parse(told, "there")
 
 
+@pytest.mark.parametrize("told", [["bleu", "no text"], ["bleu", "no text", "of a later version"]])
+def test_a_failure_of_another_version_is_an_error(told):
+    assert score_of({"value": None, "failure": told}).failure == Failure("bleu", "no text", "error")
+
+
+@pytest.mark.parametrize("told", ["bleu", ["bleu"], ["bleu", 3], ["bleu", "no text", 3], ["a", "b", "error", "c"]])
+def test_what_is_not_a_failure_is_refused(told):
+    with pytest.raises(ValueError, match="expected where a part failed"):
+        score_of({"value": None, "failure": told})
+
+
 def test_scores_and_failures_come_back():
-    for score in (Score(0.1 + 0.2, {"a": 1}), Score(None, failure=Failure("bleu", "no text"))):
+    for score in (Score(0.1 + 0.2, {"a": 1}), Score(None, failure=Failure("bleu", "no text", "too_long"))):
         assert score_of(json.loads(json.dumps(score_table(score, None)))) == score
     assert case_table(Case(candidate="a", reference="b", context={"age": 63, "who": ("x",)}))["context"] == {
         "age": 63, "who": "('x',)",

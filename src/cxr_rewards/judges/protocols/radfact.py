@@ -209,7 +209,9 @@ class Radfact(JudgeComponent):
         """Return a failure if the reference has no phrases."""
         for number in range(self.votes):
             if not self.replies(number)[0].phrases(PairItem(case.candidate, case.reference), features)[1]:
-                return Score(None, failure=Failure(self.name, "the judge found no phrase in the reference"))
+                return Score(
+                    None, failure=Failure(self.name, "the judge found no phrase in the reference", "nothing_to_compare")
+                )
         return super().score_case(case, features)
 
     def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
