@@ -27,7 +27,7 @@ from cxr_rewards.core.feature import Feature
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_reports.csv"
-RULES = [*CompositeReward().components, "reward", "reason"]
+RULES = [*CompositeReward().components, "reward", "reason", "reason_kind"]
 
 
 def run(*arguments, env=None, **options):
@@ -175,6 +175,7 @@ def test_cells_that_say_that_nothing_is_there_are_told_before_the_run_and_unscor
     assert [bool(row["reward"]) for row in after] == [True, False, False, True, False]
     assert after[0]["reward"] == after[3]["reward"]
     assert after[1]["reason"] == "column 'candidate': 'nan' stands for no report"
+    assert [row["reason_kind"] for row in after] == ["", "missing_text", "missing_text", "", "missing_text"]
     assert after[2]["reason"] == "column 'reference': 'N/A' stands for no report"
     assert "column 'candidate': 2 cells such as 'nan' (first: row 2 (line 3)), taken as absent: unscored" in done.stderr
     assert (
@@ -236,11 +237,14 @@ def test_an_absent_report_is_unscored_and_an_empty_one_is_a_report(tmp_path):
     assert [row["reason"] for row in after] == [
         None, "candidate: expected text, got None", "reference: expected text, got None", None,
     ]  # fmt: skip
+    assert [row["reason_kind"] for row in after] == [None, "missing_text", "missing_text", None]
     pl.DataFrame({"candidate": ["Clear.", None], "reference": ["Clear.", "Clear."]}).write_parquet(
         tmp_path / "in.parquet"
     )
     assert run("score", tmp_path / "in.parquet", "-o", tmp_path / "out.parquet").returncode == 0
-    assert pl.read_parquet(tmp_path / "out.parquet")["reason"].to_list() == [None, "candidate: expected text, got None"]
+    frame = pl.read_parquet(tmp_path / "out.parquet")
+    assert frame["reason"].to_list() == [None, "candidate: expected text, got None"]
+    assert frame["reason_kind"].to_list() == [None, "missing_text"]
 
 
 def test_rollouts_that_repeat_their_ids_are_scored_without_ids(tmp_path):
@@ -266,7 +270,10 @@ def test_equal_reasons_of_many_rows_are_one_line(tmp_path):
     rows += ["3,too,many,fields", "3,far,too,many,fields"]
     source.write_text("id,candidate,reference\n" + "\n".join(rows) + "\n")
     done = run("score", source, "-o", tmp_path / "out.csv", "--on-error", "keep-going", "--json")
-    unscored = json.loads(done.stdout)["unscored"]
+    summary = json.loads(done.stdout)
+    assert summary["unscored_kinds"] == {"invalid_input": 505, "too_long": 3}
+    assert Counter(row["reason_kind"] for row in read(tmp_path / "out.csv")) == {"": 3, **summary["unscored_kinds"]}
+    unscored = summary["unscored"]
     assert {reason.partition(";")[0]: count for reason, count in unscored.items()} == {
         "column 'id': case id ... is already that of row ... (line ...)": 500,
         "column 'candidate': has ... characters, more than ...": 3,

@@ -66,7 +66,7 @@ def test_scoring_tells_what_only_a_whole_file_has(models, tmp_path):
         assert part in done.output
     with (tmp_path / "out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["candidate", "reference", "chexbert_f1", "radcliq_v1", "reward", "reason"]
+    assert list(rows[0]) == ["candidate", "reference", "chexbert_f1", "radcliq_v1", "reward", "reason", "reason_kind"]
     assert rows[-1]["reward"] == ""
 
 

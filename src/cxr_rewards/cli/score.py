@@ -184,10 +184,10 @@ def score_files(
         if _nothing_scored(scored):
             fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
         return
-    from cxr_rewards.files import Folder
+    from cxr_rewards.files import SUMS, Folder
 
     settings = {key: options[key] for key in ("on_error", "placeholders", "prefix")}
-    run = {"reward": reward.signature, "columns": named, **settings}
+    run = {"reward": reward.signature, "columns": named, "writes": list(SUMS), **settings}
     folder = Folder(source, out, run, restart=options["restart"])
     for name, why in folder.left_out.items():
         note(f"{source / name}: left out: {why}")

@@ -14,7 +14,7 @@ affect other rows.
 
 from cxr_rewards.files.cases import CaseRow, Placeholders, is_placeholder, read_cases, to_case
 from cxr_rewards.files.columns import ColumnMap, choose_cluster, choose_columns
-from cxr_rewards.files.existing import check_replaceable
+from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.folder import Folder
 from cxr_rewards.files.journal import Journal
 from cxr_rewards.files.open import open_table
@@ -22,6 +22,7 @@ from cxr_rewards.files.table import Row, Table
 from cxr_rewards.files.write import check_output, write_table
 
 __all__ = [
+    "SUMS",
     "CaseRow",
     "ColumnMap",
     "Folder",

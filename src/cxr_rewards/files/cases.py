@@ -11,7 +11,7 @@ from contextlib import closing
 from typing import Any, Literal, NamedTuple
 
 from cxr_rewards.core.engine import MAX_CHARS
-from cxr_rewards.errors import InputError, shorten
+from cxr_rewards.errors import InputError, TextTooLong, shorten
 from cxr_rewards.files.columns import ColumnMap
 from cxr_rewards.files.table import Row, Table
 from cxr_rewards.types import Case
@@ -155,7 +155,8 @@ def _text(value: Any, row: Row, column: str, max_chars: int) -> str:
     if isinstance(value, str):
         if len(value) > max_chars:
             what = f"has {len(value):,} characters, more than {max_chars:,}; shorten it, or raise max_chars"
-        elif "\0" in value:
+            raise TextTooLong(f"{row.where}, column {column!r}: {what}")
+        if "\0" in value:
             what = f"has a NUL character after {value.index(chr(0))} characters; remove it"
         else:
             return value

@@ -10,17 +10,21 @@ from cxr_rewards.errors import InputError
 from cxr_rewards.files.open import open_table
 from cxr_rewards.files.table import format_of
 
+SUMS = ("reward", "reason", "reason_kind")
+"""The result columns after those of the components."""
+
 
 def check_replaceable(out: Path, results: Sequence[str], components: Collection[str]) -> None:
     """Raise unless the output is absent, empty, or a file of results, which a run may replace unasked.
 
     A file of results ends with the columns that this run writes, or with those of another reward: one or more
-    components, its sum and the reasons (`bleu, rouge_l, reward, reason`), with one prefix before all of them. A file
-    that cannot be read as its extension says is not a file of results.
+    components, the sum, the reasons and their kinds (`bleu, rouge_l, reward, reason, reason_kind`; earlier versions
+    wrote no kinds), with one prefix before all of them. A file that cannot be read as its extension says is not a file
+    of results.
 
     Args:
         out: the output, of a known extension; links are followed.
-        results: names of the result columns of this run, the last two `reward` and `reason` with its prefix.
+        results: names of the result columns of this run, the last three those of `SUMS` with its prefix.
         components: names of all components.
 
     Raises:
@@ -43,11 +47,14 @@ def check_replaceable(out: Path, results: Sequence[str], components: Collection[
 
 
 def _ends_with_results(columns: Sequence[str], components: Collection[str]) -> bool:
-    *before, reward, reason = ["", "", *columns]
+    padded = ["", "", "", *columns]
+    has_kinds = padded[-1].endswith(SUMS[-1])
+    *before, reward, reason = padded[:-1] if has_kinds else padded
     prefix = reward.removesuffix("reward")
     return (
         reward.endswith("reward")
         and reason == prefix + "reason"
+        and (not has_kinds or padded[-1] == prefix + SUMS[-1])
         and before[-1].startswith(prefix)
         and before[-1].removeprefix(prefix) in components
     )

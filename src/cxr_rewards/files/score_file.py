@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cxr_rewards.core.component import Component
+from cxr_rewards.core.filling import kind_of
 from cxr_rewards.core.progress import Progress
 from cxr_rewards.core.registry import component_names
 from cxr_rewards.errors import ConfigError, InputError, unknown_name
 from cxr_rewards.files import (
+    SUMS,
     CaseRow,
     ColumnMap,
     Journal,
@@ -38,6 +40,8 @@ CHUNK = 256
 """Rows scored between two writes of the progress file: the most that an interruption loses."""
 
 _SHOWN = 5
+_BETWEEN = "; "
+"""Stands between the kinds of a row."""
 _AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
 _PLACE = re.compile(r".*?: row \d+(?: \(line \d+\))?[,:]? ?")
 _VARIES = re.compile(r"(column '[^']*')|'[^']*'|\d[\d,]*")
@@ -81,7 +85,7 @@ def score_file(
     progress: Progress | None = None,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Scored:
-    """Score each row of a table and write the table with columns added for each component, `reward` and `reason`.
+    """Score each row of a table and write the table with a column added for each component and each of `SUMS`.
 
     The whole input is read once before scoring starts, so that a bad row is reported at once and not after hours.
     Finished rows are kept in a progress file beside the output: after an interruption, the same call scores only the
@@ -123,12 +127,12 @@ def score_file(
             raise InputError(unknown_name(str(table.path), "column", name, table.columns))
     cluster = choose_cluster(table.columns, cluster, columns, where=str(table.path))
     labels = [*reward.components, "reward"]
-    kinds: dict[str, type[float] | type[str]] = {prefix + label: float for label in labels}
-    kinds[prefix + "reason"] = str
-    target = check_output(out, table, kinds)
+    added: dict[str, type[float] | type[str]] = {prefix + label: float for label in labels}
+    added |= {prefix + name: str for name in SUMS[1:]}
+    target = check_output(out, table, added)
     names = {*component_names(), *reward.components}
     if not force:
-        check_replaceable(target, list(kinds), names)
+        check_replaceable(target, list(added), names)
     progress = progress or Progress()
     progress.begin("checking rows")
     total = _check_rows(
@@ -162,9 +166,9 @@ def score_file(
         summary = _summarise(journal, table, reward, groups, progress)
         corpus = _corpus(journal, reward)
         if not force:  # it may have appeared in the meantime; the finished rows stay
-            check_replaceable(target, list(kinds), names)
+            check_replaceable(target, list(added), names)
         progress.begin("writing")
-        write_table(target, table, kinds, (row[: len(kinds)] for row in journal.results()))
+        write_table(target, table, added, (row[: len(added)] for row in journal.results()))
         journal.finish()
     return Scored(out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary, corpus=corpus)
 
@@ -217,12 +221,12 @@ def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMa
 def _results(
     chunk: Sequence[CaseRow], reward: BaseReward, columns: ColumnMap, placeholders: Placeholders
 ) -> list[list[Any]]:
-    """Return, for each row, the values, the reward, the reason, and the details that `Component.corpus` reads."""
+    """Return, for each row, values, reward, reason, its kinds, and the details that `Component.corpus` reads."""
     rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
     results: list[list[Any]] = []
     for row in chunk:
-        if row.case is None:
-            results.append([*([None] * (len(reward.components) + 1)), str(row.error), {}])
+        if row.error is not None:
+            results.append([*([None] * (len(reward.components) + 1)), str(row.error), kind_of(row.error), {}])
         else:
             scored = next(rewards)
             values = [part.value for part in scored.parts.values()]
@@ -232,7 +236,8 @@ def _results(
                 if component.corpus_details and scored.parts[label].value is not None
             }
             absent = row.absent(columns) if scored.value is None and placeholders == "absent" else ""
-            results.append([*values, scored.value, absent or scored.reasons or None, details])
+            reason, kinds = absent or scored.reasons or None, _BETWEEN.join(scored.kinds) or None
+            results.append([*values, scored.value, reason, kinds, details])
     return results
 
 
@@ -254,7 +259,8 @@ def _summarise(journal: Journal, table: Table, reward: BaseReward, groups: _Grou
         names_of_chunk = list(islice(names, len(chunk)))
         summary.add(
             [row[: len(labels)] for row in chunk],
-            reasons=["" if row[len(labels) - 1] is not None else _kind(row[len(labels)]) for row in chunk],
+            reasons=["" if row[len(labels) - 1] is not None else _without_values(row[len(labels)]) for row in chunk],
+            kinds=[[] if row[len(labels) - 1] is not None else row[len(labels) + 1].split(_BETWEEN) for row in chunk],
             groups=[group for group, _ in names_of_chunk],
             clusters=[cluster for _, cluster in names_of_chunk],
         )
@@ -262,7 +268,7 @@ def _summarise(journal: Journal, table: Table, reward: BaseReward, groups: _Grou
     return summary
 
 
-def _kind(reason: str) -> str:
+def _without_values(reason: str) -> str:
     """Return the reason of a bad row without place, values and numbers, so that equal reasons are counted together."""
     place = _PLACE.match(reason)
     return reason if place is None else _VARIES.sub(lambda match: match[1] or "...", reason[place.end() :])

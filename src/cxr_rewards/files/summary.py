@@ -103,6 +103,9 @@ class Summary:
         by: names of the subgroup columns: one, or several, which are also crossed.
         cluster: name of the column whose equal values are one cluster; empty: each row is one.
         bounds: lowest and highest value of each label; none by default.
+        rows: how many rows were added.
+        reasons: unscored rows by reason.
+        kinds: unscored rows by kind of failure; a row with several counts for each.
 
     Example:
         >>> summary = Summary(["reward"], cluster="patient_id")
@@ -125,6 +128,7 @@ class Summary:
     bounds: Sequence[tuple[float, float]] = ()
     rows: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.by = subgroup_columns(self.by)
@@ -147,6 +151,7 @@ class Summary:
         values: Sequence[Sequence[float | None]],
         *,
         reasons: Sequence[str] = (),
+        kinds: Iterable[Iterable[str]] = (),
         groups: Sequence[str | Sequence[str]] = (),
         clusters: Sequence[str] = (),
     ) -> None:
@@ -155,6 +160,7 @@ class Summary:
         Args:
             values: one number, or None, for each label of each row.
             reasons: why each row is unscored; empty if it is scored.
+            kinds: the kinds of failure of each row; empty if it is scored.
             groups: each row's subgroup, or one for each column of `by`; only if `by` is set.
             clusters: each row's cluster; a row with an empty one is a cluster of its own. Only if `cluster` is set.
 
@@ -165,6 +171,8 @@ class Summary:
         for reason in reasons:
             if reason:
                 self.reasons[reason if reason in self.reasons or len(self.reasons) < _MAX_REASONS else "others"] += 1
+        for some in kinds:
+            self.kinds.update(set(some))
         names = (
             [(name,) if isinstance(name, str) else tuple(name) for name in groups] if self.by else [()] * len(values)
         )
@@ -281,6 +289,7 @@ class Summary:
         data: dict[str, Any] = {
             "rows": self.rows,
             "unscored": dict(self.reasons.most_common()),
+            "unscored_kinds": dict(self.kinds.most_common()),
             "interval": {
                 "level": LEVEL,
                 "method": self.method,

@@ -20,7 +20,7 @@ from cxr_rewards.cli.console import shown
 from cxr_rewards.core.progress import Progress
 from cxr_rewards.core.registry import component_names
 from cxr_rewards.errors import ConfigError, MissingDependencyError
-from cxr_rewards.files import check_replaceable
+from cxr_rewards.files import SUMS, check_replaceable
 from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
 from cxr_rewards.remote.load import load_reward
 from cxr_rewards.reward.base import BaseReward
@@ -138,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
     reports = given.out.with_suffix(".reports.csv")
     reports.parent.mkdir(parents=True, exist_ok=True)
     if not given.force:  # said before hours of writing reports, not after
-        check_replaceable(given.out, [*reward.components, "reward", "reason"], component_names())
+        check_replaceable(given.out, [*reward.components, *SUMS], component_names())
         check_replaceable(reports, COLUMNS, ())
     progress = Progress()
     progress.begin("loading the model")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cxr_rewards.reward.config import RewardConfig
 
 DEFAULT_PRESET = "rules"
-_TAKEN = ("reward", "reason")
+_TAKEN = ("reward", "reason", "reason_kind")
 
 
 class CompositeReward(BaseReward):

@@ -9,12 +9,12 @@ from cxr_rewards.errors import InputError
 from cxr_rewards.files import check_replaceable, open_table, write_table
 
 COMPONENTS = ("bleu", "rouge_l")
-MINE = ("bleu", "reward", "reason")
+MINE = ("bleu", "reward", "reason", "reason_kind")
 
 
 def results(folder: Path, name: str, columns: tuple[str, ...]) -> Path:
     (folder / "in.csv").write_text("candidate,reference\na,b\n")
-    kinds = {column: str if column.endswith("reason") else float for column in columns}
+    kinds = {column: str if "reason" in column else float for column in columns}
     values = [["x" if kind is str else 0.5 for kind in kinds.values()]]
     write_table(folder / name, open_table(folder / "in.csv"), kinds, values)
     return folder / name
@@ -23,8 +23,14 @@ def results(folder: Path, name: str, columns: tuple[str, ...]) -> Path:
 @pytest.mark.parametrize("extension", ["csv", "tsv", "jsonl", "ndjson", "parquet"])
 @pytest.mark.parametrize(
     "columns",
-    [MINE, ("rouge_l", "reward", "reason"), ("x_bleu", "x_rouge_l", "x_reward", "x_reason")],
-    ids=["this run's", "another reward's", "with a prefix"],
+    [
+        MINE,
+        ("rouge_l", "reward", "reason", "reason_kind"),
+        ("x_bleu", "x_rouge_l", "x_reward", "x_reason", "x_reason_kind"),
+        ("rouge_l", "reward", "reason"),
+        ("x_bleu", "x_reward", "x_reason"),
+    ],
+    ids=["this run's", "another reward's", "with a prefix", "without kinds", "with a prefix, without kinds"],
 )
 def test_scores_of_an_earlier_run_may_be_replaced(tmp_path: Path, extension: str, columns: tuple[str, ...]) -> None:
     check_replaceable(results(tmp_path, f"out.{extension}", columns), MINE, COMPONENTS)
@@ -38,9 +44,23 @@ def test_scores_of_an_earlier_run_may_be_replaced(tmp_path: Path, extension: str
         ("human", "reward", "reason"),
         (*MINE, "checked"),
         ("x_bleu", "reward", "reason"),
+        ("x_bleu", "x_reward", "x_reason", "reason_kind"),
         ("reward", "reason"),
+        ("reward", "reason", "reason_kind"),
+        ("bleu", "reward", "reason_kind"),
+        ("reason_kind",),
     ],
-    ids=["a table", "rated by hand", "worked on", "mixed", "no component"],
+    ids=[
+        "a table",
+        "rated by hand",
+        "worked on",
+        "mixed",
+        "mixed kinds",
+        "no component",
+        "nothing else",
+        "no reason",
+        "kinds",
+    ],
 )
 def test_another_table_is_not_replaced(tmp_path: Path, extension: str, columns: tuple[str, ...]) -> None:
     out = results(tmp_path, f"out.{extension}", columns)

@@ -90,7 +90,7 @@ def test_progress_without_a_finished_row_never_blocks(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("restart", [False, True])
-@pytest.mark.parametrize("content", [b"my notes", b'{"cxr_rewards_progress": 1, "fingerprint": {}}\n[1]\n'])
+@pytest.mark.parametrize("content", [b"my notes", b'{"cxr_rewards_progress": 2, "fingerprint": {}}\n[1]\n'])
 @pytest.mark.parametrize("link", ["symlink_to", "hardlink_to"])
 def test_a_link_in_the_place_of_progress_is_refused_and_its_target_kept(
     tmp_path: Path, restart: bool, content: bytes, link: str
@@ -150,8 +150,18 @@ def test_foreign_file_is_refused_and_kept(tmp_path: Path, content: str) -> None:
     assert (tmp_path / ".out.csv.progress").read_text() == content
 
 
+def test_progress_of_a_version_with_other_lines_is_refused_until_a_restart(tmp_path: Path) -> None:
+    earlier = '{"cxr_rewards_progress": 1, "fingerprint": {"reward": "bleu/1"}}\n[0.5, null, {}]\n'
+    (tmp_path / ".out.csv.progress").write_text(earlier)
+    with pytest.raises(InputError, match="is not a progress file this version can read; move or delete it"):
+        Journal(tmp_path / "out.csv", {"reward": "bleu/1"})
+    assert (tmp_path / ".out.csv.progress").read_text() == earlier
+    with Journal(tmp_path / "out.csv", {"reward": "bleu/1"}, restart=True) as journal:
+        assert journal.done == 0
+
+
 def test_corrupt_first_line_is_refused(tmp_path: Path) -> None:
-    (tmp_path / ".out.csv.progress").write_text('{"cxr_rewards_progress": 1, "finger\n[1]\n')
+    (tmp_path / ".out.csv.progress").write_text('{"cxr_rewards_progress": 2, "finger\n[1]\n')
     with pytest.raises(InputError, match="its first line is corrupt; delete the file, or pass --restart"):
         Journal(tmp_path / "out.csv", RUN)
 

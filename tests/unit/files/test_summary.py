@@ -165,11 +165,16 @@ def test_equal_rows_give_equal_intervals():
 
 def test_missing_values_are_left_out_and_their_reasons_counted():
     summary = Summary(["a", "reward"])
-    summary.add([[1.0, 2.0], [None, None], [3.0, None]], reasons=["", "x: lost", "x: lost"])
+    summary.add(
+        [[1.0, 2.0], [None, None], [3.0, None]],
+        reasons=["", "x: lost", "x: lost"],
+        kinds=[[], ["timeout"], ["timeout", "refusal"]],
+    )
     overall = summary.overall()
     assert (overall["a"].n, overall["a"].mean) == (2, 2.0)
     assert (overall["reward"].n, overall["reward"].mean) == (1, 2.0)
     assert summary.reasons == {"x: lost": 2}
+    assert summary.as_json()["unscored_kinds"] == {"timeout": 2, "refusal": 1}
 
 
 def test_nothing_scored_has_no_mean():
