@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from cxr_rewards.core.engine import is_absent
 from cxr_rewards.core.filling import failure_of, kind_of
 from cxr_rewards.errors import InputError, SetupError, shorten
 from cxr_rewards.types import Failure
@@ -25,7 +26,7 @@ def read(how: Callable[[Any], Any], cell: Any) -> Any:
     except SetupError:
         raise
     except InputError as error:
-        return Failure("rollout", str(error), kind_of(error))
+        return Failure("rollout", str(error), "missing_text" if is_absent(cell) else kind_of(error))
     except Exception as error:  # noqa: BLE001 - whatever a foreign object raises, it costs its own case only
         return failure_of("rollout", error)
 

@@ -74,6 +74,7 @@ class Diagnostics:
         self.path = None if path is None else _own_file(Path(path))
         self.warn = warn
         self.reasons: Counter[str] = Counter()
+        self.kinds: Counter[str] = Counter()
         self._recent: deque[dict[str, float]] = deque(maxlen=_WINDOW)
         self._first: list[dict[str, float]] = []
         self._said: set[str] = set()
@@ -133,13 +134,17 @@ class Diagnostics:
             self._began = (began, seconds)
         with self._lock:
             self.reasons.update(f.error for r in rewards if r.value is None for f in r.failures)
+            kinds = _kinds(rewards)
+            self.kinds.update(kinds)
             self.steps += 1
             number = self.steps if step is None else step
             self._recent.append(metrics)
             if len(self._first) < _WINDOW:
                 self._first.append(metrics)
             if self.path is not None:
-                self._write(self.path, {"step": number, **metrics, "unscored": _counted(rewards)})
+                self._write(
+                    self.path, {"step": number, **metrics, "unscored": _counted(rewards), "unscored_kinds": kinds}
+                )
             signs = self._signs(reward) if self.warn and len(self._recent) >= _FEWEST else []
         for key, text in signs:
             if key not in self._said:
@@ -183,12 +188,17 @@ class Diagnostics:
             yield from _carrier(reward, first, now)
 
     def summary(self) -> dict[str, Any]:
-        """Return first and last means (over ten steps each) of every metric, and why rollouts were unscored."""
+        """Return first and last means (over ten steps each) of every metric, and why rollouts were unscored.
+
+        `unscored` counts the ten most frequent reasons, `unscored_kinds` the kinds of failure: a rollout with several
+        counts for each.
+        """
         first, last = _means(self._first), _means(self._recent)
         return {
             "steps": self.steps,
             "metrics": {key: {"first": first.get(key), "last": value} for key, value in last.items()},
             "unscored": dict(self.reasons.most_common(10)),
+            "unscored_kinds": dict(self.kinds.most_common()),
         }
 
     def _print(self) -> None:
@@ -198,6 +208,7 @@ class Diagnostics:
             for key, ends in summary["metrics"].items():
                 if ends["first"] is not None:
                     lines.append(f"  {key}: {ends['first']:.3f} -> {ends['last']:.3f}")
+            lines += [f"  unscored as {kind}: {count}" for kind, count in summary["unscored_kinds"].items()]
             lines += [f"  unscored, {count}: {reason}" for reason, count in summary["unscored"].items()]
             sys.stderr.write("\n".join(lines) + "\n")
 
@@ -298,6 +309,11 @@ def _means(steps: Iterable[Mapping[str, float]]) -> dict[str, float]:
         for key, value in step.items():
             columns.setdefault(key, []).append(value)
     return {key: _mean(values) for key, values in columns.items()}
+
+
+def _kinds(rewards: Sequence[Reward]) -> dict[str, int]:
+    """Return the unscored rollouts by kind of failure; one with several counts for each."""
+    return dict(Counter(kind for reward in rewards if reward.value is None for kind in reward.kinds))
 
 
 def _counted(rewards: Sequence[Reward]) -> dict[str, int]:

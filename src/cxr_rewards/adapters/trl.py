@@ -68,7 +68,9 @@ def _log(scored: Scored, log_extra: Log | None, log_metric: Log | None) -> None:
     if log_extra is not None and scored.rewards:
         for label in scored.rewards[0].parts:
             log_extra(label, [reward.parts[label].value for reward in scored.rewards])
-        log_extra("unscored", [reward.reasons if reward.value is None else "" for reward in scored.rewards])
+        lost = [reward if reward.value is None else None for reward in scored.rewards]
+        log_extra("unscored", [reward.reasons if reward else "" for reward in lost])
+        log_extra("unscored_kind", ["; ".join(reward.kinds) if reward else "" for reward in lost])
 
 
 def as_trl(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from math import isfinite, isnan
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from cxr_rewards.core.feature import Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, case_item, item_of
 from cxr_rewards.core.filling import cut, failure_of, fill
@@ -80,16 +80,16 @@ def problem_of(case: Case, max_chars: int) -> Failure | None:
         if isinstance(text, Failure):  # an adapter could not read it and gives the reason
             return text
         if not isinstance(text, str):
-            kind: FailureKind = "missing_text" if _is_absent(text) else "invalid_input"
+            kind: FailureKind = "missing_text" if is_absent(text) else "invalid_input"
             return Failure(where, f"expected text, got {shorten(text)}", kind)
         if len(text) > max_chars:
             return Failure(where, f"has {len(text):,} characters, more than max_chars = {max_chars:,}", "too_long")
     return None
 
 
-def _is_absent(value: object) -> bool:
-    """Whether a value stands for a missing text: None, NaN, or pandas' NA and NaT."""
-    is_nan = isinstance(value, float) and isnan(value)
+def is_absent(value: object) -> bool:
+    """Return whether a value stands for a missing text: None, NaN, or pandas' NA and NaT."""
+    is_nan = issubclass(type(value), float) and isnan(cast("float", value))  # by type, see `problem_of`
     return value is None or is_nan or type(value).__name__ in {"NAType", "NaTType"}
 
 

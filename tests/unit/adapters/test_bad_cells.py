@@ -178,20 +178,29 @@ def test_a_context_that_cannot_be_told_costs_its_case_alone():
 
 
 @pytest.mark.parametrize(
-    ("row", "reason"),
+    ("row", "reason", "kind"),
     [
-        ((None, "r", None), "rollout: a completion must be a text, a message or a list of messages, got None"),
-        (([{"content": [{"type": "image"}]}], "r", None), "rollout: a completion must hold text, got ["),
-        (("c", None, None), "reference: expected text, got None"),
-        (("c", "r", 7), "rollout: priors must be a text or a list of texts, got 7"),
-        (("c", "r", ["a", None]), "priors[1]: expected text, got None"),
+        (
+            (None, "r", None),
+            "rollout: a completion must be a text, a message or a list of messages, got None",
+            "missing_text",
+        ),
+        (
+            ([{"content": [{"type": "image"}]}], "r", None),
+            "rollout: a completion must hold text, got [",
+            "invalid_input",
+        ),
+        (("c", None, None), "reference: expected text, got None", "missing_text"),
+        (("c", "r", 7), "rollout: priors must be a text or a list of texts, got 7", "invalid_input"),
+        (("c", "r", ["a", None]), "priors[1]: expected text, got None", "missing_text"),
     ],
 )
-def test_the_reason_says_what_was_found(row, reason):
+def test_the_reason_says_what_was_found(row, reason, kind):
     rollouts = Rollouts(reward=CompositeReward(), priors="before")
     scored = rollouts.score([row[0]], {"reference": [row[1]], "before": [row[2]]})
     assert scored.values == [None]
     assert scored.rewards[0].reasons.startswith(reason)
+    assert scored.rewards[0].kinds == (kind,)
 
 
 def test_rollouts_whose_group_is_not_told_are_grouped_by_what_they_share():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import pickle
 import warnings
 
@@ -206,6 +207,7 @@ def test_trls_hooks_get_what_there_is_to_tell():
     assert all(type(value) is float for value in metrics.values())
     assert columns["picky"] == [1.0, None, 0.0]
     assert columns["unscored"] == ["", "picky: is broken", ""]
+    assert columns["unscored_kind"] == ["", "error", ""]
 
 
 def test_the_asynchronous_form_is_a_coroutine_function_with_the_same_values():
@@ -311,8 +313,6 @@ def test_a_run_that_goes_well_is_told_nothing_of():
 
 def test_what_a_case_holds_never_ends_a_run(tmp_path):
     """Values at the edge of what a float can hold, and texts that are none."""
-    import json
-
     made = CompositeReward([Wide(), "bleu"], weights={"wide": 1e-308, "bleu": 0.5})
     texts = ["1e308", "-1e308", "1.7e308", "nothing", None, 7, "1e200", "1e-320", "x" * 100_001, Failure("a", "b")]
     cases = [Case(candidate=text, reference="1 2", group=str(i // 4)) for i, text in enumerate(texts)]
@@ -394,9 +394,19 @@ def test_what_is_unscored_is_told_with_its_reason():
     assert any("50% of rollouts are unscored: [('is broken'" in text for text in told)
 
 
-def test_a_file_gets_a_line_a_step(tmp_path):
-    import json
+def test_what_is_unscored_is_counted_by_kind(tmp_path):
+    watcher = Diagnostics(tmp_path / "d.jsonl")
+    made = reward()
+    texts = ["good", "broken", None, None, "x" * 100_001]
+    cases = [Case(candidate=text, reference="x") for text in texts]
+    for _ in range(2):
+        watcher.observe(made, cases, made.score_batch(cases))
+    lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
+    assert [line["unscored_kinds"] for line in lines] == [{"error": 1, "missing_text": 2, "too_long": 1}] * 2
+    assert watcher.summary()["unscored_kinds"] == {"missing_text": 4, "error": 2, "too_long": 2}
 
+
+def test_a_file_gets_a_line_a_step(tmp_path):
     path = tmp_path / "runs" / "d.jsonl"
     watch([GOOD], steps=3, watcher=Diagnostics(path))
     lines = [json.loads(line) for line in path.read_text().splitlines()]
