@@ -98,7 +98,7 @@ def rewards(**parts):
         (None, "expected a part, got None"),
         ([], "expected a part, got []"),
         ({"value": 0.5, "details": [1]}, "expected details by name, got [1]"),
-        ({"value": 0.5, "failure": "oh"}, "expected where a part failed and why, got 'oh'"),
+        ({"value": 0.5, "failure": "oh"}, "expected where a part failed, why, and the kind, got 'oh'"),
         ({"value": 0.5, "failure": ["bleu", 1]}, "expected where a part failed"),
         ({"value": 0.5, "failure": ["bleu", "no text"]}, "no text"),
     ],

@@ -1,6 +1,7 @@
 """Fill the features of a call: from the cache, from elsewhere, or by computing them; the only place of batching.
 
-Together with `engine.score_one` this is the one exception boundary: `failure_of` turns an item's error into its `Failure`.
+Together with `engine.score_one` this is the one exception boundary: `failure_of` turns an item's error into a
+`Failure`.
 """
 
 from __future__ import annotations
