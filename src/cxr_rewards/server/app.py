@@ -39,7 +39,7 @@ _Answer = Response | dict[str, str]
 
 
 class _Service:
-    """The endpoints around one reward; each returns what is said, or an error."""
+    """The endpoints around one reward; each returns its reply, or an error."""
 
     def __init__(
         self, reward: CompositeReward, settings: ServeSettings, metrics: Metrics, *, own_process: bool
@@ -136,7 +136,7 @@ class _Service:
             return _error(500, str(error))
 
     async def describe(self) -> Response:
-        """Return what the reward is made of."""
+        """Return the reward's components, weights and signature."""
         return _json(self.told)
 
     async def is_healthy(self) -> _Answer:
@@ -160,8 +160,8 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
 
     Args:
         reward: what scores.
-        settings: limits, token, what OpenRLHF gets for the unscored.
-        own_process: whether the process does nothing else, and its garbage collector may be set up for it.
+        settings: limits, token, and the number that OpenRLHF gets for an unscored rollout.
+        own_process: whether the process does nothing else, so that its garbage collector may be tuned.
 
     Raises:
         ConfigError: `unscored` could be earned by a report.
@@ -201,13 +201,13 @@ _SCHEMAS = "#/components/schemas/{model}"
 
 
 def _takes(model: type[Body]) -> dict[str, Any]:
-    """Describe the body of a path, which is read here and not by FastAPI: its errors hold on to it."""
+    """Describe the body of a path. It is read here and not by FastAPI, whose errors keep the body in memory."""
     schema = {"$ref": _SCHEMAS.format(model=model.__name__)}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def _while_connected(request: Request, work: Awaitable[T]) -> T:
-    """Await, unless the client goes away, which cancels."""
+    """Await the work, and cancel it if the client disconnects."""
     asked, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     try:
         await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)

@@ -1,4 +1,4 @@
-"""What goes in and out by HTTP; the OpenAPI description is made of this."""
+"""Requests and replies of the server; the OpenAPI description is made from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cxr_rewards.types import FailureKind
 
 
 class Unreadable(CxrRewardsError):  # noqa: N818 - it says what happened
-    """A body that is none of ours; says where, and never quotes what it holds, which may be a report."""
+    """A body that cannot be read. The message says where, and never quotes the body, which may hold a report."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -23,17 +23,17 @@ class Unreadable(CxrRewardsError):  # noqa: N818 - it says what happened
 
 
 class Body(BaseModel):
-    """What comes in."""
+    """Body of a request."""
 
     counted: ClassVar[str]
     """The field whose entries are cases."""
 
     @classmethod
     def read(cls, content: bytearray, most_cases: int) -> Self:
-        """Return what a body holds, which is emptied on the way: two forms of it are never held at once.
+        """Parse a body, and empty it, so that text and parsed values are never in memory together.
 
         Raises:
-            Unreadable: it is no JSON, has too many cases or values, or is not what it should be.
+            Unreadable: it is not JSON, has too many cases or values, or does not fit the model.
         """
         if not content:
             raise Unreadable(422, "body: Field required")
@@ -69,7 +69,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 
 
 def _place(error: ErrorDetails) -> str:
-    """Return where an error is. A key that cannot be the name of a field may be a text of a report."""
+    """Return where an error is. A key that cannot be a field name is hidden: it may be the text of a report."""
     steps = (step if isinstance(step, int) or _NAME.fullmatch(step) else "[key]" for step in error["loc"])
     return ".".join(["body", *map(str, steps)])
 
@@ -115,7 +115,7 @@ class PartOut(BaseModel):
 class RewardOut(BaseModel):
     """A case's reward."""
 
-    value: float | None = Field(default=None, description="Null where there is none: see `reasons`.")
+    value: float | None = Field(default=None, description="Null if there is none: see `reasons`.")
     parts: dict[str, PartOut]
     gates: list[str] = []
     reasons: str = ""
@@ -123,7 +123,7 @@ class RewardOut(BaseModel):
 
 
 class ScoreOut(BaseModel):
-    """One reward a case, in order."""
+    """One reward per case, in order."""
 
     rewards: list[RewardOut]
     signature: str = Field(description="Equal signatures, equal numbers.")
@@ -136,7 +136,7 @@ class ErrorOut(BaseModel):
 
 
 class OpenRlhfIn(Body):
-    """What OpenRLHF sends."""
+    """Request of OpenRLHF."""
 
     counted = "query"
 
@@ -146,7 +146,7 @@ class OpenRlhfIn(Body):
 
 
 class OpenRlhfOut(BaseModel):
-    """What OpenRLHF takes."""
+    """Reply to OpenRLHF."""
 
     rewards: list[float]
     scores: list[float]

@@ -1,10 +1,10 @@
-"""What Prometheus is told."""
+"""The metrics that the server exports to Prometheus."""
 
 from __future__ import annotations
 
+import collections
 import os
 import threading
-from collections import Counter as Tally
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,7 +17,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 
 
 class Metrics:
-    """The server's metrics; with several workers, of all of them (`PROMETHEUS_MULTIPROC_DIR`)."""
+    """The server's metrics; those of all workers together if there are several (`PROMETHEUS_MULTIPROC_DIR`)."""
 
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -27,7 +27,7 @@ class Metrics:
             "cxr_rewards_request_seconds", "Time of a request.", ("path", "status"), registry=registry, buckets=_SECONDS
         )
         self.queue = Gauge(
-            "cxr_rewards_queue_cases", "Cases that wait.", registry=registry, multiprocess_mode="livesum"
+            "cxr_rewards_queue_cases", "Cases in the queue.", registry=registry, multiprocess_mode="livesum"
         )
         self.batch = Histogram("cxr_rewards_batch_cases", "Cases of a batch.", registry=registry, buckets=_SIZES)
         self.scoring = Histogram("cxr_rewards_batch_seconds", "Time of a batch.", registry=registry, buckets=_SECONDS)
@@ -48,7 +48,7 @@ class Metrics:
         self.scoring.observe(seconds)
         self.cases.inc(len(parts))
         matters = [bool(term.weight) for term in reward.total.terms.values()]
-        failed = Tally(labels for row in parts if (labels := _first_failure(row, matters)))
+        failed = collections.Counter(labels for row in parts if (labels := _first_failure(row, matters)))
         for labels, count in failed.items():
             self.failed.labels(*labels).inc(count)
         totals: dict[str, float] = {name: float(getattr(reward.cache, name, 0)) for name in ("hits", "misses")}

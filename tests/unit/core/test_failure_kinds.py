@@ -98,10 +98,16 @@ def test_the_kind_tells_why_a_case_has_no_score(fields, kind):
 @pytest.mark.parametrize(
     "name",
     [
-        "findings_f1", "findings_soft_f1", "findings_score", "change_f1", "device_f1", "chexpert_rule_f1",
-        "location_agreement", "severity_agreement",
+        "findings_f1",
+        "findings_soft_f1",
+        "findings_score",
+        "change_f1",
+        "device_f1",
+        "chexpert_rule_f1",
+        "location_agreement",
+        "severity_agreement",
     ],
-)  # fmt: skip
+)
 def test_a_reference_that_states_no_finding_leaves_nothing_to_compare(name):
     reward = CompositeReward([name]).score("Left effusion.", "Dictated by the resident.")
     assert reward.value is None
