@@ -119,6 +119,14 @@ def test_a_whole_number_is_a_value():
     assert (value, type(value)) == (1.0, float)
 
 
+def test_a_server_that_is_gone_is_a_failure_of_transport():
+    with replying(rewards()) as (url, _):
+        remote = RemoteReward(url, deadline_s=0.5)
+    result = remote.score_batch([CASE])[0]
+    assert result.value is None
+    assert result.kinds == ("transport",)
+
+
 def test_a_part_that_is_missing_is_a_failure():
     body = rewards()
     del body["rewards"][0]["parts"]["bleu"]
