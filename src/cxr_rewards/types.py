@@ -1,4 +1,4 @@
-"""What goes into a reward and what comes out: `Case`, `Score`, `Failure`, `Reward`."""
+"""Input and output of a reward: `Case`, `Score`, `Failure`, `Reward`."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ class Extract:
     Attributes:
         reasoning: `strip` takes away what is marked as reasoning: by `<think>` and its like, gpt-oss's channels (also
             decoded without their tokens), or the marks of Magistral, Kimi, MedGemma, Gemma and others; also if its
-            beginning is in the prompt. `keep` scores it with the report. Reasoning that never ends is no report.
+            beginning is in the prompt. `keep` scores it with the report. Reasoning that never ends is not a report.
         answer_tag: name of the tag that holds the report, if there is one; the last is taken. Empty: none is looked
             for but the models' own, such as `<|begin_of_box|>`.
         boxed: whether the last `\\boxed{...}` holds the report, if it holds several words or ends the text.
@@ -120,7 +120,7 @@ def text_of(completion: Any) -> str:
     Of several messages that is the last one of the assistant; of one in parts, its texts joined, without reasoning.
 
     Raises:
-        InputError: it is no text, message or list of messages.
+        InputError: it is not a text, a message or a list of messages.
     """
     if isinstance(completion, str):
         return completion

@@ -47,7 +47,7 @@ class UnusableError(CacheError):
 
 
 class DamagedError(CacheError):
-    """The file is no sound cache."""
+    """The file is not a sound cache."""
 
 
 class Steps:
@@ -155,7 +155,7 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def damaged(path: Path, found: object) -> DamagedError:
-    """Return the error of a file that is no sound cache."""
+    """Return the error for a file that is not a sound cache."""
     return DamagedError(f"{path}: the cache file is damaged ({found}). {MOVE_AWAY}")
 
 

@@ -23,7 +23,7 @@ _MISSING = object()
 
 
 class Cache(Protocol):
-    """What the engine asks of a cache. Values are shared, not copied: treat them as immutable."""
+    """Interface of a cache for the engine. Values are shared, not copied: treat them as immutable."""
 
     def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
         """Return the values that are kept for `items`, and nothing for the others."""
@@ -78,7 +78,7 @@ def refuse_failures(feature: Feature, values: Iterable[Any]) -> None:
 
 
 def _code(feature: Feature) -> Hashable:
-    """Return what tells a feature from others in this process: a notebook may define its class anew."""
+    """Return the identity of a feature in this process: a notebook may redefine its class."""
     return feature.signature, type(feature), tuple(map(_code, feature.needs))
 
 

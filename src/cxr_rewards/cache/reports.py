@@ -1,4 +1,4 @@
-"""What looking after a cache file tells."""
+"""Results of the maintenance of a cache file."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 
 class FeatureUsage(NamedTuple):
-    """What a cache file holds of one feature. `bytes` counts the values alone."""
+    """Contents of a cache file for one feature. `bytes` counts the values alone."""
 
     signature: str
     entries: int
@@ -18,7 +18,7 @@ class FeatureUsage(NamedTuple):
 
 
 class CacheStats(NamedTuple):
-    """What a cache file holds. `file_bytes` includes its write-ahead log; times are UTC, of writing."""
+    """Contents of a cache file. `file_bytes` includes its write-ahead log; times are UTC, of writing."""
 
     path: Path
     file_bytes: int
@@ -29,7 +29,7 @@ class CacheStats(NamedTuple):
 
 
 class PruneResult(NamedTuple):
-    """What `SqliteCache.prune` did: entries removed and left, size of the file before and after."""
+    """Result of `SqliteCache.prune`: entries removed and left, size of the file before and after."""
 
     removed: int
     kept: int
@@ -46,7 +46,7 @@ class BadEntry(NamedTuple):
 
 
 class VerifyReport(NamedTuple):
-    """What `SqliteCache.verify` found. `file_problems` are SQLite's findings about the file as a whole."""
+    """Result of `SqliteCache.verify`. `file_problems` are SQLite's findings about the file as a whole."""
 
     entries: int
     bad_entries: tuple[BadEntry, ...]

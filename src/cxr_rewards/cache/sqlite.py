@@ -183,7 +183,7 @@ class SqliteCache:
         self._write_again_at = again
         if what == "read":
             self._read_again_at = again
-        self.close()  # opened anew, a file that can be written again is
+        self.close()  # a file that can be written again is reopened
         self._warn(what, f"{error} Until then new values are kept in memory only.")
 
     def _warn(self, what: str, message: str) -> None:

@@ -21,7 +21,7 @@ _BASELINES = {
     (DISTILROBERTA, 5, "recall"): 0.84759504,
     ("distilbert/distilbert-base-uncased", 5, "f1"): 0.66620487,
 }
-"""What bert-score 0.3.13 ships for the settings of ReXrank and RadEval."""
+"""Baselines that bert-score 0.3.13 ships for the settings of ReXrank and RadEval."""
 
 
 class Bertscore(ModelComponent):

@@ -1,4 +1,4 @@
-"""What two reports say has changed since an earlier image."""
+"""Agreement of two reports on what has changed since an earlier image."""
 
 from __future__ import annotations
 

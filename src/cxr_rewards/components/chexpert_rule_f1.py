@@ -29,7 +29,7 @@ class ChexpertRuleF1(Component):
     label is positive if a finding of that class is present in the report, as the rules of `cxr_rewards.findings` read
     it, else uncertain if one is possible, else negative if one is denied, by name or by a normal statement, else blank.
     Each mention has the label of its own observation: as with CheXpert's labeler, nothing is handed up to a class above
-    it, so that "pneumonia" alone is no Consolidation and no Lung Opacity. `No Finding` is positive where no other label
+    it, so "pneumonia" alone is neither Consolidation nor Lung Opacity. `No Finding` is positive if no other label
     but `Support Devices` is positive or uncertain, else blank; findings that belong to no class do not matter to it.
 
     `uncertain` says what an uncertain label counts as: "positive" (as in RadEval's CheXbert F1), "negative" (which

@@ -32,7 +32,7 @@ class CopyPrior(Component):
         value = max over priors of  |(G(candidate) & G(prior)) - G(reference)| / |G(candidate)|
 
     G are the distinct n-grams of words (lower case; runs of letters, digits and underscores). What the reference says
-    too is no copying, however the candidate came by it: standing phrases cost nothing, and where the reference equals
+    too is not copying, however the candidate came by it: standing phrases cost nothing, and where the reference equals
     the prior, because nothing changed, the value is 0. A prior copied whole scores the share of it that the reference
     no longer holds. If the candidate has fewer than `n` words, n is their number.
 

@@ -132,7 +132,7 @@ def _devices(known: Ontology, report: Report) -> list[Finding]:
 
 
 def _positions_agree(known: Ontology, reference: Finding, candidate: Finding, wrong: bool) -> bool:
-    """Judge whether two devices that are both misplaced, or both not, lie in the same place."""
+    """Return whether two devices that are both misplaced, or both not, lie in the same place."""
     if not reference.positions:
         return True
     if not candidate.positions:

@@ -13,18 +13,18 @@ from cxr_rewards.types import Case, Score
 
 
 class External(Component):
-    """What a RadEval metric, or a Python function, says of a pair, under this library's rules of cache and failure.
+    """Value of a RadEval metric or a Python function for a pair, with this library's caching and failure handling.
 
     `metric = "radeval:green"` is RadEval's metric of that name, one value for each report; where it has several,
     `radeval:radgraph/radgraph_partial` chooses. `metric = "package.module:function"` is
 
         function(candidates: list[str], references: list[str], **options) -> sequence of numbers
 
-    and gets a third list, of each case's priors, with `priors`. None, or what is no finite number, leaves that pair
+    and gets a third list, of each case's priors, with `priors`. None, or a number that is not finite, leaves that pair
     unscored with the reason; an exception is tried again pair by pair, so that only the guilty are unscored.
 
     A reward's TOML is data that may come from others, so one that names a function (or gives RadEval's metric options
-    that are not numbers) is refused unless `CompositeReward.from_config` is told `allow_code=True`, or a command
+    that are not numbers) is refused unless `CompositeReward.from_config` gets `allow_code=True`, or a command
     `--allow-code`. In Python, `External(metric=...)` asks for nothing.
 
     The value of a pair must not depend on the other pairs of the call. Values are kept in the cache under the metric,

@@ -41,7 +41,7 @@ class FindingsScore(Component):
     Normal statements neither earn nor cost, except where they deny what the reference tells.
 
     Range: (-1, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,
-    not even a normal statement (it is empty, only compares, or is no report): 0, for saying nothing is not saying that
+    not even a normal statement (empty, only comparisons, not a report): 0, because saying nothing is not saying that
     the chest is normal. A reference in which nothing is read: missing, with the reason.
 
     Details: `matched` (pairs with their weight and differences), `missed` (with the candidate's denial, if there is

@@ -23,7 +23,7 @@ Verdict = Literal["supported", "contradicted", "unsupported", "unknown"]
 
 
 class _Judgement(NamedTuple):
-    """What came of a statement: the verdict, the prior that decided (its index), and the finding in it."""
+    """Verdict on a statement, the index of the prior that decided it, and the finding in that prior."""
 
     verdict: Verdict
     prior: int | None = None
@@ -42,7 +42,7 @@ class PriorConsistency(Component):
 
     Without priors each is unsupported, and so is each comparison that names no finding or no change ("no interval
     change", "compared to the prior study"): on a first image a fracture can be acute, but nothing can be new, stable or
-    better. To say that there is nothing to compare with is no comparison.
+    better. Saying that there is nothing to compare with is not a comparison.
 
     With priors the last decides; a finding is shown in it if the same observation, a kind of it, or what it is a kind
     of, is present or possible there with a side and place that can be the same. A change of no named finding is then
@@ -170,7 +170,7 @@ def _shown(known: Ontology, statement: Finding, prior: Report) -> list[Finding]:
 
 
 def _is_same(known: Ontology, finding: Finding, statement: Finding) -> bool:
-    """Judge whether the finding is surely what the statement calls new."""
+    """Return whether the finding certainly is what the statement calls new."""
     if finding.observation == statement.observation:
         return finding.polarity == "present"
     return statement.observation in known.observations[finding.observation].ancestors

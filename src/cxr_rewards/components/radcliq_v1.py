@@ -18,7 +18,7 @@ class RadcliqV1(ModelComponent):
         RadCliQ = intercept + sum of coefficient * (metric - mean) / scale
 
     over RadGraph combined, BERTScore, SembScore and BLEU-2, each as the component of that name with its defaults gives
-    it. Lower is better; unbounded, and below 0 for very good reports, so 1 / RadCliQ of one report is no reward: use
+    it. Lower is better; unbounded, and below 0 for very good reports, so 1 / RadCliQ of one report is not a reward: use
     the transforms `negate`, or `negate` and `sigmoid` with a weight of 2.
 
     Over a file: `1/mean`, the inverse of the mean, by which ReXrank ranks; none where the mean is not above 0.

@@ -15,7 +15,7 @@ from cxr_rewards.types import Case, Score
 
 _TOKEN = re.compile("[a-z0-9]+")
 _LONGEST_KEPT = 40
-"""Longer words are stemmed anew each time: no real word is, and a hostile text cannot fill the memory with them."""
+"""Stems of longer words are not remembered: real words are shorter, and a hostile text cannot fill the memory."""
 
 
 @cache

@@ -129,7 +129,7 @@ class Engine:
         """Return, for each case in order, one `Score` a component in the order of `components`.
 
         A case's scores do not depend on the other cases. Anything that goes wrong for one case becomes a `Failure`
-        in its scores; only a `SetupError`, which is no case's fault, is raised. If `is_gone` says, when a case's turn
+        in its scores; only a `SetupError`, which no case has caused, is raised. If `is_gone` says, when a case's turn
         comes, that nobody waits for it any more, it fails without a request to a judge or another machine.
         """
         problems = [problem_of(case, self.max_chars) for case in cases]

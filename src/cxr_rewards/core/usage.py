@@ -1,4 +1,4 @@
-"""What this process has spent on judges, and what it can release.
+"""Ledger of what this process has spent on judges, and of what it can release.
 
 Judges and models register here when they are loaded, so that whoever prints costs or frees memory needs to import
 neither.

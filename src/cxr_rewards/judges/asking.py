@@ -28,7 +28,7 @@ from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.types import Failure
 
 ASKS = 3
-"""How often a case is asked in all if its replies are no verdict."""
+"""Most attempts at a case whose replies are not verdicts."""
 
 _LOG = logging.getLogger(__name__)
 _GATHER_S = 0.005

@@ -28,7 +28,7 @@ class Question(NamedTuple):
         messages: what is said.
         form: all else that is sent, the same for all questions of a judge.
         number: of the vote: equal questions of different numbers are asked apart.
-        check: raises `VerdictParseError` for a reply that is no verdict.
+        check: raises `VerdictParseError` for a reply that is not a verdict.
     """
 
     item: Any
@@ -39,7 +39,7 @@ class Question(NamedTuple):
 
     @property
     def key(self) -> Any:
-        """What makes two questions one."""
+        """Identity of the question: equal questions are asked once."""
         return self.messages, self.number, self.form
 
     @property
@@ -49,7 +49,7 @@ class Question(NamedTuple):
 
 
 class Form(NamedTuple):
-    """What is sent besides messages.
+    """Fields of a request besides its messages.
 
     Attributes:
         fields: the request's other fields, as JSON.
@@ -178,7 +178,7 @@ def read_answer(answer: Answer, sent: Sent, address: str, scrub: Callable[[str],
         return _reply(data["choices"][0])._replace(usage=_usage(data))
     except (KeyError, IndexError, TypeError, AttributeError) as broken:
         raise RetryLater(
-            "malformed", f"{address}: the response is no chat completion ({type(broken).__name__})"
+            "malformed", f"{address}: the response is not a chat completion ({type(broken).__name__})"
         ) from None
 
 
@@ -201,7 +201,7 @@ def _text_of(content: str | Sequence[Any] | None) -> str:
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
-        raise TypeError("content is no text")
+        raise TypeError("content is not a text")
     parts = [{"type": "text", "text": part} if isinstance(part, str) else part for part in content]
     return "".join(part["text"] for part in parts if part.get("type", "text") in ("text", "output_text"))
 

@@ -28,7 +28,7 @@ Kinds = Mapping[str, tuple[re.Pattern[str], ...]]
 
 
 class _Patterns(NamedTuple):
-    """What is looked for: by kind in the text, in its skeleton, in other scripts; run together; ciphered words."""
+    """Patterns to look for: by kind in the text, in its skeleton, in other scripts; run together; ciphered words."""
 
     plain: Kinds
     skeleton: Kinds

@@ -37,7 +37,7 @@ class Chexbert(nn.Module):
             base: folder of bert-base-uncased's configuration and tokenizer.
 
         Raises:
-            ModelLoadError: the file is no CheXbert, or not the whole of it.
+            ModelLoadError: the file is not a CheXbert checkpoint, or is incomplete.
         """
         super().__init__()
         path = checkpoint / "chexbert.pth"

@@ -1,4 +1,4 @@
-"""What every component that runs a model lets its user choose: device, type of numbers, size of batches."""
+"""Settings of every component that runs a model: device, dtype and batch size."""
 
 from __future__ import annotations
 

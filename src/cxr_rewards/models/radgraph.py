@@ -30,7 +30,7 @@ _KNOWN_WORDS = 200_000
 
 
 class Graph(NamedTuple):
-    """What is found in one report: spans as (first word, last word, label), relations as (from, to, kind) by index."""
+    """Annotation of one report: spans as (first word, last word, label), relations as (from, to, kind) by index."""
 
     entities: list[tuple[int, int, str]]
     relations: list[tuple[int, int, str]]

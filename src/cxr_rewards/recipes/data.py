@@ -1,4 +1,4 @@
-"""What all recipes share: their settings, and the data they train and evaluate on.
+"""Settings and data of all recipes.
 
 Data are JSONL files, a study a line: `image` (path, relative to the file), `reference`, `study_id`, and, where there
 are some, `indication`, `comparison`, `prior_report`, `prior_image`.
@@ -28,7 +28,7 @@ def load_settings(name: str) -> dict[str, Any]:
     """Return the settings of a TOML file, or of a recipe that ships with the library, by name.
 
     Raises:
-        ConfigError: there is no such file, it is no TOML, or it has an unknown table or key.
+        ConfigError: there is no such file, it is not TOML, or it has an unknown table or key.
     """
     shipped = resources.files("cxr_rewards.recipes")
     try:

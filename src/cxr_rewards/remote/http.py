@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import copy
 import json
 import os
@@ -13,8 +12,6 @@ import threading
 import time
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import CancelledError
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Any, NoReturn
@@ -24,54 +21,17 @@ import httpx2
 from cxr_rewards.core.filling import failure_of, reason
 from cxr_rewards.errors import ConfigError, SetupError, shorten
 from cxr_rewards.remote.base import ElsewhereReward, RewardInfo, case_table, score_of
-from cxr_rewards.text.json_text import too_many_values
+from cxr_rewards.remote.connection import Connection, ForeignReply, Reply
 from cxr_rewards.types import Case, Failure, FailureKind, Score
 
 TOKEN_VARIABLE = "CXR_REWARDS_TOKEN"  # noqa: S105 - its name
 _LATER = (408, 425, 429, 502, 503, 504)
 """Status codes after which a request is repeated, which is safe because scoring is a pure function."""
 _LONGEST_PAUSE_S = 30.0
-_CONNECT_S = 10.0
 _DESCRIBE_S = 30.0
-_MOST_BYTES = (4 << 20, 64)
-"""Most bytes of a reply: a constant, plus a number per byte of the request. Our servers send at most 20."""
-_MOST_VALUES = (250_000, 8)
-"""Most texts, numbers, lists and objects of a reply, in the same way. Our servers send at most 3 per byte."""
 _MOST_CHARS = 4_000_000
 """Most characters of a request: a character takes at most 6 bytes, and a server accepts 32 MiB."""
-_LONG_TOKEN = 12
-"""A token of this length or more cannot occur in a reply by chance."""
 _TIMEOUTS = (TimeoutError, httpx2.TimeoutException)
-_RELEASED = "RemoteReward: it was released while it scored"
-
-
-class _NotOurs(Exception):  # noqa: N818 - it says what happened
-    """A reply that a cxr-rewards server would not send."""
-
-
-@dataclass(frozen=True)
-class _Reply:
-    """A complete reply."""
-
-    status: int
-    text: str
-    retry_after: str
-    asked: int
-
-    def json(self) -> Any:
-        """Return the parsed JSON.
-
-        Raises:
-            _NotOurs: it is not JSON, or holds too many values.
-        """
-        if too_many_values(self.text, _most(_MOST_VALUES, self.asked)):
-            raise _NotOurs("it holds too many values")
-        try:
-            return json.loads(self.text)
-        except ValueError as error:
-            raise _NotOurs(reason(error)) from None
-        except RecursionError:
-            raise _NotOurs("its lists and objects are too deep in each other") from None
 
 
 class RemoteReward(ElsewhereReward):
@@ -166,7 +126,7 @@ class RemoteReward(ElsewhereReward):
     def _begin(self) -> None:
         self._lock = threading.Lock()
         self._turn = 0
-        self._client: _Client | None = None
+        self._client: Connection | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_turn", "_client")}
@@ -175,11 +135,11 @@ class RemoteReward(ElsewhereReward):
         self.__dict__.update(state)
         self._begin()
 
-    def _connected(self) -> _Client:
+    def _connected(self) -> Connection:
         with self._lock:
             if self._client is None or self._client.process != os.getpid():  # a forked child connects by itself
                 token = self._token or check_token(os.environ.get(TOKEN_VARIABLE, "").strip(), TOKEN_VARIABLE)
-                self._client = _Client(token, self.concurrency * len(self.urls))
+                self._client = Connection(token, self.concurrency * len(self.urls))
                 weakref.finalize(self, self._client.close)
             return self._client
 
@@ -191,12 +151,12 @@ class RemoteReward(ElsewhereReward):
             raise SetupError(
                 f"RemoteReward: {url} does not answer: {reason(error)}; is `cxr-rewards serve` running there?"
             ) from None
-        except _NotOurs as error:
+        except ForeignReply as error:
             raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: {error}") from None
         _refuse(url, reply)
         try:
             told = reply.json()
-        except _NotOurs:
+        except ForeignReply:
             told = None
         if not isinstance(told, dict):
             raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: it replies {shorten(reply.text)}")
@@ -208,7 +168,7 @@ class RemoteReward(ElsewhereReward):
         client = self._connected()
         return client.wait(self._ask_all(client, chunks)) if chunks else []
 
-    async def _ask_all(self, client: _Client, chunks: Sequence[Sequence[Case]]) -> list[tuple[Score, ...]]:
+    async def _ask_all(self, client: Connection, chunks: Sequence[Sequence[Case]]) -> list[tuple[Score, ...]]:
         tasks = [asyncio.create_task(self._ask(client, chunk)) for chunk in chunks]
         try:
             return [row for rows in await asyncio.gather(*tasks) for row in rows]
@@ -216,7 +176,7 @@ class RemoteReward(ElsewhereReward):
             for task in tasks:
                 task.cancel()
 
-    async def _ask(self, client: _Client, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
+    async def _ask(self, client: Connection, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
         """Request the scores of a chunk, with retries at all servers; after the deadline its cases fail."""
         async with client.places:
             end = time.monotonic() + self.deadline_s
@@ -235,7 +195,7 @@ class RemoteReward(ElsewhereReward):
                         return self._rows(url, reply, len(cases), client)
                 except (httpx2.HTTPError, TimeoutError) as error:
                     why, kind = f"{url}: {reason(error)}", "timeout" if isinstance(error, _TIMEOUTS) else "transport"
-                except _NotOurs as error:
+                except ForeignReply as error:
                     raise SetupError(
                         f"{url}: not a reply of a cxr-rewards server: {client.without_token(str(error))}"
                     ) from None
@@ -251,10 +211,10 @@ class RemoteReward(ElsewhereReward):
         failure = Failure("remote", failed, kind)
         return [self.failed(failure)] * len(cases)
 
-    def _rows(self, url: str, reply: _Reply, count: int, client: _Client) -> list[tuple[Score, ...]]:
+    def _rows(self, url: str, reply: Reply, count: int, client: Connection) -> list[tuple[Score, ...]]:
         told = reply.json()
         if not (isinstance(told, dict) and isinstance(told.get("rewards"), list)):
-            raise _NotOurs("it holds no rewards")
+            raise ForeignReply("it holds no rewards")
         signature, rewards = told.get("signature"), told["rewards"]
         if signature != self.signature:
             raise SetupError(
@@ -265,12 +225,12 @@ class RemoteReward(ElsewhereReward):
             raise SetupError(f"{url} replied {len(rewards)} rewards for {count} cases")
         return [self._row(one, client) for one in rewards]
 
-    def _row(self, one: Any, client: _Client) -> tuple[Score, ...]:
+    def _row(self, one: Any, client: Connection) -> tuple[Score, ...]:
         parts = one.get("parts") if isinstance(one, dict) else None
         if not isinstance(parts, dict):
-            raise _NotOurs("a reward has no parts")
+            raise ForeignReply("a reward has no parts")
         if not parts.keys() <= self.components.keys():
-            raise _NotOurs(f"a reward has the parts {shorten(list(parts))}, not {shorten(list(self.components))}")
+            raise ForeignReply(f"a reward has the parts {shorten(list(parts))}, not {shorten(list(self.components))}")
         row = []
         for label in self.components:
             try:
@@ -301,94 +261,6 @@ class RemoteReward(ElsewhereReward):
 
     def __repr__(self) -> str:
         return f"<RemoteReward {self.name} #{self.signature.rpartition('#')[2]} at {', '.join(self.urls)}>"
-
-
-class _Client:
-    """Connections to servers, in their own thread, so that deadlines hold whatever a server does."""
-
-    def __init__(self, token: str, most: int) -> None:
-        self.process = os.getpid()
-        self.token = token
-        self.places = asyncio.Semaphore(most)
-        headers = {"Accept-Encoding": "identity"}  # a reply is as large as it says
-        if token:
-            headers["Authorization"] = f"Bearer {token}"
-        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most)
-        timeout = httpx2.Timeout(None, connect=_CONNECT_S)  # for the rest see `ask`
-        try:
-            self._http = httpx2.AsyncClient(headers=headers, limits=limits, timeout=timeout)
-        except (ValueError, ImportError, httpx2.InvalidURL) as error:
-            raise ConfigError(
-                f"RemoteReward: {error}; look at the variables HTTP_PROXY, HTTPS_PROXY, ALL_PROXY"
-            ) from None
-        self._loop, self._ended = asyncio.new_event_loop(), asyncio.Event()
-        self._thread = threading.Thread(target=self._run, name="cxr-rewards-remote", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(self._serve())
-
-    async def _serve(self) -> None:
-        async with self._http:
-            await self._ended.wait()
-
-    def wait(self, work: Any) -> Any:
-        """Return what a coroutine returns."""
-        try:
-            future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        except RuntimeError:  # closed
-            work.close()
-            raise SetupError(_RELEASED) from None
-        try:
-            return future.result()
-        except CancelledError:
-            raise SetupError(_RELEASED) from None
-        finally:
-            future.cancel()
-
-    async def ask(self, method: str, url: str, content: bytes, seconds: float) -> _Reply:
-        """Return a reply, read completely within limits of time and size.
-
-        Raises:
-            TimeoutError: the reply is late.
-            httpx2.HTTPError: there is no reply.
-            _NotOurs: it is too large, compressed, or not text.
-        """
-        headers = {"Content-Type": "application/json"} if content else {}
-        most, body = _most(_MOST_BYTES, len(content)), bytearray()
-        async with asyncio.timeout(seconds):
-            stream = self._http.stream(method, url, content=content or None, headers=headers)
-            async with stream as reply:
-                if reply.headers.get("Content-Encoding", "identity").lower() != "identity":
-                    raise _NotOurs("it is compressed, which was not asked for")
-                async for part in reply.aiter_raw():
-                    body += part
-                    if len(body) > most:
-                        raise _NotOurs(f"it has more than {most:,} bytes")
-        later = reply.headers.get("Retry-After", "")
-        if reply.status_code != 200:
-            text = self.without_token(body.decode("utf-8", "replace"))
-            return _Reply(reply.status_code, text, later, len(content))
-        try:
-            text = body.decode("utf-8", "surrogatepass")
-        except UnicodeDecodeError as error:
-            raise _NotOurs(f"byte {error.start:,} is not UTF-8") from None
-        if len(self.token) >= _LONG_TOKEN and self.token in text:
-            raise _NotOurs("it repeats the token")
-        return _Reply(200, text, later, len(content))
-
-    def without_token(self, text: str) -> str:
-        """Return a server's text with the token masked."""
-        return text.replace(self.token, "***") if self.token else text
-
-    def close(self) -> None:
-        """Close the connections and end the thread."""
-        if self.process == os.getpid() and self._thread.is_alive():
-            with contextlib.suppress(RuntimeError):  # closed meanwhile
-                self._loop.call_soon_threadsafe(self._ended.set)
-            if threading.current_thread() is not self._thread:
-                self._thread.join(_CONNECT_S)
 
 
 def _chunks(cases: Sequence[Case], most: int) -> Iterator[Sequence[Case]]:
@@ -440,7 +312,7 @@ def token_of(variable: str, file: str | Path | None) -> str:
     return check_token(token, str(file))
 
 
-def _refuse(url: str, reply: _Reply) -> None:
+def _refuse(url: str, reply: Reply) -> None:
     if reply.status == 401:
         raise SetupError(f"{url}: the token is refused: set {TOKEN_VARIABLE}, or give token=")
     if 300 <= reply.status < 400:
@@ -449,16 +321,12 @@ def _refuse(url: str, reply: _Reply) -> None:
         raise SetupError(f"{url}: {_problem(reply)}")
 
 
-def _problem(reply: _Reply) -> str:
+def _problem(reply: Reply) -> str:
     try:
         detail = reply.json()["detail"]
-    except (_NotOurs, KeyError, TypeError):
+    except (ForeignReply, KeyError, TypeError):
         detail = reply.text
     return f"status {reply.status}: {shorten(detail, 200)}"
-
-
-def _most(limits: tuple[int, int], asked: int) -> int:
-    return limits[0] + limits[1] * asked
 
 
 def _seconds(text: str) -> float:

@@ -26,7 +26,7 @@ class Description(str):
 
 
 class ComponentInfo(Protocol):
-    """What a reward tells of each component: all of `Component` but the part that scores."""
+    """Description of a component in a reward: all of `Component` except scoring."""
 
     @property
     def name(self) -> str: ...

@@ -187,7 +187,7 @@ class CompositeReward(BaseReward):
 
     @property
     def seconds(self) -> dict[str, float]:
-        """What scoring took so far, by feature, by component (its part after the features), and for the `cache`.
+        """Seconds spent on scoring, by feature, by component (after its features) and for the `cache`.
 
         A feature that several components share counts once, under its own name. Judges run beside the others, so the
         sum may be more than the time that passed.

@@ -1,4 +1,4 @@
-"""What the fake judge says: verdicts of each protocol out of the rule-based reader's comparison."""
+"""Replies of the fake judge: verdicts of each protocol, from the rule-based reader's comparison."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _matters(finding: Finding, patient: Mapping[str, Any]) -> bool:
 
 
 def _supported(finding: Finding, parts: Mapping[str, list[str]]) -> bool:
-    """Whether a prior has the finding that a change is told of."""
+    """Whether a prior has the finding whose change is reported."""
     return any(
         other.observation == finding.observation
         for prior in parts.get("prior", [])

@@ -21,9 +21,9 @@ FAULTS = (
     "429", "429_later", "500", "503_burst", "hang", "reset", "reset_body", "bad_http", "bad_json", "not_json",
     "truncated", "refusal", "wrong_language", "wrong_count", "duplicated_key", "empty", "slow",
 )  # fmt: skip
-"""What can be made to go wrong: rate limits without and with Retry-After, server errors alone and in bursts, no answer,
-connections cut before and within the body, a body that is no completion, verdicts that are malformed, prose, cut off,
-refused, in another language, with an impossible count or a key twice, empty, and late."""
+"""Faults that can be injected: rate limits without and with Retry-After, server errors alone and in bursts, no answer,
+connections cut before and within the body, a body that is not a completion, verdicts that are malformed, prose, cut
+off, refused, in another language, with an impossible count or a key twice, empty, and late."""
 
 Answer = Callable[[Sequence[Mapping[str, str]]], str]
 _TOO_LONG = 4_000_000
@@ -36,7 +36,7 @@ class FakeJudge:
         port: 0 takes a free one.
         latency_s: seconds until an answer: a number, or (shortest, longest) for a uniform draw.
         faults: shares of requests that fail, by a name of `FAULTS`, or one number that all share evenly. A request
-            that is sent again is drawn for anew.
+            that is sent again gets a new draw.
         seed: of latencies and faults.
         hang_s: how long a hanging request hangs.
         has_schema: whether `response_format` is taken; else it is refused with a 400.

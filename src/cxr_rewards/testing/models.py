@@ -25,7 +25,7 @@ SENTENCES = (
     "Interval removal of the right chest tube; no residual air.",
     "Low lung volumes with crowding of the bronchovascular markings.",
 )
-"""What random heads are calibrated on."""
+"""Texts on which random heads are calibrated."""
 
 TYPES = ("ABNORMALITY", "NON-ABNORMALITY", "DISEASE", "NON-DISEASE", "ANATOMY")
 ENTITIES = {
@@ -49,7 +49,7 @@ def build_models(
 
     Args:
         folder: where; made if it is not there.
-        full_size: the published sizes (base models: 2.5 GB in all) instead of 2 to 3 layers of 64 (12 MB).
+        full_size: the published sizes (base models: 2.5 GB together) instead of 2 to 3 layers of 64 (12 MB).
         vocab: a `vocab.txt` for the models that split words into pieces, e.g. bert-base-uncased's; a small one is made
             if left out.
         seed: of the weights.

@@ -213,7 +213,7 @@ def refuses_several_verdicts(protocol: Protocol) -> None:
 
 
 def refuses_truncated_replies(protocol: Protocol) -> None:
-    """A reply that is cut off is no verdict: JSON anywhere, text before its last line."""
+    """A reply that is cut off is not a verdict: JSON anywhere, text before its last line."""
     for reply in protocol.replies:
         if _is_json(reply):
             for end in range(len(reply.rstrip())):
@@ -223,7 +223,7 @@ def refuses_truncated_replies(protocol: Protocol) -> None:
 
 
 def refuses_keys_given_twice(protocol: Protocol) -> None:
-    """JSON in which a key is given twice is no verdict: nobody can say which one counts."""
+    """JSON in which a key is given twice is not a verdict: nobody can say which one counts."""
     for reply, other in protocol.pairs:
         if _is_json(reply):
             inside = [text.strip()[1:-1].strip() for text in (reply, other)]
@@ -231,14 +231,14 @@ def refuses_keys_given_twice(protocol: Protocol) -> None:
 
 
 def refuses_unknown_keys(protocol: Protocol) -> None:
-    """JSON with a key that the protocol does not know is no verdict."""
+    """JSON with a key that the protocol does not know is not a verdict."""
     for reply in protocol.replies:
         if _is_json(reply):
             protocol.expect_none(json.dumps({**json.loads(reply), "another_key": 0}))
 
 
 def refuses_json_in_a_text(protocol: Protocol) -> None:
-    """JSON within a JSON text is no verdict."""
+    """JSON within a JSON text is not a verdict."""
     for reply in protocol.replies:
         if _is_json(reply):
             protocol.expect_none(json.dumps(reply))

@@ -150,7 +150,7 @@ def test_a_compressed_body_is_read_though_it_was_not_asked_for(encoding, pack):
         (b"(\xb5/\xfd", {"Content-Encoding": "zstd"}, "compressed by 'zstd'"),
         (gzip.compress(json.dumps(CLEAN).encode())[:-9], {"Content-Encoding": "gzip"}, "cut off"),
         (b"no gzip", {"Content-Encoding": "gzip"}, "damaged"),
-        (b"[" * 200_000, {}, "no chat completion"),
+        (b"[" * 200_000, {}, "not a chat completion"),
     ],
     ids=["long", "bomb", "twice", "zstd", "cut", "plain", "nested"],
 )

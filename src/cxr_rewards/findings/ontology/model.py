@@ -65,7 +65,7 @@ EFFECTS = (
     "date_back",
     "read_over",
 )
-"""What a cue can do. `data/cues.toml` describes each effect; `walker/cues.py` has a function for each."""
+"""Effects of cues. `data/cues.toml` describes each effect; `walker/cues.py` has a function for each."""
 OPENS_SCOPE = ("deny_forward", "deny_backward", "doubt_forward", "set_aside_forward", "disfavor", "deny_elsewhere")
 """Kinds of cue whose effect can reach forward, until something ends it."""
 ENDS_SCOPE = ("end_scope", "explain")

@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 @dataclass(slots=True)
 class Scope:
-    """What holds for the findings to come; each field is the cue that opened it, or None.
+    """Scope of the cues for the findings to come; each field is the cue that opened it, or None.
 
     Attributes:
         denied: they are absent.
@@ -42,7 +42,7 @@ class Scope:
 
 @dataclass(slots=True)
 class Clause:
-    """What the clause so far has said.
+    """Content of the clause so far.
 
     Attributes:
         mentions: its findings, the last `KEPT` of them; later words may still change these.
@@ -64,7 +64,7 @@ class Clause:
 
 
 class Bracket(NamedTuple):
-    """What to return to when a bracket closes."""
+    """State to return to when a bracket closes."""
 
     scope: Scope
     mentions: list[Mention]
