@@ -183,7 +183,7 @@ class RemoteReward(ElsewhereReward):
             tables = [case_table(case) for case in cases]
             self._turn += 1
             turn, attempt, why = self._turn, 0, ""
-            kind: FailureKind = "timeout"
+            kind: FailureKind = "timeout"  # unless a try fails otherwise: the last one is often cut short
             while (left := end - time.monotonic()) > 0:
                 url = self.urls[(turn + attempt) % len(self.urls)]
                 asked = {"cases": tables, "details": self.details, "timeout_s": max(1.0, left), "parts_only": True}
@@ -194,14 +194,15 @@ class RemoteReward(ElsewhereReward):
                     if reply.status == 200:
                         return self._rows(url, reply, len(cases), client)
                 except (httpx2.HTTPError, TimeoutError) as error:
-                    why, kind = f"{url}: {reason(error)}", "timeout" if isinstance(error, _TIMEOUTS) else "transport"
+                    why = f"{url}: {reason(error)}"
+                    kind = kind if isinstance(error, _TIMEOUTS) else "transport"
                 except ForeignReply as error:
                     raise SetupError(
                         f"{url}: not a reply of a cxr-rewards server: {client.without_token(str(error))}"
                     ) from None
                 else:
                     why = f"{url}: {_problem(reply)}"
-                    kind = "timeout" if reply.status in {408, 504} else "transport"
+                    kind = kind if reply.status in {408, 504} else "transport"
                     if reply.status not in _LATER:
                         _refuse(url, reply)
                     pause = max(pause, _seconds(reply.retry_after))
