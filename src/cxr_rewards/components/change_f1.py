@@ -8,11 +8,11 @@ from typing import Any, Literal
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.reports import Reports
+from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Ontology, Report, ontology
 from cxr_rewards.findings.pairing import by_side, pair_up, related
 from cxr_rewards.findings.report import sides_meet
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()
 _COMPARISON = "comparison"
@@ -82,10 +82,7 @@ class ChangeF1(Component):
         """Match the statements, by exact and by coarse directions."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:
-            return Score(
-                None,
-                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
-            )
+            return unread_reference(self.name)
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
         values: dict[str, float] = {}
         lists: dict[str, Any] = {}

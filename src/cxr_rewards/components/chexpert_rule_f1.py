@@ -9,8 +9,9 @@ from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.findings import Findings
+from cxr_rewards.features.reports import unread_reference
 from cxr_rewards.findings import CHEXPERT, Finding, ontology
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Score
 
 _FINDINGS = Findings()
 TOP_5 = ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion")
@@ -82,10 +83,7 @@ class ChexpertRuleF1(Component):
         """Label both reports and compare their positive labels."""
         read = features.value(_FINDINGS, case.reference)
         if not read:
-            return Score(
-                None,
-                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
-            )
+            return unread_reference(self.name)
         reference, candidate = labels_of(read), labels_of(features.value(_FINDINGS, case.candidate))
         counted: tuple[str, ...] = CHEXPERT if self.labels == 14 else TOP_5
         if self.uncertain == "ignore":

@@ -7,11 +7,11 @@ from typing import Any
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.reports import Reports
+from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Ontology, Report, misplaced, ontology
 from cxr_rewards.findings.pairing import by_side, pair_up, related
 from cxr_rewards.findings.report import sides_meet
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()
 _DEVICE = "support_device"
@@ -78,10 +78,7 @@ class DeviceF1(Component):
         """Match the devices."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:
-            return Score(
-                None,
-                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
-            )
+            return unread_reference(self.name)
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
         known = ontology()
         reference = _devices(known, of_reference)

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.reports import Reports
+from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Report, silent
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()
 
@@ -54,10 +54,7 @@ class FindingsF1(Component):
         """Compare the two sets."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:
-            return Score(
-                None,
-                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
-            )
+            return unread_reference(self.name)
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
         reference = self._set(of_reference)
         candidate = self._set(of_candidate) if of_candidate else set[tuple[str, str, str]]()

@@ -8,10 +8,10 @@ from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings
-from cxr_rewards.features.reports import Reports
+from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Comparison, Finding, significance, silent
 from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
 _REPORTS = Reports()
@@ -88,10 +88,7 @@ class FindingsScore(Component):
         """Weigh the matches and errors."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
-            return Score(
-                None,
-                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
-            )
+            return unread_reference(self.name)
         matched, missed, false = [], [], []
         penalty = 0.0
         details: dict[str, Any] = {"matched": [], "missed": [], "false": [], "contradicted": []}

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
-from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.features.matched_findings import MatchedFindings, mean_agreement
+from cxr_rewards.features.reports import unread_reference
 from cxr_rewards.findings import Comparison, Finding
-from cxr_rewards.types import Case, Failure, Score
+from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
 _STEPS = 4
@@ -56,23 +55,8 @@ class SeverityAgreement(Component):
         """Average over the findings."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
-            return Score(
-                None,
-                failure=Failure(self.name, "no finding and no normal statement in the reference", "nothing_to_compare"),
-            )
-        partners: list[tuple[Finding, Finding | None]] = [(m.reference, m.candidate) for m in comparison.matched]
-        partners += [(finding, None) for finding in comparison.missed]
-        graded = [pair for pair in partners if pair[0].severity or pair[0].size_mm]
-        agreements: list[float] = []
-        findings: list[dict[str, Any]] = []
-        for reference, candidate in graded:
-            agreement = _agreement(reference, candidate)
-            if agreement is not None:
-                agreements.append(agreement)
-            told = candidate.as_dict() if candidate else None
-            findings.append({"reference": reference.as_dict(), "candidate": told, "agreement": agreement})
-        value = sum(agreements) / len(agreements) if agreements else 1.0
-        return Score(value, {"findings": findings})
+            return unread_reference(self.name)
+        return mean_agreement(comparison, lambda finding: finding.severity or finding.size_mm, _agreement)
 
 
 def _agreement(reference: Finding, candidate: Finding | None) -> float | None:
