@@ -130,11 +130,15 @@ class Rollouts:
         context = {key: self._column(columns, name, "context", length) for key, name in keys.items()}
         cases = [
             self.case(
-                completion, references[i], priors=priors[i], group=groups[i], prompt=asked[i],
+                completion,
+                references[i],
+                priors=priors[i],
+                group=groups[i],
+                prompt=asked[i],
                 context={key: cells[i] for key, cells in context.items()},
             )
             for i, completion in enumerate(rows)
-        ]  # fmt: skip
+        ]
         if self.group_size:
             sizes = Counter(case.group for case in cases)
             for group, size in sizes.items():

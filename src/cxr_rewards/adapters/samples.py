@@ -99,9 +99,12 @@ class Samples:
         if isinstance(fields, Failure):
             completion, fields = fields, {}
         return self.rollouts.case(
-            completion, reference, priors=fields.get(self.priors), group=fields.get(self.group),
+            completion,
+            reference,
+            priors=fields.get(self.priors),
+            group=fields.get(self.group),
             context={key: fields.get(key) for key in self.context},
-        )  # fmt: skip
+        )
 
     def value(self, reward: Reward) -> float:
         """Return what the trainer gets for a reward."""

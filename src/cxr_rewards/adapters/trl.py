@@ -98,9 +98,15 @@ def as_trl(
         name: under which trl logs it; two functions of one name share their metrics.
     """
     rollouts = Rollouts(
-        reward=reward, reference=reference, priors=priors, context=context, group=group, group_size=group_size,
-        extract=extract or Extract(), diagnostics=diagnostics or Diagnostics(),
-    )  # fmt: skip
+        reward=reward,
+        reference=reference,
+        priors=priors,
+        context=context,
+        group=group,
+        group_size=group_size,
+        extract=extract or Extract(),
+        diagnostics=diagnostics or Diagnostics(),
+    )
     return (AsyncTrlReward if asynchronous else TrlReward)(rollouts, name)
 
 

@@ -44,10 +44,12 @@ class RadcliqMetrics(Feature):
             annotations = [upstream.value(graphs, text) for text in item]
             raw = upstream.value(matching, item)[2]
             sides = [upstream.value(vectors, text).mean(axis=0) for text in item]
-            found.append([
-                sum(combined_f1(*annotations)) / 2,
-                rescaled(raw, BASELINE),
-                cosine(*sides),
-                bleu(item.candidate, item.reference).value,
-            ])  # fmt: skip
+            found.append(
+                [
+                    sum(combined_f1(*annotations)) / 2,
+                    rescaled(raw, BASELINE),
+                    cosine(*sides),
+                    bleu(item.candidate, item.reference).value,
+                ]
+            )
         return found

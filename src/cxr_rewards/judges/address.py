@@ -86,9 +86,13 @@ class Address:
         except ResponseUnreadable as unreadable:
             raise RetryLater("malformed", f"{self.url}: {unreadable}") from None
         sent = Sent(
-            dialect.fields(question.form), dialect.limit_field, dialect.offers_schema(question.form),
-            self._has_answered, self._takes_schema, self._forbidden,
-        )  # fmt: skip
+            dialect.fields(question.form),
+            dialect.limit_field,
+            dialect.offers_schema(question.form),
+            self._has_answered,
+            self._takes_schema,
+            self._forbidden,
+        )
         self._forbidden += answer.status == 403
         try:
             reply = read_answer(answer, sent, self.url, self._scrub.message)

@@ -224,9 +224,10 @@ class JudgeClient:
         last = max((address.breaker for address in self.addresses), key=lambda breaker: breaker.down_since)
         patience_s = _FIRST_S if last.never else self.settings.deadline_s
         raise RetryLater(
-            "down", f"the judge is down: {'; '.join(a.breaker.why for a in self.addresses)}",
+            "down",
+            f"the judge is down: {'; '.join(a.breaker.why for a in self.addresses)}",
             is_hopeless=monotonic() - last.down_since > patience_s,
-        )  # fmt: skip
+        )
 
     def _has_room(self) -> bool:
         """Whether to take a new question: an address is free, and no older question waits for it.
@@ -303,9 +304,11 @@ class JudgeClient:
                 self._warned_at = monotonic()
                 _LOG.warning(
                     "judge %s is slow: %s. It has timeout_s = %g for each; raise it, or set concurrency to what the "
-                    "server works on at once", self.settings.model,
-                    "; ".join(f"{address.url}: {address.pace}" for address in slow), self.settings.timeout_s,
-                )  # fmt: skip
+                    "server works on at once",
+                    self.settings.model,
+                    "; ".join(f"{address.url}: {address.pace}" for address in slow),
+                    self.settings.timeout_s,
+                )
 
     async def aclose(self) -> None:
         """Close all connections."""
@@ -370,9 +373,12 @@ class _Inquiry:
 
         # Made only if something failed: it costs as much CPU as the rest of a request.
         return await AsyncRetrying(
-            retry=retry_if_exception_type((RetryLater, VerdictParseError)), wait=_pause, stop=self._is_enough,
-            before_sleep=self._count, reraise=True,
-        )(attempt)  # fmt: skip
+            retry=retry_if_exception_type((RetryLater, VerdictParseError)),
+            wait=_pause,
+            stop=self._is_enough,
+            before_sleep=self._count,
+            reraise=True,
+        )(attempt)
 
     async def _attempt(self, address: Address | RetryLater) -> str:
         if isinstance(address, RetryLater):

@@ -83,9 +83,12 @@ class Connections:
         start = monotonic()
         try:
             request = client.build_request(
-                "POST", self._url, content=body, headers={**headers, "Accept-Encoding": "identity"},
+                "POST",
+                self._url,
+                content=body,
+                headers={**headers, "Accept-Encoding": "identity"},
                 extensions={"trace": _refuse_early_response()},
-            )  # fmt: skip
+            )
             async with AsyncExitStack() as stack:
                 async with asyncio.timeout(timeout_s):
                     response = await client.send(request, stream=True)

@@ -48,9 +48,10 @@ class JudgeSettings(Configurable):
         "", "Azure OpenAI's api-version; also selects Azure's header for the key.", changes_scores=False
     )
     api_key_env: str = setting(
-        "", f"Environment variable that holds the key; empty: {KEY_VARIABLE}, or OpenAI's or Azure's own.",
+        "",
+        f"Environment variable that holds the key; empty: {KEY_VARIABLE}, or OpenAI's or Azure's own.",
         changes_scores=False,
-    )  # fmt: skip
+    )
     api_key_file: str = setting("", "File that holds the key, instead of a variable.", changes_scores=False)
     concurrency: int = setting(64, "Requests in flight at once, in the whole process.", changes_scores=False)
     requests_per_minute: int = setting(0, "Limit of requests; 0: none.", changes_scores=False)
@@ -63,9 +64,10 @@ class JudgeSettings(Configurable):
     usd_per_million_input: float = setting(0.0, "Price of a million prompt tokens.", changes_scores=False)
     usd_per_million_output: float = setting(0.0, "Price of a million reply tokens.", changes_scores=False)
     stop_after: int = setting(
-        0, "Cases in a row without a verdict after which the run stops; 0: never, they stay unscored.",
+        0,
+        "Cases in a row without a verdict after which the run stops; 0: never, they stay unscored.",
         changes_scores=False,
-    )  # fmt: skip
+    )
 
     def __post_init__(self) -> None:
         for key, variable in (("model", MODEL_VARIABLE), ("base_url", URL_VARIABLE)):
@@ -112,6 +114,12 @@ class JudgeSettings(Configurable):
 
 _STRUCTURED = ("auto", "json_schema", "json_object", "off")
 _LIMITS = (
-    "requests_per_minute", "tokens_per_minute", "budget_calls", "budget_tokens", "budget_usd",
-    "usd_per_million_input", "usd_per_million_output", "stop_after",
-)  # fmt: skip
+    "requests_per_minute",
+    "tokens_per_minute",
+    "budget_calls",
+    "budget_tokens",
+    "budget_usd",
+    "usd_per_million_input",
+    "usd_per_million_output",
+    "stop_after",
+)

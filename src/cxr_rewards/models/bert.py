@@ -23,9 +23,13 @@ _ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
 }
 FAMILIES = ("bert", "roberta")
 _SIZES = {
-    "hidden_size": 16_384, "intermediate_size": 65_536, "num_attention_heads": 256, "num_hidden_layers": 200,
-    "vocab_size": 1_000_000, "max_position_embeddings": 65_536,
-}  # fmt: skip
+    "hidden_size": 16_384,
+    "intermediate_size": 65_536,
+    "num_attention_heads": 256,
+    "num_hidden_layers": 200,
+    "vocab_size": 1_000_000,
+    "max_position_embeddings": 65_536,
+}
 """The largest that is believed of a configuration: beyond, it is damaged, and would only fill the memory."""
 
 

@@ -111,9 +111,13 @@ def from_folder(kind: Any, folder: Path, what: str, **options: Any) -> Any:
     """
     with reading(folder, what):
         model, about = kind.from_pretrained(
-            folder, local_files_only=True, trust_remote_code=False, dtype=torch.float32, output_loading_info=True,
+            folder,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
             **options,
-        )  # fmt: skip
+        )
     absent = sorted(name for name in map(str, about["missing_keys"]) if "pooler" not in name)
     if absent or about["mismatched_keys"]:
         wrong = absent or [str(key) for key in about["mismatched_keys"]]

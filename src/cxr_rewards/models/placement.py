@@ -24,9 +24,10 @@ class ModelComponent(Component):
     batch_tolerance = 1e-4  # floating point: sums in another order where the batch has another shape
 
     device: str = setting(
-        "auto", "Where the model runs: auto (the current GPU, else the CPU), cpu, cuda:N, or several between commas.",
+        "auto",
+        "Where the model runs: auto (the current GPU, else the CPU), cpu, cuda:N, or several between commas.",
         changes_scores=False,
-    )  # fmt: skip
+    )
     dtype: Dtype = setting("float32", "Numbers of the model: float32, bfloat16 (GPUs, recent CPUs) or float16 (GPUs).")
     batch_tokens: int = setting(
         0, "Tokens in a batch, padding included; 0: 1,024 on a CPU, 32,768 on a GPU.", changes_scores=False

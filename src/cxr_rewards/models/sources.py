@@ -19,9 +19,15 @@ FOLDER_VARIABLE = "CXR_REWARDS_MODELS"
 ENCODER = ("config.json", "model.safetensors|pytorch_model.bin")
 TOKENIZER = (
     "tokenizer.json|vocab.txt|vocab.json|spm.model|spiece.model",
-    "vocab.txt?", "vocab.json?", "merges.txt?", "spm.model?", "spiece.model?",
-    "tokenizer_config.json?", "special_tokens_map.json?", "added_tokens.json?",
-)  # fmt: skip
+    "vocab.txt?",
+    "vocab.json?",
+    "merges.txt?",
+    "spm.model?",
+    "spiece.model?",
+    "tokenizer_config.json?",
+    "special_tokens_map.json?",
+    "added_tokens.json?",
+)
 """Files of a tokenizer. In all lists of files `a|b` is the first of them that is there, `a?` may be absent."""
 
 

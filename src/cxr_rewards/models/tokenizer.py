@@ -46,9 +46,14 @@ class Tokenizer:
             return []
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # lone surrogates are no Unicode
         found = self.fast(
-            clean, add_special_tokens=False, truncation=False, padding=False, return_attention_mask=False,
-            return_token_type_ids=False, verbose=False,
-        )  # fmt: skip
+            clean,
+            add_special_tokens=False,
+            truncation=False,
+            padding=False,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
         ids: list[list[int]] = found["input_ids"]
         return ids
 

@@ -25,12 +25,22 @@ TINY: Mapping[str, Any] = {
     "data": {},
     "reward": {"preset": "rules"},
     "grpo": {
-        "num_generations": 8, "per_device_train_batch_size": 128, "max_completion_length": 8, "learning_rate": 5e-4,
-        "lr_scheduler_type": "constant", "beta": 0.0, "max_steps": 60, "use_cpu": True, "bf16": False,
-        "activation_checkpointing": False, "dataloader_pin_memory": False, "save_strategy": "no", "logging_steps": 1,
+        "num_generations": 8,
+        "per_device_train_batch_size": 128,
+        "max_completion_length": 8,
+        "learning_rate": 5e-4,
+        "lr_scheduler_type": "constant",
+        "beta": 0.0,
+        "max_steps": 60,
+        "use_cpu": True,
+        "bf16": False,
+        "activation_checkpointing": False,
+        "dataloader_pin_memory": False,
+        "save_strategy": "no",
+        "logging_steps": 1,
         "disable_tqdm": True,
     },
-}  # fmt: skip
+}
 
 
 def load_tiny(seed: int) -> tuple[Any, Any, list[dict[str, Any]], list[dict[str, Any]]]:
@@ -74,16 +84,21 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     reward = reward_of(settings["reward"], allow_code=given.allow_code)
     is_first = os.environ.get("RANK", "0") == "0"  # of several processes one scores and tells
     score = reward.as_trl(
-        priors=None if given.tiny else "prior_reports", group="study_id",
+        priors=None if given.tiny else "prior_reports",
+        group="study_id",
         diagnostics=Diagnostics(given.out / "diagnostics.jsonl", at_exit=is_first),
         asynchronous=settings["reward"].get("asynchronous", False),
-    )  # fmt: skip
+    )
     options = {**settings["grpo"], **({"max_steps": given.max_steps} if given.max_steps else {})}
     config = GRPOConfig(output_dir=str(given.out), seed=given.seed, **{"report_to": "none", **options})
     trainer = GRPOTrainer(
-        model=model, reward_funcs=score, args=config, train_dataset=dataset_of(train, pixels),
-        processing_class=processor, peft_config=_lora(settings["model"].get("lora_rank", 0)),
-    )  # fmt: skip
+        model=model,
+        reward_funcs=score,
+        args=config,
+        train_dataset=dataset_of(train, pixels),
+        processing_class=processor,
+        peft_config=_lora(settings["model"].get("lora_rank", 0)),
+    )
     if held_out and _is_sharded(trainer):
         warnings.warn(
             "no process holds the whole model, so none is evaluated here: run cxr_rewards.recipes.evaluate on the "

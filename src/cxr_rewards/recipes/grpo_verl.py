@@ -36,24 +36,28 @@ def write_data(rows: Iterable[Mapping[str, Any]], path: Path, pixels: int = 0) -
     from pyarrow import parquet
 
     text = pa.string()
-    schema = pa.schema({
-        "data_source": text,
-        "prompt": pa.list_(pa.struct({"role": text, "content": text})),
-        "images": pa.list_(pa.struct({"image": text, **({"max_pixels": pa.int64()} if pixels else {})})),
-        "reward_model": pa.struct({"style": text, "ground_truth": text}),
-        "extra_info": pa.struct({"study_id": text, "index": pa.int64(), "priors": pa.list_(text)}),
-    })  # fmt: skip
+    schema = pa.schema(
+        {
+            "data_source": text,
+            "prompt": pa.list_(pa.struct({"role": text, "content": text})),
+            "images": pa.list_(pa.struct({"image": text, **({"max_pixels": pa.int64()} if pixels else {})})),
+            "reward_model": pa.struct({"style": text, "ground_truth": text}),
+            "extra_info": pa.struct({"study_id": text, "index": pa.int64(), "priors": pa.list_(text)}),
+        }
+    )
     made = []
     for index, row in enumerate(rows):
         (message,) = row["prompt"]
         images = [str(Path(image).absolute()) for image in row["images"]]
-        made.append({
-            "data_source": SOURCE,
-            "prompt": [{"role": message["role"], "content": "<image>" * len(images) + message["content"]}],
-            "images": [{"image": image, **({"max_pixels": pixels * pixels} if pixels else {})} for image in images],
-            "reward_model": {"style": "rule", "ground_truth": row["reference"]},
-            "extra_info": {"study_id": row["study_id"], "index": index, "priors": list(row["prior_reports"])},
-        })  # fmt: skip
+        made.append(
+            {
+                "data_source": SOURCE,
+                "prompt": [{"role": message["role"], "content": "<image>" * len(images) + message["content"]}],
+                "images": [{"image": image, **({"max_pixels": pixels * pixels} if pixels else {})} for image in images],
+                "reward_model": {"style": "rule", "ground_truth": row["reference"]},
+                "extra_info": {"study_id": row["study_id"], "index": index, "priors": list(row["prior_reports"])},
+            }
+        )
     parquet.write_table(pa.Table.from_pylist(made, schema=schema), path)
     return len(made)
 

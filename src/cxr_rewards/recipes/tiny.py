@@ -67,10 +67,15 @@ def tokenizer() -> Any:
     raw = Tokenizer(models.WordLevel({word: number for number, word in enumerate(known)}, unk_token="<unk>"))  # noqa: S106
     raw.pre_tokenizer = pre_tokenizers.Split(Regex(r"\s+"), "removed")
     return PreTrainedTokenizerFast(
-        tokenizer_object=raw, unk_token="<unk>", pad_token="<pad>", eos_token="<|im_end|>", padding_side="left",  # noqa: S106
-        chat_template=_TEMPLATE, additional_special_tokens=list(_SPECIALS),
+        tokenizer_object=raw,
+        unk_token="<unk>",  # noqa: S106 - a token of the vocabulary
+        pad_token="<pad>",  # noqa: S106
+        eos_token="<|im_end|>",  # noqa: S106
+        padding_side="left",
+        chat_template=_TEMPLATE,
+        additional_special_tokens=list(_SPECIALS),
         model_input_names=["input_ids", "attention_mask"],
-    )  # fmt: skip
+    )
 
 
 def processor() -> Any:
@@ -106,19 +111,36 @@ def model(words: Any, seed: int = 0) -> Any:
     torch.manual_seed(seed)
     config = Qwen3VLConfig(
         text_config={
-            "vocab_size": len(words), "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
-            "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16, "max_position_embeddings": 512,
+            "vocab_size": len(words),
+            "hidden_size": 64,
+            "intermediate_size": 128,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 4,
+            "num_key_value_heads": 2,
+            "head_dim": 16,
+            "max_position_embeddings": 512,
             "rope_parameters": {
-                "rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 2, 2], "mrope_interleaved": True,
+                "rope_type": "default",
+                "rope_theta": 1e4,
+                "mrope_section": [4, 2, 2],
+                "mrope_interleaved": True,
             },
         },
         vision_config={
-            "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 16,
-            "spatial_merge_size": 2, "temporal_patch_size": 2, "out_hidden_size": 64, "num_position_embeddings": 16,
+            "depth": 2,
+            "hidden_size": 32,
+            "intermediate_size": 64,
+            "num_heads": 2,
+            "patch_size": 16,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+            "out_hidden_size": 64,
+            "num_position_embeddings": 16,
             "deepstack_visual_indexes": [0],
         },
-        tie_word_embeddings=True, **ids,
-    )  # fmt: skip
+        tie_word_embeddings=True,
+        **ids,
+    )
     made = Qwen3VLForConditionalGeneration(config)
     made.generation_config.eos_token_id = words.eos_token_id
     made.generation_config.pad_token_id = words.pad_token_id
@@ -137,10 +159,18 @@ def text_model(words: Any, seed: int = 0) -> Any:
 
     torch.manual_seed(seed)
     config = Qwen2Config(
-        vocab_size=len(words), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, tie_word_embeddings=True, bos_token_id=None,
-        eos_token_id=words.eos_token_id, pad_token_id=words.pad_token_id,
-    )  # fmt: skip
+        vocab_size=len(words),
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
     return Qwen2ForCausalLM(config)
 
 

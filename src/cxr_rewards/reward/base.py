@@ -149,8 +149,12 @@ class BaseReward(ABC):
             'reference: is empty: there is nothing to compare with'
         """
         columns = {
-            "candidate": candidates, "reference": references, "priors": priors, "context": contexts, "group": groups,
-        }  # fmt: skip
+            "candidate": candidates,
+            "reference": references,
+            "priors": priors,
+            "context": contexts,
+            "group": groups,
+        }
         given = {key: values for key, values in columns.items() if values is not None}
         if cases is None:
             cases = _from_columns(given)
@@ -227,10 +231,16 @@ class BaseReward(ABC):
         for label, component in self.components.items():
             term = self.total.terms[label]
             low, high = component.bounds
-            rows.append((
-                label, component.summary, "higher" if component.higher_is_better else "lower",
-                f"[{low:g}, {high:g}]", f"{term.weight:g}", " ".join(map(str, term.transforms)),
-            ))  # fmt: skip
+            rows.append(
+                (
+                    label,
+                    component.summary,
+                    "higher" if component.higher_is_better else "lower",
+                    f"[{low:g}, {high:g}]",
+                    f"{term.weight:g}",
+                    " ".join(map(str, term.transforms)),
+                )
+            )
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]
         lines.insert(1, "  ".join("-" * width for width in widths))
@@ -243,10 +253,14 @@ class BaseReward(ABC):
                 f"gate: {gate.condition} -> at most level with the lowest of its group" for gate in self.total.gates
             ]
             tail.append("each component is standardised within its group before weighting")
-        tail.append({
-            "unscored": "a case is unscored where a component with a weight, or a gate's, has no value",
-            "renormalize": "where a component has no value its weight goes to the others, rewards and penalties apart",
-        }[self.total.on_failure])  # fmt: skip
+        tail.append(
+            {
+                "unscored": "a case is unscored where a component with a weight, or a gate's, has no value",
+                "renormalize": (
+                    "where a component has no value its weight goes to the others, rewards and penalties apart"
+                ),
+            }[self.total.on_failure]
+        )
         known = f"#{ABSENT}" not in self.signature
         tail.append(f"signature #{self.signature.rpartition('#')[2]}" if known else "no signature: weights are absent")
         return Description("\n".join([*lines, "", *tail]))

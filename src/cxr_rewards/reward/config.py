@@ -100,9 +100,10 @@ class RewardConfig(_Strict):
         False, description="Load weights whose sha256 is not the published one: the `accept_other_weights`, likewise."
     )
     judge: dict[str, Any] = Field(
-        {}, description="Settings of every judge (`model`, `base_url`, `concurrency`, `budget_usd`, ...), where a "
+        {},
+        description="Settings of every judge (`model`, `base_url`, `concurrency`, `budget_usd`, ...), where a "
         "component's own do not say otherwise.",
-    )  # fmt: skip
+    )
     cache: str | None = Field(
         None, description="Path of an SQLite cache shared by runs and processes; in memory only if left out."
     )

@@ -54,9 +54,13 @@ class _Service:
     async def lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         settings = self.settings
         self.batches = Batches(
-            self.reward, self.metrics, batch_cases=settings.batch_cases, batch_tokens=settings.batch_tokens,
-            queue_cases=settings.queue_cases, threads=settings.threads_for(self.reward),
-        )  # fmt: skip
+            self.reward,
+            self.metrics,
+            batch_cases=settings.batch_cases,
+            batch_tokens=settings.batch_tokens,
+            queue_cases=settings.queue_cases,
+            threads=settings.threads_for(self.reward),
+        )
         self.warming = asyncio.create_task(asyncio.to_thread(settle, self.reward, own_process=self.own_process))
         yield
         self.warming.cancel()
@@ -69,11 +73,14 @@ class _Service:
             return body
         cases = [
             Case(
-                candidate=one.candidate, reference=one.reference, priors=tuple(one.priors), context=one.context,
+                candidate=one.candidate,
+                reference=one.reference,
+                priors=tuple(one.priors),
+                context=one.context,
                 group=one.group,
             )
             for one in body.cases
-        ]  # fmt: skip
+        ]
         if not body.parts_only and self.reward.total.normalize == "group" and not all(case.group for case in cases):
             return _error(422, "the reward is normalised within groups: give a group for each case")
         parts = await self._scored(request, cases, body.timeout_s)
@@ -170,9 +177,12 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
     metrics = Metrics()
     service = _Service(reward, settings, metrics, own_process=own_process)
     app = FastAPI(
-        title="cxr_rewards", version=__version__, lifespan=service.lifespan, redoc_url=None,
+        title="cxr_rewards",
+        version=__version__,
+        lifespan=service.lifespan,
+        redoc_url=None,
         description=f"Scores reports with the reward {reward.name}.",
-    )  # fmt: skip
+    )
 
     @app.exception_handler(Exception)
     async def admit(_: Request, error: Exception) -> Response:  # and then `Guard` logs it
@@ -183,18 +193,22 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
     app.post("/v1/score", response_model=ScoreOut, responses=ERRORS, openapi_extra=_takes(ScoreIn))(service.score)
     app.get("/v1/reward", responses=refused)(service.describe)
     app.post(
-        "/get_reward", response_model=OpenRlhfOut, responses={**ERRORS, 501: {"model": ErrorOut}},
+        "/get_reward",
+        response_model=OpenRlhfOut,
+        responses={**ERRORS, 501: {"model": ErrorOut}},
         openapi_extra=_takes(OpenRlhfIn),
-    )(service.get_reward)  # fmt: skip
+    )(service.get_reward)
     app.get("/healthz", response_model=None)(service.is_healthy)
     app.get("/readyz", response_model=None, responses=absent)(service.is_ready)
     app.get("/metrics", response_class=PlainTextResponse, responses=refused)(service.tell_metrics)
     _, bodies = models_json_schema([(ScoreIn, "validation"), (OpenRlhfIn, "validation")], ref_template=_SCHEMAS)
     app.openapi()["components"]["schemas"] |= bodies["$defs"]
     return Guard(
-        app, token=settings.token, metrics=metrics,
+        app,
+        token=settings.token,
+        metrics=metrics,
         bodies=Bodies(most_bytes=settings.most_bytes, all_bytes=settings.all_bytes, stall_s=settings.stall_s),
-    )  # fmt: skip
+    )
 
 
 _SCHEMAS = "#/components/schemas/{model}"

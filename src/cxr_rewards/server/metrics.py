@@ -33,9 +33,11 @@ class Metrics:
         self.scoring = Histogram("cxr_rewards_batch_seconds", "Time of a batch.", registry=registry, buckets=_SECONDS)
         self.cases = Counter("cxr_rewards_cases", "Cases scored.", registry=registry)
         self.failed = Counter(
-            "cxr_rewards_failed", "Cases of which a component that has a weight failed, by where and kind.",
-            ("where", "kind"), registry=registry,
-        )  # fmt: skip
+            "cxr_rewards_failed",
+            "Cases of which a component that has a weight failed, by where and kind.",
+            ("where", "kind"),
+            registry=registry,
+        )
         self.cache = Counter("cxr_rewards_cache", "Values looked for in the cache.", ("found",), registry=registry)
         self.judge_calls = Counter("cxr_rewards_judge_calls", "Questions to judges.", registry=registry)
         self.judge_usd = Counter("cxr_rewards_judge_usd", "What judges cost, in US dollars.", registry=registry)

@@ -20,8 +20,11 @@ _VARIABLE = "CXR_REWARDS_SERVE"
 """Carries the settings to the workers; the token goes by its own variable, as it came."""
 _held: list[int] = []
 UVICORN: dict[str, Any] = {
-    "http": "cxr_rewards.server.protocol:Protocol", "ws": "none", "server_header": False, "log_level": "warning",
-}  # fmt: skip
+    "http": "cxr_rewards.server.protocol:Protocol",
+    "ws": "none",
+    "server_header": False,
+    "log_level": "warning",
+}
 """How uvicorn is run."""
 
 
@@ -90,9 +93,14 @@ def serve(
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
         uvicorn.run(
-            "cxr_rewards.server.run:worker", factory=True, host=host, port=port, workers=workers,
-            timeout_graceful_shutdown=max(1, round(drain_s)), **UVICORN,
-        )  # fmt: skip
+            "cxr_rewards.server.run:worker",
+            factory=True,
+            host=host,
+            port=port,
+            workers=workers,
+            timeout_graceful_shutdown=max(1, round(drain_s)),
+            **UVICORN,
+        )
 
 
 def worker() -> Any:

@@ -23,9 +23,11 @@ _OBEYED = re.compile(
 _TYPES = {"location": "C", "severity": "D", "measurement": "D"}
 _EMPTY = Report((), (), (), ())
 _NAMES = {
-    "urgent": "urgent", "actionable": "actionable_not_urgent", "not_actionable": "not_actionable",
+    "urgent": "urgent",
+    "actionable": "actionable_not_urgent",
+    "not_actionable": "not_actionable",
     "benign": "benign_expected",
-}  # fmt: skip
+}
 
 
 def answer_to(messages: Sequence[Mapping[str, str]]) -> str:
@@ -132,21 +134,26 @@ def _crimson(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
     count = len(comparison.matched)
     attributes = [
         {
-            "ref_id": f"R{i}", "pred_id": f"P{i}",
-            "severity": "significant" if differs.cost >= 0.25 else "negligible", "error_types": [differs.kind],
+            "ref_id": f"R{i}",
+            "pred_id": f"P{i}",
+            "severity": "significant" if differs.cost >= 0.25 else "negligible",
+            "error_types": [differs.kind],
         }
-        for i, match in enumerate(comparison.matched, 1) for differs in match.differences
-    ]  # fmt: skip
-    return json.dumps({
-        "reference_findings": listed(reference, "R"),
-        "predicted_findings": listed(predicted, "P"),
-        "matched_findings": [{"ref_id": f"R{i}", "pred_id": f"P{i}"} for i in range(1, count + 1)],
-        "errors": {
-            "false_findings": [f"P{i}" for i in range(count + 1, len(predicted) + 1)],
-            "missing_findings": [f"R{i}" for i in range(count + 1, len(reference) + 1)],
-            "attribute_errors": attributes,
-        },
-    })  # fmt: skip
+        for i, match in enumerate(comparison.matched, 1)
+        for differs in match.differences
+    ]
+    return json.dumps(
+        {
+            "reference_findings": listed(reference, "R"),
+            "predicted_findings": listed(predicted, "P"),
+            "matched_findings": [{"ref_id": f"R{i}", "pred_id": f"P{i}"} for i in range(1, count + 1)],
+            "errors": {
+                "false_findings": [f"P{i}" for i in range(count + 1, len(predicted) + 1)],
+                "missing_findings": [f"R{i}" for i in range(count + 1, len(reference) + 1)],
+                "attribute_errors": attributes,
+            },
+        }
+    )
 
 
 def _phrases(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
@@ -164,10 +171,12 @@ def _entailment(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG0
         entailed = bool(told.abnormal or told.absent) and not comparison.false
         entailed = entailed and not any(match.cost >= 0.25 for match in comparison.matched)
         denied = {finding.observation for finding in told.absent}
-        verdicts.append({
-            "phrase": number,
-            "entailed": entailed and denied.isdisjoint(finding.observation for finding in known.abnormal),
-        })  # fmt: skip
+        verdicts.append(
+            {
+                "phrase": number,
+                "entailed": entailed and denied.isdisjoint(finding.observation for finding in known.abnormal),
+            }
+        )
     return json.dumps({"verdicts": verdicts})
 
 

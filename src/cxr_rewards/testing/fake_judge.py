@@ -18,9 +18,24 @@ from typing import Any
 from cxr_rewards.testing.fake_answers import answer_to
 
 FAULTS = (
-    "429", "429_later", "500", "503_burst", "hang", "reset", "reset_body", "bad_http", "bad_json", "not_json",
-    "truncated", "refusal", "wrong_language", "wrong_count", "duplicated_key", "empty", "slow",
-)  # fmt: skip
+    "429",
+    "429_later",
+    "500",
+    "503_burst",
+    "hang",
+    "reset",
+    "reset_body",
+    "bad_http",
+    "bad_json",
+    "not_json",
+    "truncated",
+    "refusal",
+    "wrong_language",
+    "wrong_count",
+    "duplicated_key",
+    "empty",
+    "slow",
+)
 """Faults that can be injected: rate limits without and with Retry-After, server errors alone and in bursts, no answer,
 connections cut before and within the body, a body that is not a completion, verdicts that are malformed, prose, cut
 off, refused, in another language, with an impossible count or a key twice, empty, and late."""
@@ -198,10 +213,19 @@ class FakeJudge:
         self.answered += fault in (None, "slow")
         usage = {"prompt_tokens": len(body) // 4, "completion_tokens": len(text) // 4 + 1}
         message = {"role": "assistant", "content": text, "refusal": refusal}
-        return await self._send(writer, 200, {
-            "id": f"chatcmpl-{digest}", "object": "chat.completion", "created": 0, "model": str(data.get("model")),
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}], "usage": usage,
-        }, cut=fault == "reset_body")  # fmt: skip
+        return await self._send(
+            writer,
+            200,
+            {
+                "id": f"chatcmpl-{digest}",
+                "object": "chat.completion",
+                "created": 0,
+                "model": str(data.get("model")),
+                "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+                "usage": usage,
+            },
+            cut=fault == "reset_body",
+        )
 
     def _fault(self, chance: float) -> str | None:
         if self._burst:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cxr_rewards.models.published import write_made_up
+from cxr_rewards.testing.radgraph_models import write_radgraph
 
 SENTENCES = (
     "No acute cardiopulmonary process.",
@@ -28,15 +27,6 @@ SENTENCES = (
 """Texts on which random heads are calibrated."""
 
 TYPES = ("ABNORMALITY", "NON-ABNORMALITY", "DISEASE", "NON-DISEASE", "ANATOMY")
-ENTITIES = {
-    "radgraph": ("ANAT-DP", "OBS-DP", "OBS-DA", "OBS-U"),
-    "radgraph-xl": tuple(
-        f"{kind}::{status}"
-        for kind in ("Observation", "Anatomy", "Observation::measurement")
-        for status in ("definitely present", "definitely absent", "uncertain")
-    )[:7],
-}
-RELATIONS = ("modify", "located_at", "suggestive_of")
 
 
 def build_models(
@@ -107,17 +97,27 @@ class _Builder:
             "modern-radgraph-xl": "answerdotai/ModernBERT-base",
         }
         for kind, encoder in encoders.items():
-            self.radgraph(scorers / f"{kind}.tar.gz", kind, encoder)
+            write_radgraph(
+                scorers / f"{kind}.tar.gz", kind, encoder, self.folder / encoder.replace("/", "--"), SENTENCES
+            )
         for repository in self.folder.iterdir():
             write_made_up(repository)
 
     def bert(self, **other: Any) -> dict[str, Any]:
         """Return the configuration of a BERT."""
         return {
-            "model_type": "bert", "architectures": ["BertForMaskedLM"], **self.size, "vocab_size": len(self.words()),
-            "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_act": "gelu", "layer_norm_eps": 1e-12,
-            "pad_token_id": 0, "initializer_range": self.std, **other,
-        }  # fmt: skip
+            "model_type": "bert",
+            "architectures": ["BertForMaskedLM"],
+            **self.size,
+            "vocab_size": len(self.words()),
+            "max_position_embeddings": 512,
+            "type_vocab_size": 2,
+            "hidden_act": "gelu",
+            "layer_norm_eps": 1e-12,
+            "pad_token_id": 0,
+            "initializer_range": self.std,
+            **other,
+        }
 
     def words(self) -> list[str]:
         """Return the vocabulary of word pieces."""
@@ -178,24 +178,39 @@ class _Builder:
 
         name = "distilbert--distilroberta-base"
         about = {
-            "tokenizer_class": "RobertaTokenizer", "model_max_length": 512, "bos_token": "<s>", "eos_token": "</s>",
-            "cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>", "mask_token": "<mask>",
-        }  # fmt: skip
+            "tokenizer_class": "RobertaTokenizer",
+            "model_max_length": 512,
+            "bos_token": "<s>",
+            "eos_token": "</s>",
+            "cls_token": "<s>",
+            "sep_token": "</s>",
+            "pad_token": "<pad>",
+            "unk_token": "<unk>",
+            "mask_token": "<mask>",
+        }
         size = self.bytes_(self.folder / name, ("<s>", "<pad>", "</s>", "<unk>", "<mask>"), about)
         layers = {"num_hidden_layers": 6}  # the layer that is used, 5, must be there
         config = RobertaConfig(
-            **{**self.size, **layers}, vocab_size=size, max_position_embeddings=514, type_vocab_size=1,
-            layer_norm_eps=1e-5, initializer_range=self.std,
-        )  # fmt: skip
+            **{**self.size, **layers},
+            vocab_size=size,
+            max_position_embeddings=514,
+            type_vocab_size=1,
+            layer_norm_eps=1e-5,
+            initializer_range=self.std,
+        )
         self.repository(name, {**config.to_dict(), "model_type": "roberta"}, RobertaModel(config, False))
 
     def distilbert(self) -> None:
         from transformers import DistilBertConfig, DistilBertModel
 
         config = DistilBertConfig(
-            vocab_size=len(self.words()), dim=self.size["hidden_size"], n_heads=self.size["num_attention_heads"],
-            n_layers=6, hidden_dim=self.size["intermediate_size"], initializer_range=self.std,
-        )  # fmt: skip
+            vocab_size=len(self.words()),
+            dim=self.size["hidden_size"],
+            n_heads=self.size["num_attention_heads"],
+            n_layers=6,
+            hidden_dim=self.size["intermediate_size"],
+            initializer_range=self.std,
+        )
         name = "distilbert--distilbert-base-uncased"
         about = {**config.to_dict(), "model_type": "distilbert"}
         self.pieces(name, about, DistilBertModel(config), "DistilBertTokenizer")
@@ -211,9 +226,14 @@ class _Builder:
         from transformers import ModernBertConfig
 
         about = {
-            "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 8192, "cls_token": "[CLS]",
-            "sep_token": "[SEP]", "pad_token": "[PAD]", "unk_token": "[UNK]", "mask_token": "[MASK]",
-        }  # fmt: skip
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "model_max_length": 8192,
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
+            "mask_token": "[MASK]",
+        }
         size = self.bytes_(home, ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"), about)
         parts = {**self.size, "num_hidden_layers": layers if self.full else 3}
         ids = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2, "sep_token_id": 3}
@@ -232,21 +252,34 @@ class _Builder:
         tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
         tokenizer.decoder = Metaspace()
         trainer = trainers.UnigramTrainer(
-            vocab_size=400, special_tokens=specials, unk_token="[UNK]",  # noqa: S106
+            vocab_size=400,
+            special_tokens=specials,
+            unk_token="[UNK]",  # noqa: S106
             show_progress=False,
             initial_alphabet=[chr(code) for code in range(33, 127)],
-        )  # fmt: skip
+        )
         tokenizer.train_from_iterator(SENTENCES, trainer)
         tokenizer.post_processor = processors.TemplateProcessing(
             single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 1), ("[SEP]", 2)]
         )
         labels = ["O", *(f"{mark}-{kind}" for kind in TYPES for mark in "BI")]
         config = DebertaV2Config(
-            **self.size, vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=512, relative_attention=True,
-            position_buckets=256, norm_rel_ebd="layer_norm", share_att_key=True, pos_att_type=["p2c", "c2p"],
-            max_relative_positions=-1, position_biased_input=False, type_vocab_size=0, layer_norm_eps=1e-7,
-            initializer_range=self.std, id2label=dict(enumerate(labels)), label2id={k: i for i, k in enumerate(labels)},
-        )  # fmt: skip
+            **self.size,
+            vocab_size=tokenizer.get_vocab_size(),
+            max_position_embeddings=512,
+            relative_attention=True,
+            position_buckets=256,
+            norm_rel_ebd="layer_norm",
+            share_att_key=True,
+            pos_att_type=["p2c", "c2p"],
+            max_relative_positions=-1,
+            position_biased_input=False,
+            type_vocab_size=0,
+            layer_norm_eps=1e-7,
+            initializer_range=self.std,
+            id2label=dict(enumerate(labels)),
+            label2id={k: i for i, k in enumerate(labels)},
+        )
         net = DebertaV2ForTokenClassification(config).eval()
         ids = torch.tensor(tokenizer.encode(" ".join(SENTENCES)).ids)[None, :500]
         with torch.no_grad():
@@ -266,9 +299,15 @@ class _Builder:
         from transformers import MPNetConfig, MPNetModel
 
         config = MPNetConfig(
-            **self.size, vocab_size=len(self.words()), max_position_embeddings=514, initializer_range=self.std,
-            pad_token_id=0, bos_token_id=2, eos_token_id=3, layer_norm_eps=1e-5,
-        )  # fmt: skip
+            **self.size,
+            vocab_size=len(self.words()),
+            max_position_embeddings=514,
+            initializer_range=self.std,
+            pad_token_id=0,
+            bos_token_id=2,
+            eos_token_id=3,
+            layer_norm_eps=1e-5,
+        )
         name = "FremyCompany--BioLORD-2023-C"
         home = self.pieces(name, {**config.to_dict(), "model_type": "mpnet"}, MPNetModel(config, False))
         pooling = home / "1_Pooling"
@@ -313,113 +352,3 @@ class _Builder:
             layer.bias.data = -layer(vectors).detach().mean(0) + layer.bias.data
             state |= {f"module.linear_heads.{head}.{k}": t for k, t in layer.state_dict().items()}
         torch.save({"epoch": 0, "model_state_dict": state, "optimizer_state_dict": {}}, path)
-
-    def radgraph(self, path: Path, kind: str, encoder: str) -> None:
-        """Write an archive as the `radgraph` package reads it, with the modules that it holds and never uses."""
-        import torch
-        from transformers import AutoConfig, AutoModel
-
-        home = self.folder / encoder.replace("/", "--")
-        net = AutoModel.from_config(AutoConfig.from_pretrained(home)).eval()
-        hidden = self.size["hidden_size"]
-        span = 2 * hidden + 20
-        labels = ENTITIES["radgraph" if kind == "radgraph" else "radgraph-xl"]
-        entities, relations = f"{kind}__ner_labels", f"{kind}__relation_labels"
-        state = {
-            f"_embedder.token_embedder_bert._matched_embedder.transformer_model.{key}": tensor
-            for key, tensor in net.state_dict().items()
-        }
-
-        def add(name: str, module: Any) -> Any:
-            state.update({f"{name}.{key}": tensor for key, tensor in module.state_dict().items()})
-            return module
-
-        def forward(name: str, inputs: int) -> Any:
-            return torch.nn.Sequential(
-                add(f"{name}._linear_layers.0", torch.nn.Linear(inputs, 150)), torch.nn.ReLU(),
-                add(f"{name}._linear_layers.1", torch.nn.Linear(150, 150)), torch.nn.ReLU(),
-            )  # fmt: skip
-
-        widths = add("_endpoint_span_extractor._span_width_embedding", torch.nn.Embedding(8, 20))
-        ner = forward(f"_ner._ner_scorers.{entities}.0._module", span)
-        ner_scorer = torch.nn.Linear(150, len(labels))
-        pruner = f"_relation._mention_pruners.{relations}._scorer"
-        mention = forward(f"{pruner}.0._module", span)
-        mention_scorer = add(f"{pruner}.1._module", torch.nn.Linear(150, 1))
-        related = forward(f"_relation._relation_feedforwards.{relations}", 3 * span)
-        relation_scorer = torch.nn.Linear(150, len(RELATIONS))
-        add("_coref._distance_embedding", torch.nn.Embedding(10, 20))
-        forward("_coref._antecedent_feedforward._module", 3 * span + 20)
-        forward("_coref._mention_pruner._scorer.0._module", span)
-        add("_coref._mention_pruner._scorer.1._module", torch.nn.Linear(150, 1))
-        add("_coref._antecedent_scorer._module", torch.nn.Linear(150, 1))
-        add("_coref._f_network._linear_layers.0", torch.nn.Linear(2 * span, span))
-        add("_events._distance_embedding", torch.nn.Embedding(10, 20))
-
-        with torch.no_grad():
-            spans = torch.cat([self.spans(net, home, sentence, widths) for sentence in SENTENCES])
-            # About 5% of spans are entities, and 9% of pairs of entities related.
-            _balance(ner_scorer, ner(spans), 1 - 0.05 / len(labels))
-            some = spans[(ner_scorer(ner(spans)) > 0).any(-1)][:60]
-            n, worth = len(some), mention_scorer(mention(some))
-            pairs = torch.cat(
-                [some[:, None].expand(-1, n, -1), some[None].expand(n, -1, -1), some[:, None] * some[None]], -1
-            )
-            _balance(relation_scorer, related(pairs), 0.97, worth[:, None] + worth[None])
-        add(f"_ner._ner_scorers.{entities}.1._module", ner_scorer)
-        add(f"_relation._relation_scorers.{relations}", relation_scorer)
-
-        bert = {"type": "pretrained_transformer_mismatched", "model_name": encoder, "max_length": 512}
-        config = {
-            "dataset_reader": {"type": "dygie", "max_span_width": 8, "token_indexers": {"bert": bert}},
-            "model": {
-                "type": "dygie", "embedder": {"token_embedders": {"bert": bert}}, "initializer": {},
-                "module_initializer": {}, "feature_size": 20, "max_span_width": 8, "target_task": "relation",
-                "feedforward_params": {"num_layers": 2, "hidden_dims": 150, "dropout": 0.4},
-                "loss_weights": {"ner": 0.2, "relation": 1.0, "coref": 0.0, "events": 0.0},
-                "modules": {
-                    "ner": {}, "relation": {"spans_per_word": 0.5},
-                    "coref": {"spans_per_word": 0.3, "max_antecedents": 100, "coref_prop": 0},
-                    "events": {
-                        "trigger_spans_per_word": 0.3, "argument_spans_per_word": 0.8,
-                        "loss_weights": {"trigger": 0.2, "arguments": 1.0},
-                    },
-                },
-            },
-        }  # fmt: skip
-        weights = io.BytesIO()
-        torch.save(state, weights)
-        files = {
-            "config.json": json.dumps(config).encode(),
-            "vocabulary/non_padded_namespaces.txt": b"*tags\n*labels\n",
-            f"vocabulary/{entities}.txt": "\n".join(["", *labels, ""]).encode(),
-            f"vocabulary/{relations}.txt": "\n".join([*RELATIONS, ""]).encode(),
-            "weights.th": weights.getvalue(),
-        }
-        with tarfile.open(path, "w:gz", compresslevel=1) as archive:
-            for name, data in files.items():
-                member = tarfile.TarInfo(name)
-                member.size = len(data)
-                archive.addfile(member, io.BytesIO(data))
-
-    def spans(self, net: Any, home: Path, sentence: str, widths: Any) -> Any:
-        """Return the vectors of the spans of a sentence's pieces, taken as words: near enough for a quantile."""
-        import torch
-
-        from cxr_rewards.models.tokenizer import Tokenizer
-
-        ids = torch.tensor(Tokenizer(home).encode([sentence], 512))
-        vectors = net(input_ids=ids, attention_mask=torch.ones_like(ids)).last_hidden_state[0, 1:-1]
-        n = len(vectors)
-        ends = [(i, j) for i in range(n) for j in range(i, min(n, i + 8))]
-        first, last = (torch.tensor(side) for side in zip(*ends, strict=True))
-        return torch.cat([vectors[first], vectors[last], widths(last - first)], -1)
-
-
-def _balance(scorer: Any, features: Any, quantile: float, extra: Any = 0.0) -> None:
-    """Set the biases so that a share of 1 - quantile of the scores is above 0, for each label."""
-    import torch
-
-    scorer.bias.data.zero_()
-    scores = (scorer(features) + extra).reshape(-1, scorer.out_features)
-    scorer.bias.data = -torch.quantile(scores, quantile, dim=0)

@@ -15,8 +15,15 @@ from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.types import Case
 
 ATTRIBUTES = (
-    "location", "severity", "descriptor", "measurement", "certainty", "unspecific", "overinterpretation", "temporal",
-)  # fmt: skip
+    "location",
+    "severity",
+    "descriptor",
+    "measurement",
+    "certainty",
+    "unspecific",
+    "overinterpretation",
+    "temporal",
+)
 _UNKNOWN = 0.25
 _NAMES = {
     "urgent": WEIGHTS["urgent"],
@@ -68,21 +75,26 @@ _ID = {"type": "string"}
 _ERRORS: dict[str, Any] = {
     "false_findings": {"type": "array", "items": _ID},
     "missing_findings": {"type": "array", "items": _ID},
-    "attribute_errors": _objects({
-        "ref_id": _ID,
-        "pred_id": _ID,
-        "severity": {"type": "string", "enum": ["significant", "negligible"]},
-        "error_types": {"type": "array", "items": {"type": "string", "enum": list(ATTRIBUTES)}},
-    }),
-}  # fmt: skip
+    "attribute_errors": _objects(
+        {
+            "ref_id": _ID,
+            "pred_id": _ID,
+            "severity": {"type": "string", "enum": ["significant", "negligible"]},
+            "error_types": {"type": "array", "items": {"type": "string", "enum": list(ATTRIBUTES)}},
+        }
+    ),
+}
 _TOP: dict[str, Any] = {
     "reference_findings": _findings(),
     "predicted_findings": _findings(),
     "matched_findings": _objects({"ref_id": _ID, "pred_id": _ID}),
     "errors": {
-        "type": "object", "properties": _ERRORS, "required": list(_ERRORS), "additionalProperties": False,
+        "type": "object",
+        "properties": _ERRORS,
+        "required": list(_ERRORS),
+        "additionalProperties": False,
     },
-}  # fmt: skip
+}
 
 
 class CrimsonReply(JudgeReply):

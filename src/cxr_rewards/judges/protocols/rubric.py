@@ -37,9 +37,11 @@ class RubricReply(JudgeReply):
         """One number per criterion."""
         mark = {"type": "number", "minimum": self.low, "maximum": self.high}
         return {
-            "type": "object", "properties": dict.fromkeys(self.names, mark), "required": list(self.names),
+            "type": "object",
+            "properties": dict.fromkeys(self.names, mark),
+            "required": list(self.names),
             "additionalProperties": False,
-        }  # fmt: skip
+        }
 
     def values(self, item: Any, upstream: FeatureTable) -> dict[str, str]:
         """Return the texts of the case, the criteria and the scale."""
