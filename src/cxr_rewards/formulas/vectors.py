@@ -9,11 +9,11 @@ if TYPE_CHECKING:
 
 
 def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the cosine of two vectors, in [-1, 1]; 0 if one of them has length 0.
+    """Return the cosine of two vectors, in [-1, 1]; 0 if either has length 0.
 
     Args:
-        a: `(n,)`, any floating-point dtype; computed in float64.
-        b: `(n,)`, likewise.
+        a: `(n,)`, any floating-point dtype; the cosine is computed in float64.
+        b: `(n,)`, any floating-point dtype.
 
     Example:
         >>> import numpy as np

@@ -1,4 +1,4 @@
-"""Batches of texts of like length, within a budget of tokens; several devices; running out of memory."""
+"""Batches of texts of similar length within a token budget, on one device or several; recovers if memory runs out."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from queue import SimpleQueue
 from typing import Any
 
 CPU_TOKENS = 1024
-"""Tokens in a batch on a CPU, padding included. More gains nothing there."""
+"""Tokens in a batch on a CPU, padding included. Larger batches are not faster."""
 GPU_TOKENS = 32_768
 """Tokens in a batch on a GPU: about 300 reports, 4 GB of a BERT-base's activations in float32."""
 
 
 def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
-    """Return batches of indices, longest first, each of at most `budget` tokens with padding, and of one at least.
+    """Return batches of indices, longest first; each takes at most `budget` tokens with padding, or is a single item.
 
     Example:
         >>> plan_batches([3, 9, 4, 8], budget=18)
@@ -37,20 +37,20 @@ def run_batches(
     models: Sequence[tuple[str, Any]],
     budget: int = 0,
 ) -> list[Any]:
-    """Return one result for each index of `lengths`, computed in batches.
+    """Return one result for each item of `lengths`, computed in batches.
 
     Args:
         lengths: tokens of each item.
         forward: called with a model and a batch of indices, longest first; returns their results in order.
-        models: copies of one model, each with the device it lies on; batches go to whichever is free.
-        budget: tokens in a batch, padding included; 0 for the device's default. Where a GPU runs out of memory the
-            batch is halved, and the call goes on; a single item for which memory does not suffice raises.
+        models: copies of one model, each after its device; a batch goes to whichever is free.
+        budget: tokens in a batch, padding included; 0 for the device's default. If a GPU runs out of memory, the batch
+            is halved and the call goes on; a single item that does not fit raises.
     """
     import torch
 
     results: list[Any] = [None] * len(lengths)
     size = budget or (CPU_TOKENS if models[0][0].startswith("cpu") else GPU_TOKENS)
-    waiting: SimpleQueue[list[int]] = SimpleQueue()
+    free: SimpleQueue[list[int]] = SimpleQueue()
     batches = plan_batches(lengths, size)
 
     def run(model: Any, batch: list[int]) -> None:
@@ -61,7 +61,7 @@ def run_batches(
             if len(batch) == 1:
                 raise
             values = None
-        if values is None:  # outside of the handler, which would keep the batch's tensors alive
+        if values is None:  # outside the handler, which would keep the batch's tensors alive
             torch.cuda.empty_cache()
             half = len(batch) // 2
             run(model, batch[:half])
@@ -75,15 +75,15 @@ def run_batches(
             run(models[0][1], batch)
         return results
     for _, model in models:
-        waiting.put(model)
+        free.put(model)
 
-    def on_a_free_one(batch: list[int]) -> None:
-        model = waiting.get()
+    def run_on_free_model(batch: list[int]) -> None:
+        model = free.get()
         try:
             run(model, batch)
         finally:
-            waiting.put(model)
+            free.put(model)
 
     with ThreadPoolExecutor(len(models)) as pool:
-        list(pool.map(on_a_free_one, batches))
+        list(pool.map(run_on_free_model, batches))
     return results

@@ -1,7 +1,7 @@
 """The BERT encoder in plain torch, for checkpoints of BERT and RoBERTa.
 
 Devlin et al. 2019 (arXiv 1810.04805); Liu et al. 2019 (arXiv 1907.11692). Written out because the names in a checkpoint
-never change while the modules that read them do, and because half of the metrics need the last layer for [CLS] alone.
+never change while the modules that read them do, and because half of the metrics need only [CLS] of the last layer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _SIZES = {
     "vocab_size": 1_000_000,
     "max_position_embeddings": 65_536,
 }
-"""The largest that is believed of a configuration: beyond, it is damaged, and would only fill the memory."""
+"""Largest values accepted from a configuration; a larger one means it is damaged, and would only exhaust memory."""
 
 
 class _Layer(nn.Module):
@@ -46,9 +46,9 @@ class _Layer(nn.Module):
         self.norm = nn.LayerNorm(hidden, eps)
 
     def forward(self, x: Tensor, rows: _Rows, first_only: bool) -> Tensor:
-        """Args: x: (tokens, hidden) of all texts in a row.  rows: where each text's lie."""
+        """Args: x: `(tokens, hidden)`, all texts joined.  rows: the places of each text's tokens."""
         hidden = x.shape[1]
-        if first_only:  # keys and values of all tokens, the query of the first alone
+        if first_only:  # keys and values for all tokens, a query for the first only
             weight, bias = self.query_key_value.weight, self.query_key_value.bias
             x_first = rows.table(x)[:, 0]
             query = functional.linear(x_first, weight[:hidden], bias[:hidden])[:, None]
@@ -60,16 +60,16 @@ class _Layer(nn.Module):
         def split(t: Tensor) -> Tensor:
             return t.view(len(t), -1, self.heads, hidden // self.heads).transpose(1, 2)
 
-        found = functional.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=rows.mask)
-        found = found.transpose(1, 2).flatten(2)
-        found = found[:, 0] if first_only else rows.flat(found)
-        x = self.attention_norm(x + self.attended(found))
+        heads = functional.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=rows.mask)
+        joined = heads.transpose(1, 2).flatten(2)
+        joined = joined[:, 0] if first_only else rows.flat(joined)
+        x = self.attention_norm(x + self.attended(joined))
         out: Tensor = self.norm(x + self.narrow(self.activation(self.widen(x))))
         return out
 
 
 class _Rows:
-    """A batch of texts of unequal length as one row of tokens, so that padding costs no arithmetic but attention's."""
+    """A batch of texts of unequal length, joined into one row of tokens, so that only attention computes on padding."""
 
     def __init__(self, lengths: Tensor, longest: int) -> None:
         self.shape = (len(lengths), longest)
@@ -79,12 +79,12 @@ class _Rows:
         self.mask = real[:, None, None, :] if padded else None
 
     def flat(self, table: Tensor) -> Tensor:
-        """Return (tokens, ...) of a padded (batch, longest, ...)."""
+        """Return the `(tokens, width)` of a padded `(batch, longest, width)`."""
         table = table.reshape(-1, table.shape[-1])
         return table if self.places is None else table[self.places]
 
     def table(self, flat: Tensor) -> Tensor:
-        """Return the padded (batch, longest, ...) of (tokens, ...), with zeros for padding."""
+        """Return the padded `(batch, longest, width)` of a `(tokens, width)`, with zeros for padding."""
         if self.places is None:
             return flat.view(*self.shape, -1)
         table = flat.new_zeros(self.shape[0] * self.shape[1], flat.shape[-1])
@@ -93,9 +93,9 @@ class _Rows:
 
 
 class Bert(nn.Module):
-    """Token ids to the vectors of the last, or any earlier, layer.
+    """Token ids to vectors of the last layer, or of any earlier one.
 
-    Built by `from_state`; equals `transformers.BertModel` and `RobertaModel` without their pooler.
+    Built by `from_state`; equals `transformers.BertModel` and `RobertaModel` without their poolers.
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
@@ -105,7 +105,7 @@ class Bert(nn.Module):
         activation = config.get("hidden_act", "gelu")
         if activation not in _ACTIVATIONS:
             raise ModelLoadError(f"config.json: hidden_act {activation!r} is not one of {', '.join(_ACTIVATIONS)}")
-        # RoBERTa counts positions from behind its padding token.
+        # RoBERTa's positions start after the id of its padding token.
         self.first_position = config.get("pad_token_id", 1) + 1 if config["model_type"] == "roberta" else 0
         self.words = nn.Embedding(sizes["vocab_size"], hidden)
         self.positions = nn.Embedding(sizes["max_position_embeddings"], hidden)
@@ -117,20 +117,21 @@ class Bert(nn.Module):
 
     @property
     def max_length(self) -> int:
-        """Most tokens of a text, special ones included."""
+        """Longest text in tokens, special ones included."""
         return self.positions.num_embeddings - self.first_position
 
     def forward(self, ids: Tensor, lengths: Tensor, layer: int | None = None, first_only: bool = False) -> Tensor:
         """Return the vectors of a batch of token ids.
 
         Args:
-            ids: (batch, tokens), padded at the end with any id.
-            lengths: (batch,), tokens of each text.
-            layer: the layer whose output is wanted, 0 for the embeddings; the last one if left out.
-            first_only: compute the wanted layer for the first token ([CLS]) alone.
+            ids: `(batch, tokens)` int64, padded at the end with any id.
+            lengths: `(batch,)` int64, tokens of each text.
+            layer: layer whose output to return, 0 for the embeddings; the last one if left out.
+            first_only: compute that layer for the first token ([CLS]) only.
 
         Returns:
-            (batch, tokens, hidden), or (batch, 1, hidden) with `first_only`. Vectors of padding are zeros.
+            `(batch, tokens, hidden)`, or `(batch, 1, hidden)` with `first_only`, in the model's dtype, on its device.
+            Vectors of padding are zeros.
         """
         rows = _Rows(lengths, ids.shape[1])
         places = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
@@ -146,10 +147,12 @@ class Bert(nn.Module):
 
     @classmethod
     def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Tensor], where: str) -> Bert:
-        """Return the encoder that a checkpoint holds, under whatever prefix; other tensors are left alone.
+        """Return the encoder that a checkpoint holds, in float32 on the CPU.
+
+        Its tensors may have any common prefix; other tensors are ignored.
 
         Raises:
-            ModelLoadError: a tensor is absent or of a shape that the configuration does not tell.
+            ModelLoadError: a tensor is missing, or its shape disagrees with the configuration.
         """
         if config.get("model_type") not in FAMILIES:
             kind = config.get("model_type")
@@ -169,8 +172,8 @@ class Bert(nn.Module):
         def get(name: str, *shape: int) -> Tensor:
             if f"{prefix}{name}" not in state and "LayerNorm" in name:  # as checkpoints from TensorFlow name them
                 name = name.replace("weight", "gamma").replace("bias", "beta")
-            found: Tensor = take(state, f"{prefix}{name}", where, shape or None)
-            return found
+            tensor: Tensor = take(state, f"{prefix}{name}", where, shape or None)
+            return tensor
 
         def fill(module: nn.Module, name: str) -> None:
             for key in ("weight", "bias"):

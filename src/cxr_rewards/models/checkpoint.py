@@ -1,4 +1,4 @@
-"""Reading weights from disk, safely: safetensors, or pickles restricted to tensors, whatever state a file is in."""
+"""Read weights from disk safely, even from damaged files: safetensors, or pickles restricted to tensors."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
 _BLOCK = 1 << 20
 _UNPACKED = 64 << 20
 _RATIO = 20
-"""An archive may unpack to 64 MiB and 20 times its own size: weights hardly shrink, so that more is a bomb."""
+"""An archive may unpack to 64 MiB plus 20 times its size. Weights hardly compress, so anything more is a bomb."""
 
 
 @contextmanager
 def reading(where: object, what: str) -> Iterator[None]:
-    """Turn whatever a damaged file makes its reader raise into a `ModelLoadError` that names the file and the cure.
+    """Turn any error from reading a damaged file into a `ModelLoadError` that names the file and the cure.
 
-    The readers are pickle, tarfile, zipfile, torch, transformers and Rust, on bytes that may be anything.
+    The readers are pickle, tarfile, zipfile, torch, transformers and Rust, and the bytes may be anything.
     """
     try:
         yield
-    except (CxrRewardsError, Warning):  # a warning that its user has made an error
+    except (CxrRewardsError, Warning):  # a warning that the user has turned into an error
         raise
     except BaseException as error:
-        # Rust's panics (tokenizers, safetensors) are no Exception.
+        # Rust's panics (tokenizers, safetensors) do not derive from Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
         reason = shorten(str(error), 200)
@@ -44,10 +44,11 @@ def reading(where: object, what: str) -> Iterator[None]:
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Return the content of a `.safetensors` file or of a torch pickle that holds nothing but tensors and plain data.
+    """Return the content of a `.safetensors` file, or of a torch pickle that holds only tensors and plain data.
 
-    The checksums of a torch archive's records are compared. A `.safetensors` file, and a pickle of before torch 1.6,
-    has none: only a published checksum of the whole tells that its numbers are whole.
+    Tensors keep their dtype and lie on the CPU. The checksums of a torch archive's records are verified. A
+    `.safetensors` file or a pickle from before torch 1.6 has none: only a published checksum of the whole file can
+    show that its numbers are intact.
 
     Raises:
         ModelLoadError: the file is unreadable, damaged, or holds code.
@@ -62,12 +63,12 @@ def load_state(path: Path) -> dict[str, Any]:
         zipped = zipfile.is_zipfile(path)
         if zipped:
             check_zip(path)
-        # Files of before torch 1.6, as CheXbert's may be, are no archives and cannot be mapped.
+        # Files from before torch 1.6, as CheXbert's may be, are not archives and cannot be mapped.
         return _mapping(torch.load(path, map_location="cpu", weights_only=True, mmap=zipped))
 
 
 def check_zip(path: Path | io.BytesIO) -> None:
-    """Raise `ValueError` or `BadZipFile` unless each record of a torch archive has its checksum."""
+    """Raise `ValueError` or `BadZipFile` unless each record of a torch archive matches its checksum."""
     size = path.stat().st_size if isinstance(path, Path) else len(path.getbuffer())
     with zipfile.ZipFile(path) as archive:
         records = archive.infolist()
@@ -88,7 +89,7 @@ def _mapping(state: Any) -> dict[str, Any]:
 
 
 def encoder_state(folder: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a Hugging Face folder."""
+    """Return the tensors of a Hugging Face folder by name, in their own dtypes, on the CPU."""
     weights = folder / "model.safetensors"
     return load_state(weights if weights.is_file() else folder / "pytorch_model.bin")
 
@@ -97,7 +98,7 @@ def load_json(path: Path, what: str) -> Any:
     """Return the content of a JSON file.
 
     Raises:
-        ModelLoadError: it is absent, or not JSON; calls it `what`.
+        ModelLoadError: it is missing or not JSON; the message calls it `what`.
     """
     with reading(path, what):
         return json.loads(path.read_text(encoding="utf-8"))
@@ -107,7 +108,7 @@ def load_config(folder: Path) -> dict[str, Any]:
     """Return a folder's `config.json`.
 
     Raises:
-        ModelLoadError: it is absent, or not a JSON object.
+        ModelLoadError: it is missing or not a JSON object.
     """
     path = folder / "config.json"
     config = load_json(path, "a model's configuration")
@@ -117,10 +118,10 @@ def load_config(folder: Path) -> dict[str, Any]:
 
 
 def number_of(config: Mapping[str, Any], key: str, where: object, low: float, high: float) -> Any:
-    """Return a number of a configuration.
+    """Return a number from a configuration.
 
     Raises:
-        ModelLoadError: it is absent, or not between `low` and `high`, both included; whole if `low` is.
+        ModelLoadError: it is missing, below `low`, above `high`, or not an integer although `low` is one.
     """
     value = config.get(key)
     kinds = (int,) if isinstance(low, int) else (int, float)
@@ -130,7 +131,7 @@ def number_of(config: Mapping[str, Any], key: str, where: object, low: float, hi
 
 
 class _Bounded:
-    """A stream that ends with an error if it gives more than it may."""
+    """A stream that raises once more than `limit` bytes were read from it."""
 
     def __init__(self, stream: gzip.GzipFile, limit: int) -> None:
         self._stream, self._left = stream, limit
@@ -144,14 +145,14 @@ class _Bounded:
 
 
 def read_archive(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Return files of a `.tar.gz` by their name without folders' `./`; nothing is unpacked to disk.
+    """Return files of a `.tar.gz` by name, without a leading `./`; nothing is unpacked to disk.
 
-    It is read to its end, where its checksum is, and must hold plain files and folders alone, each once.
+    The archive is read to its end, where its checksum is. It may hold only plain files and folders, each once.
 
     Raises:
-        ModelLoadError: the archive is unreadable, damaged or odd, or lacks one of `names`.
+        ModelLoadError: the archive is unreadable, damaged or malformed, or lacks one of `names`.
     """
-    found: dict[str, bytes] = {}
+    contents: dict[str, bytes] = {}
     seen: set[str] = set()
     with reading(path, "an archive"), gzip.open(path) as unpacked:
         stream: Any = _Bounded(unpacked, _UNPACKED + _RATIO * path.stat().st_size)
@@ -160,16 +161,16 @@ def read_archive(path: Path, names: tuple[str, ...]) -> dict[str, bytes]:
                 name = member.name.removeprefix("./")
                 _check_member(member, name, seen)
                 if name in names and (file := archive.extractfile(member)) is not None:
-                    found[name] = file.read()
-                    if len(found[name]) != member.size:
+                    contents[name] = file.read()
+                    if len(contents[name]) != member.size:
                         raise ValueError(f"its member {name} is cut short")
         while rest := stream.read(_BLOCK):
             if rest.strip(b"\0"):
                 raise ValueError("something lies behind its end")
-    absent = [name for name in names if name not in found]
+    absent = [name for name in names if name not in contents]
     if absent:
         raise ModelLoadError(f"{path}: lacks {', '.join(absent)}; it holds {shorten(sorted(seen))}")
-    return found
+    return contents
 
 
 def _check_member(member: tarfile.TarInfo, name: str, seen: set[str]) -> None:
@@ -183,7 +184,7 @@ def _check_member(member: tarfile.TarInfo, name: str, seen: set[str]) -> None:
 
 
 def load_state_bytes(data: bytes, where: str) -> dict[str, Any]:
-    """Return the content of a torch pickle that holds nothing but tensors and plain data; `where` begins messages."""
+    """Return the content of a torch pickle that holds only tensors and plain data; errors start with `where`."""
     import torch
 
     with reading(where, "weights"):
@@ -195,10 +196,10 @@ def load_state_bytes(data: bytes, where: str) -> dict[str, Any]:
 
 
 def take(state: Mapping[str, Any], name: str, where: str, shape: tuple[int, ...] | None = None) -> Any:
-    """Return one tensor in float32.
+    """Return one tensor, converted to float32.
 
     Raises:
-        ModelLoadError: it is absent or of another shape: the file is of another model.
+        ModelLoadError: it is missing or has another shape, so the file is that of another model.
     """
     import torch
 
@@ -211,7 +212,7 @@ def take(state: Mapping[str, Any], name: str, where: str, shape: tuple[int, ...]
 
 
 def check_numbers(model: torch.nn.Module, where: str) -> None:
-    """Raise `ModelLoadError` if a model's weights hold what is not a number."""
+    """Raise `ModelLoadError` if a model's weights contain NaN."""
     import torch
 
     for name, tensor in model.state_dict().items():

@@ -20,21 +20,21 @@ _WAYS = 4
 class Chexbert(nn.Module):
     """The encoder, its tokenizer, and the 14 heads as one matrix.
 
-    Smit et al. 2020 (arXiv 2004.09167). Heads have four answers (blank, positive, negative, uncertain), the last, No
-    Finding, two (blank, positive).
+    Smit et al. 2020 (arXiv 2004.09167). A head has four answers (blank, positive, negative, uncertain); the last one,
+    No Finding, has two (blank, positive).
 
     Attributes:
         tokenizer: makes token ids.
-        weight: (56, hidden), the heads below each other, the last filled up to four rows.
-        bias: (56,), minus infinity for the answers that No Finding does not have.
+        weight: `(56, hidden)` float32, the heads stacked, the last one padded to four rows.
+        bias: `(56,)` float32, minus infinity for the answers that No Finding does not have.
     """
 
     def __init__(self, checkpoint: Path, base: Path) -> None:
         """Load it.
 
         Args:
-            checkpoint: folder of `chexbert.pth`.
-            base: folder of bert-base-uncased's configuration and tokenizer.
+            checkpoint: folder that holds `chexbert.pth`.
+            base: folder that holds bert-base-uncased's configuration and tokenizer.
 
         Raises:
             ModelLoadError: the file is not a CheXbert checkpoint, or is incomplete.
@@ -63,11 +63,26 @@ class Chexbert(nn.Module):
         try_out(self, checkpoint)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Return the last layer's vector of [CLS]: (batch, hidden)."""
+        """Return the last layer's vectors of [CLS].
+
+        Args:
+            ids: `(batch, tokens)` int64, padded at the end.
+            lengths: `(batch,)` int64, tokens of each text.
+
+        Returns:
+            `(batch, hidden)` in the encoder's dtype, on its device.
+        """
         vectors: Tensor = self.encoder(ids, lengths, first_only=True)[:, 0]
         return vectors
 
     def labels(self, vectors: Tensor) -> Tensor:
-        """Return the answers, 0 to 3, for (n, hidden) vectors: (n, 14)."""
+        """Return the answers of the heads.
+
+        Args:
+            vectors: `(n, hidden)` float32, on any device.
+
+        Returns:
+            `(n, 14)` int64 from 0 to 3, on the model's device.
+        """
         scores = vectors.to(self.weight.device) @ self.weight.T + self.bias
         return scores.view(len(vectors), _HEADS, _WAYS).argmax(-1)

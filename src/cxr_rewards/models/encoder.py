@@ -1,4 +1,4 @@
-"""Any encoder of a Hugging Face folder, behind one call: our own for BERT and RoBERTa, transformers' for others."""
+"""One interface to any encoder in a Hugging Face folder: our own code for BERT and RoBERTa, else transformers."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from cxr_rewards.models.tokenizer import Tokenizer, pad
 
 
 class TextEncoder(nn.Module):
-    """Token ids to vectors, with the tokenizer that belongs to it.
+    """Token ids to vectors, with the encoder's own tokenizer.
 
     Attributes:
         tokenizer: makes the ids.
-        max_length: most tokens of a text, special ones included.
+        max_length: longest text in tokens, special ones included.
         layers: number of layers.
-        hidden: length of its vectors.
+        hidden: length of a token's vector.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -29,7 +29,7 @@ class TextEncoder(nn.Module):
         config = load_config(folder)
         family = config.get("model_type")
         self.hidden: int = config.get("hidden_size") or config["dim"]
-        # bert-score, whose numbers are to be met, gives RoBERTa a space before the first word.
+        # bert-score, whose numbers must be matched, gives RoBERTa a space before the first word.
         self.tokenizer = Tokenizer(folder, **({"add_prefix_space": True} if family == "roberta" else {}))
         self.net: Any
         if family in FAMILIES:
@@ -37,7 +37,7 @@ class TextEncoder(nn.Module):
             self.max_length = self.net.max_length
             self.layers = len(self.net.layers)
         else:
-            # A pooler is nothing that is used, and BioLORD's weights may lack it.
+            # The pooler is never used, and BioLORD's weights may lack it.
             self.net = _foreign(folder, **({"add_pooling_layer": False} if family == "mpnet" else {}))
             limit = getattr(self.net.config, "max_position_embeddings", None) or 512
             self.max_length = min(limit - (2 if family == "mpnet" else 0), 8192)
@@ -47,17 +47,21 @@ class TextEncoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where it lies."""
+        """The device that holds the weights."""
         return next(self.parameters()).device
 
     def forward(self, ids: Tensor, lengths: Tensor, layer: int | None = None, first_only: bool = False) -> Tensor:
-        """Return (batch, tokens, hidden), or (batch, 1, hidden) with `first_only`; as `Bert.forward`.
+        """Return the vectors of a batch of token ids; the arguments are those of `Bert.forward`.
 
         An intermediate `layer` of ModernBERT goes through the final norm, as if the model ended there.
+
+        Returns:
+            `(batch, tokens, hidden)`, or `(batch, 1, hidden)` with `first_only`, in the model's dtype, on its device.
+            Vectors of padding mean nothing.
         """
         if isinstance(self.net, Bert):
-            found: Tensor = self.net(ids, lengths, layer, first_only)
-            return found
+            bert_vectors: Tensor = self.net(ids, lengths, layer, first_only)
+            return bert_vectors
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
         if layer is None or layer == self.layers:
             out = self.net(input_ids=ids, attention_mask=mask, return_dict=True).last_hidden_state
@@ -72,13 +76,13 @@ class TextEncoder(nn.Module):
         return vectors
 
     def check_layer(self, layer: int, where: str) -> None:
-        """Raise `ConfigError` if there is no such layer."""
+        """Raise `ConfigError` if the model has no such layer."""
         if not 0 <= layer <= self.layers:
             raise ConfigError(f"{where}: layer must be 0 to {self.layers} for this model, got {layer}")
 
 
 def try_out(model: Any, folder: Path) -> None:
-    """Encode a word, so that parts which do not fit together are told when a model is loaded, not for each report."""
+    """Encode one word, so that mismatched parts fail when a model is loaded and not for each report."""
     with reading(folder, "a model whose parts fit together"), torch.inference_mode():
         model.eval()
         model(*pad(model.tokenizer.encode(["effusion"], 8), model.tokenizer.pad, "cpu"))
@@ -86,11 +90,11 @@ def try_out(model: Any, folder: Path) -> None:
 
 def _layers(net: Any) -> Any:
     for path in ("encoder.layer", "transformer.layer", "layers"):
-        found = net
+        module = net
         for part in path.split("."):
-            found = getattr(found, part, None)
-        if found is not None:
-            return found
+            module = getattr(module, part, None)
+        if module is not None:
+            return module
     raise ModelLoadError(f"{type(net).__name__}: do not know where its layers are")
 
 
@@ -104,10 +108,10 @@ def _foreign(folder: Path, **options: Any) -> nn.Module:
 
 
 def from_folder(kind: Any, folder: Path, what: str, **options: Any) -> Any:
-    """Load a model with transformers; a tensor that its file lacks is an error, where transformers takes a random one.
+    """Load a model with transformers. A missing tensor is an error here; transformers would make it random.
 
     Raises:
-        ModelLoadError: the folder is not such a model, or not the whole of it.
+        ModelLoadError: the folder does not hold such a model, or not all of it.
     """
     with reading(folder, what):
         model, about = kind.from_pretrained(
@@ -126,6 +130,6 @@ def from_folder(kind: Any, folder: Path, what: str, **options: Any) -> Any:
 
 
 def without_compiling(model: Any) -> None:
-    """Keep ModernBERT from compiling itself on a GPU, which takes minutes where lengths vary."""
+    """Keep ModernBERT from compiling itself on a GPU, which takes minutes if lengths vary."""
     if getattr(model.config, "reference_compile", False) is not False:
         model.config.reference_compile = False

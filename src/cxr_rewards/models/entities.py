@@ -1,4 +1,4 @@
-"""A token classifier of a Hugging Face folder, read as named entities."""
+"""A token classifier from a Hugging Face folder, whose labels mark named entities."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class EntityTagger(nn.Module):
 
     Attributes:
         tokenizer: makes the ids.
-        labels: by number.
+        labels: names of the labels, by number.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -37,29 +37,37 @@ class EntityTagger(nn.Module):
         try_out(self, folder)
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Return the number of each token's label: (batch, tokens)."""
+        """Return the number of each token's label.
+
+        Args:
+            ids: `(batch, tokens)` int64, padded at the end.
+            lengths: `(batch,)` int64, tokens of each text.
+
+        Returns:
+            `(batch, tokens)` int64, on the model's device; those of padding mean nothing.
+        """
         mask = (torch.arange(ids.shape[1], device=ids.device) < lengths[:, None]).long()
         labels: Tensor = self.net(input_ids=ids, attention_mask=mask, return_dict=True).logits.argmax(-1)
         return labels
 
     def entities(self, ids: Sequence[int], labels: Sequence[int]) -> list[list[str]]:
-        """Return [text, type] of each entity: a token labelled B and the I tokens after it, whatever type those name.
+        """Return [text, type] of each entity: a token labelled B and the I tokens after it, whatever type they name.
 
         Args:
-            ids: of a text, with its special tokens.
-            labels: one for each id; those of the special tokens are left aside.
+            ids: token ids of one text, special tokens included.
+            labels: number of the label of each id; those of special tokens are ignored.
         """
-        found: list[tuple[int, int, str]] = []
+        spans: list[tuple[int, int, str]] = []
         begin: int | None = None
         for place in range(1, len(ids)):
             label = self.labels[labels[place]] if place < len(ids) - 1 else "O"
             if begin is not None and not label.startswith("I-"):
-                found.append((begin, place, self.labels[labels[begin]][2:]))
+                spans.append((begin, place, self.labels[labels[begin]][2:]))
                 begin = None
             if label.startswith("B-"):
                 begin = place
         fast = self.tokenizer.fast
         return [
             [fast.convert_tokens_to_string(fast.convert_ids_to_tokens(list(ids[a:b]))), kind.upper()]
-            for a, b, kind in found
+            for a, b, kind in spans
         ]

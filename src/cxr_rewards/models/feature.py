@@ -1,4 +1,4 @@
-"""The base of features that models compute: settings of device and numbers, sources, and the shared copies."""
+"""Base of features that a model computes: settings for device and dtype, sources, and the shared copies."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from cxr_rewards.models.sources import Source, fingerprint, locate
 
 
 class ModelFeature(Feature):
-    """A feature over texts that a model computes.
+    """A feature over texts, computed by a model.
 
-    Its signature holds a fingerprint of the weights instead of their path, so equal weights give equal signatures
-    wherever they lie, and other weights in the same place never meet old values.
+    Its signature holds a fingerprint of the weights instead of their path: equal weights give equal signatures wherever
+    they are stored, and other weights in the same place never reuse old values.
     """
 
     keeps = "references"
@@ -46,22 +46,26 @@ class ModelFeature(Feature):
 
     @property
     def wanted_sources(self) -> tuple[Source, ...]:
-        """The same, without checksums if other weights are accepted."""
+        """The `sources`, without checksums if other weights are accepted."""
         return tuple(s._replace(sha256=()) for s in self.sources) if self.accept_other_weights else self.sources
 
     @abstractmethod
     def load(self, *folders: Any) -> Any:
-        """Return the model, a `torch.nn.Module` in float32 on the CPU, from the folders of `sources`, in order."""
+        """Return the model, a `torch.nn.Module` in float32 on the CPU.
+
+        Args:
+            folders: one for each of `sources`, in order.
+        """
 
     def _sign(self) -> str:
         return f"{super()._sign()}#{fingerprint(self.sources)}"
 
     def models(self) -> list[tuple[str, Any]]:
-        """Return the shared copies of the model, each with its device; they are loaded by the first call.
+        """Return the shared copies of the model, each after its device; the first call loads them.
 
         Raises:
-            ModelLoadError: weights are absent, foreign, damaged or unreadable.
-            ConfigError: there is no such device.
+            ModelLoadError: weights are missing, damaged, unreadable, or not the published ones.
+            ConfigError: this machine lacks the device.
         """
         folders = [locate(source) for source in self.sources]
         for source, folder in zip(self.wanted_sources, folders, strict=True):

@@ -1,4 +1,4 @@
-"""Downloading weights ahead, and checking that what lies there is whole."""
+"""Download weights ahead of use, and check that stored files are whole."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from cxr_rewards.models.sources import Source, files_in, locate, models_folder
 
 
 class Fetched(NamedTuple):
-    """Where a source lies. `downloaded` counts the files that came now."""
+    """A source and the folder that holds it. `downloaded` counts the files that were downloaded now."""
 
     source: Source
     folder: Path
@@ -27,7 +27,7 @@ class Fetched(NamedTuple):
 
 
 def sources_of(features: Iterable[Feature]) -> list[Source]:
-    """Return what the features, and those they need, are made of, each once."""
+    """Return the sources of the features and of those they need, each once."""
 
     def walk(features: Iterable[Feature]) -> Iterator[Source]:
         for feature in features:
@@ -41,33 +41,33 @@ def sources_of(features: Iterable[Feature]) -> list[Source]:
 def fetch(
     sources: Iterable[Source], folder: Path | None = None, tell: Callable[[str], object] = lambda _: None
 ) -> list[Fetched]:
-    """Download what is not on this machine into a models folder, file by file.
+    """Download sources that are not on this machine into a models folder, file by file.
 
-    An interrupted download goes on where it was. A file appears under its name when it is whole, and a published
-    checksum holds.
+    An interrupted download resumes. A file gets its name once it is complete, and is deleted if it differs from its
+    published checksum.
 
     Args:
         sources: from `sources_of`.
-        folder: the models folder; the default one, and then only what is in no other place either, if left out.
-        tell: called with a line for each file before it is downloaded.
+        folder: the models folder. If left out, the default one, for sources that no other place holds either.
+        tell: called with a line of text before each file is downloaded.
 
     Raises:
-        ModelLoadError: a file cannot be downloaded or is not what was published; says what to do.
+        ModelLoadError: a file cannot be downloaded or is not the published one; the message says what to do.
     """
-    found = []
+    fetched = []
     for source in sources:
-        place = _there(source, folder)
+        place = _folder_of(source, folder)
         downloaded = 0
         if place is None:
             place = (folder or models_folder()) / source.folder_name
             for spec in source.files:
                 downloaded += _download(source, spec, place, tell)
         files = files_in(place, source.files)[0]
-        found.append(Fetched(source, place, len(files), sum(path.stat().st_size for path in files), downloaded))
-    return found
+        fetched.append(Fetched(source, place, len(files), sum(path.stat().st_size for path in files), downloaded))
+    return fetched
 
 
-def _there(source: Source, folder: Path | None) -> Path | None:
+def _folder_of(source: Source, folder: Path | None) -> Path | None:
     if source.is_local:
         return locate(source)
     if folder is not None:
@@ -80,7 +80,7 @@ def _there(source: Source, folder: Path | None) -> Path | None:
 
 
 def _download(source: Source, spec: str, place: Path, tell: Callable[[str], object]) -> int:
-    """Download the first of a file's names that exists; return how many files came."""
+    """Download the first of a file's names that exists; return the number of files downloaded."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
@@ -128,16 +128,16 @@ def _failed(source: Source, name: str, error: Exception) -> ModelLoadError:
 
 
 def check(sources: Iterable[Source], folder: Path | None = None, *, checksums: bool = True) -> list[str]:
-    """Return what is wrong with the files of sources: absent, cut short, or not what was published. Changes nothing.
+    """Return the problems of the sources' files: missing, cut short, or not the published ones. Changes nothing.
 
     Args:
         sources: from `sources_of`.
-        folder: the models folder; all places, if left out.
-        checksums: compare with published checksums, too, which reads the files whole.
+        folder: the models folder; if left out, all places are searched.
+        checksums: also compare with published checksums, which reads whole files.
     """
     problems = []
     for source in sources:
-        place = _there(source, folder)
+        place = _folder_of(source, folder)
         if place is None:
             there = (folder or models_folder()) / source.folder_name
             problems.append(f"{source.repo}: {there} lacks {', '.join(files_in(there, source.files)[1])}")
@@ -152,7 +152,7 @@ def check(sources: Iterable[Source], folder: Path | None = None, *, checksums: b
 
 
 def _defect(path: Path) -> str:
-    """Say what is wrong with a file of its kind; empty if nothing is."""
+    """Describe what is wrong with a file, by its format; empty if nothing is."""
     try:
         if path.suffix == ".json":
             json.loads(path.read_text(encoding="utf-8"))
@@ -167,7 +167,7 @@ def _defect(path: Path) -> str:
                 check_zip(path)
         elif not path.stat().st_size:
             raise ValueError("it is empty")
-    except Exception as error:  # noqa: BLE001 - a damaged file makes its reader raise anything
+    except Exception as error:  # noqa: BLE001 - a damaged file may make its reader raise anything
         return f"{path}: is damaged: {shorten(str(error), 120)}"
     return ""
 

@@ -1,4 +1,4 @@
-"""How rare word pieces are in a named corpus, for BERTScore."""
+"""Inverse document frequencies of word pieces in a named corpus, for BERTScore."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from cxr_rewards.errors import ConfigError
 
 
 def read_corpus(path: str) -> tuple[bytes, list[str]]:
-    """Return the content of a corpus and its reports: UTF-8, one report a line, blank lines left out.
+    """Return the bytes of a corpus and its reports: UTF-8, one report per line, blank lines skipped.
 
     Raises:
-        ConfigError: it cannot be read, or holds no report.
+        ConfigError: the file cannot be read, or holds no reports.
     """
     try:
         data = Path(path).expanduser().read_bytes()
@@ -35,7 +35,7 @@ def digest(path: str) -> str:
 
 @lru_cache(maxsize=8)
 def weights(path: str, content: str, tokenizer: Any, max_length: int) -> tuple[dict[int, float], float]:  # noqa: ARG001
-    """Return `log((N + 1) / (df + 1))` for each piece of a corpus of N reports, and its value for all others.
+    """Return `log((N + 1) / (df + 1))` for each piece in a corpus of N reports, and the value for all other pieces.
 
     Source: Zhang et al. 2020 (arXiv 1904.09675), with the smoothing of bert-score 0.3.13.
     """

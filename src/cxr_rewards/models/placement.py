@@ -21,7 +21,7 @@ class ModelComponent(Component):
 
     requires = ("torch", "transformers", "safetensors")
     extra = "models"
-    batch_tolerance = 1e-4  # floating point: sums in another order where the batch has another shape
+    batch_tolerance = 1e-4  # floating point: batches of another shape sum in another order
 
     device: str = setting(
         "auto",

@@ -1,4 +1,4 @@
-"""The models that a process holds: each once a device, whoever asks for it."""
+"""Models loaded in this process: one copy of each per device, shared by all callers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DTYPES = ("float32", "bfloat16", "float16")
 
 
 class Loaded(NamedTuple):
-    """One model that is held: its name, device and type of numbers, and the bytes of its weights."""
+    """A loaded model: its name, device and dtype, and the size of its weights in bytes."""
 
     name: str
     device: str
@@ -26,7 +26,7 @@ class Loaded(NamedTuple):
 
 
 class ModelPool:
-    """Loads models when they are first asked for, and keeps one of each, for all rewards and threads of the process."""
+    """Loads models on first use, and keeps one copy of each for all rewards and threads of the process."""
 
     def __init__(self) -> None:
         self._models: dict[tuple[Hashable, str, str], tuple[str, Any]] = {}
@@ -38,15 +38,15 @@ class ModelPool:
         self._lock = threading.RLock()
 
     def get(self, name: str, key: Hashable, device: str, dtype: str, load: Callable[[], Any]) -> Any:
-        """Return the model with this key on this device, loaded by `load` and moved there if it is not held yet.
+        """Return the model with this key on this device; if the pool lacks it, call `load` and move it there.
 
         Args:
-            name: for the report.
-            key: what the model is made of; equal keys share one model.
+            name: name shown by `report`.
+            key: identity of the weights; equal keys share one model.
             device: a torch device, e.g. `cuda:1`.
             dtype: one of `DTYPES`.
-            load: returns a `torch.nn.Module` in float32 on the CPU. If it has an `encoder`, that alone takes on the
-                dtype: heads cost little and decide closely.
+            load: returns a `torch.nn.Module` in float32 on the CPU. If it has an `encoder`, only that is converted to
+                `dtype`: heads cost little, and their decisions are close.
         """
         import torch
 
@@ -59,7 +59,7 @@ class ModelPool:
             return self._models[full][1]
 
     def release(self) -> None:
-        """Forget all models, and give the memory of GPUs back; they are loaded again when next asked for."""
+        """Drop all models and free GPU memory; they are loaded again on next use."""
         with self._lock:
             self._models.clear()
         import gc
@@ -71,7 +71,7 @@ class ModelPool:
             torch.cuda.empty_cache()
 
     def report(self) -> list[Loaded]:
-        """Return what is held."""
+        """Return the loaded models."""
         with self._lock:
             held = list(self._models.items())
         return [Loaded(name, device, dtype, _bytes(model)) for (_, device, dtype), (name, model) in held]
@@ -88,12 +88,12 @@ LEDGER.on_release(POOL.release)
 
 
 def devices(setting: str) -> list[str]:
-    """Return the torch devices that a `device` setting names: one, several between commas, or `auto`.
+    """Return the torch devices that a `device` setting names: one, several separated by commas, or `auto`.
 
-    `auto` is the current CUDA device (in a distributed run that is each process's own), else the CPU.
+    `auto` is the current CUDA device (in a distributed run, each process has its own), or the CPU if there is none.
 
     Raises:
-        ConfigError: a name that torch does not know, or a device that this machine lacks.
+        ConfigError: torch does not know a name, or this machine lacks a device.
 
     Example:
         >>> devices("cpu")

@@ -1,7 +1,7 @@
-"""The published weights: their checksums, and whether a file is what was published.
+"""Checksums of the published weights, and the check that a file matches them.
 
-The checksums of whole files are those that third parties pin; none was read from the publishers' own pages. A file
-without one here (`radgraph.tar.gz`, most encoders) is known by its content in the signature alone.
+The checksums are those that third parties pin; none comes from the publishers' own pages. A file without one here
+(`radgraph.tar.gz`, most encoders) is identified only by the fingerprint in the signature.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from cxr_rewards.errors import ModelLoadError
 from cxr_rewards.models.sources import Source, cache_folder, file_digest, files_in
 
 SCORERS_COMMIT = "6646433b3ad83a10f6e141db76d0ece44312b236"
-"""The revision of `StanfordAIMI/RRG_scorers` that the checksums were seen at."""
+"""Revision of `StanfordAIMI/RRG_scorers` that the checksums belong to."""
 
 SHA256 = {
     "chexbert.pth": "6550703c92d640e1e04d8105a7a185d76ece0f25fcbf033d292785bf22c0fde1",
@@ -27,19 +27,19 @@ SHA256 = {
     "RaTE-NER-Deberta": "b380aae68a26fc608cbb568994006910d0fc7156c63fd05308b3bbaf77ed53f2",
     "BioLORD-2023-C": "6164f3a7476eaaeee4b7fa2d4dea655f8ca1927853b867d59fb9d66507f5d36f",
 }
-"""By file; the last two are of `model.safetensors` in the repository of this name."""
+"""Checksums by file name; the last two are those of `model.safetensors` in the repository of that name."""
 
 MADE_UP = "made_up_weights.json"
-"""In a folder of `cxr_rewards.testing.models`: the checksums of its random weights, by file."""
+"""File that `cxr_rewards.testing.models` writes into a folder: checksums of its random weights, by file name."""
 
 _BLOCK = 1 << 20
 
 
 def check_published(source: Source, folder: Path) -> None:
-    """Raise unless the files of a source have the checksums that it names.
+    """Raise unless the files of a source have its published checksums.
 
     Raises:
-        ModelLoadError: a file has another; names both, and the setting that accepts it.
+        ModelLoadError: a checksum differs; the message gives both, and the setting that accepts other weights.
     """
     for path in files_in(folder, source.files)[0]:
         problem = checksum_problem(source, path)
@@ -51,7 +51,7 @@ def check_published(source: Source, folder: Path) -> None:
 
 
 def checksum_problem(source: Source, path: Path) -> str:
-    """Say that a file is not the published one; empty if it is, or if none is named."""
+    """Describe how a file differs from the published one; empty if it does not, or if no checksum is known."""
     expected = dict(source.sha256).get(path.name)
     if expected is None:
         return ""
@@ -62,14 +62,14 @@ def checksum_problem(source: Source, path: Path) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the checksum of a file; that of a file which has not changed is looked up in the user's cache folder."""
+    """Return the SHA-256 of a file, kept in the user's cache folder until the file changes."""
     about = path.stat()
     return _sha256(str(path.resolve()), about.st_size, about.st_mtime_ns, about.st_ino)
 
 
 @lru_cache(maxsize=256)
 def _sha256(path: str, size: int, changed_ns: int, inode: int) -> str:
-    # Blocks of it are read each time, so that a copy which kept its date is noticed.
+    # Some blocks are read each time, to notice a replaced file with the old date.
     about = [size, changed_ns, inode, file_digest(path, size, changed_ns).hex()]
     known = _known()
     entry = known.get(path)
@@ -92,7 +92,7 @@ def _known() -> dict[str, object]:
 
 
 def _keep(known: dict[str, object]) -> None:
-    with suppress(OSError):  # a home that cannot be written costs the seconds of hashing each time
+    with suppress(OSError):  # if the folder cannot be written, files are hashed again each time
         cache_folder().mkdir(parents=True, exist_ok=True)
         number, name = tempfile.mkstemp(dir=cache_folder(), prefix="sha256-")
         with open(number, "w", encoding="utf-8") as file:
@@ -109,6 +109,6 @@ def _made_up(folder: Path) -> dict[str, object]:
 
 
 def write_made_up(folder: Path) -> None:
-    """Write the checksums of a folder's random weights, so that they pass for what they are."""
+    """Write the checksums of a folder's random weights, so that they pass the check."""
     sums = {path.name: sha256_of(path) for path in sorted(folder.iterdir()) if path.name != MADE_UP and path.is_file()}
     (folder / MADE_UP).write_text(json.dumps(sums, indent=1), encoding="utf-8")

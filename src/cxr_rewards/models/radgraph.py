@@ -1,9 +1,9 @@
 """RadGraph's entities and relations: the inference of a DyGIE++ model, in batches.
 
-An encoder gives vectors of word pieces; a word is the mean of its pieces, a span of up to 8 words its first and its
-last word's vector and a vector of its width. One feed-forward net labels spans as entities, another scores their worth,
-and a third labels pairs of the worthiest. Wadden et al. 2019 (arXiv 1909.03546); Jain et al. 2021 (arXiv 2106.14463);
-Delbrouck et al. 2024 (RadGraph-XL). Results equal those of the `radgraph` package, which reads the same archives.
+An encoder gives vectors of word pieces. A word is the mean of its pieces; a span of up to 8 words is the vectors of its
+first word, its last word and its width. One feed-forward net labels spans as entities, another ranks them, and a third
+labels pairs of the best. Wadden et al. 2019 (arXiv 1909.03546); Jain et al. 2021 (arXiv 2106.14463); Delbrouck et al.
+2024 (RadGraph-XL). Results equal those of the `radgraph` package, which reads the same archives.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from cxr_rewards.models.sources import TOKENIZER, Source, locate
 from cxr_rewards.models.tokenizer import Tokenizer, pad
 
 _PAIRS = 8192
-"""Pairs of entities scored at a time: bounds memory where a text is a book."""
+"""Pairs of entities scored at a time; bounds memory if a text is as long as a book."""
 _KNOWN_WORDS = 200_000
 
 
@@ -37,7 +37,7 @@ class Graph(NamedTuple):
 
 
 class Pieces(NamedTuple):
-    """A report as the encoder takes it: the ids of all pieces in a row, and how many belong to each word."""
+    """A report as the encoder takes it: the ids of all its pieces, and the number of pieces of each word."""
 
     ids: list[int]
     counts: list[int]
@@ -47,8 +47,8 @@ class RadGraph(nn.Module):
     """An encoder with RadGraph's heads.
 
     Attributes:
-        tokenizer: cuts words into pieces.
-        window: pieces that the encoder takes at once; longer reports are encoded window by window.
+        tokenizer: splits words into pieces.
+        window: most pieces that the encoder takes at once; longer reports are encoded window by window.
     """
 
     def __init__(self, archive: Path, encoder: Path, kind: str) -> None:
@@ -56,11 +56,11 @@ class RadGraph(nn.Module):
 
         Args:
             archive: the published `.tar.gz`.
-            encoder: folder of the encoder's configuration and tokenizer; its weights are in the archive.
-            kind: name of the model, as the archive's vocabulary has it.
+            encoder: folder with the encoder's configuration and tokenizer; its weights are in the archive.
+            kind: name of the model in the archive's vocabulary.
 
         Raises:
-            ModelLoadError: the archive is unreadable, or of another model.
+            ModelLoadError: the archive is unreadable or holds another model.
         """
         super().__init__()
         vocabulary = [f"vocabulary/{kind}__{what}_labels.txt" for what in ("ner", "relation")]
@@ -76,7 +76,7 @@ class RadGraph(nn.Module):
         self.window = number_of(about, "max_length", where, 3, 8192) - 2
         self.widths = number_of(config, "max_span_width", where, 1, 64)
         self.kept = number_of(relation, "spans_per_word", where, 0.0, 10.0)
-        # The first entity label is the empty one, of spans that are none; relations have no such line.
+        # The first entity label is the empty one, for spans that are not entities; relations have no such line.
         self.entity_labels = files[vocabulary[0]].decode().split("\n")[1:]
         self.relation_labels = files[vocabulary[1]].decode().split("\n")
         self.tokenizer = Tokenizer(encoder)
@@ -91,25 +91,25 @@ class RadGraph(nn.Module):
             self(self.pieces([["no", "effusion"]]))
 
     def pieces(self, reports: Sequence[Sequence[str]]) -> list[Pieces]:
-        """Cut the words of reports into pieces; a word that is seen again is looked up."""
+        """Split the words of reports into pieces; repeated words are looked up."""
         known = self._known
         if len(known) > _KNOWN_WORDS:
             known = self._known = {}
         new = list({word for words in reports for word in words if word not in known})
         known.update(zip(new, self.tokenizer.pieces(new), strict=True))
-        found = []
+        pieces = []
         for words in reports:
-            cut = [known[word] for word in words]
-            found.append(Pieces([i for ids in cut for i in ids], list(map(len, cut))))
-        return found
+            by_word = [known[word] for word in words]
+            pieces.append(Pieces([i for ids in by_word for i in ids], list(map(len, by_word))))
+        return pieces
 
     def forward(self, reports: Sequence[Pieces]) -> list[Graph]:
-        """Return the graphs of a batch of reports, each of one word or more."""
+        """Return the graphs of a batch of reports, each of at least one word."""
         device = self.heads["widths"].device
         words, counts = self._words(reports, device)
         heads, n = self.heads, len(words)
 
-        # Spans of all reports in a row, by first word and then by last.
+        # Spans of all reports, joined, by first word and then by last.
         ends = torch.repeat_interleave(counts.cumsum(0), counts)
         first = torch.arange(n, device=device)[:, None].expand(-1, self.widths)
         last = first + torch.arange(self.widths, device=device)
@@ -129,7 +129,7 @@ class RadGraph(nn.Module):
 
         report = torch.repeat_interleave(torch.arange(len(counts), device=device), counts)[first]
         entity = best > 0
-        chosen = (entity & self._worthiest(mention, report, counts)).nonzero()[:, 0]
+        chosen = (entity & self._best_spans(mention, report, counts)).nonzero()[:, 0]
         spans = torch.cat([words[first[chosen]], words[last[chosen]], heads["widths"][width[chosen]]], dim=1)
         related = self._relations(spans, mention[chosen], report[chosen])
 
@@ -140,7 +140,7 @@ class RadGraph(nn.Module):
         return self._graphs(len(reports), rows, index, related.T)
 
     def _words(self, reports: Sequence[Pieces], device: torch.device) -> tuple[Tensor, Tensor]:
-        """Return the vectors of all words in a row, in float32, and the number of words of each report."""
+        """Return all words' vectors, `(words, hidden)` float32, and the words of each report, `(reports,)` int64."""
         windows = [
             [self.tokenizer.first, *report.ids[start : start + self.window], self.tokenizer.last]
             for report in reports
@@ -157,8 +157,8 @@ class RadGraph(nn.Module):
         counts = torch.tensor([len(report.counts) for report in reports], device=device)
         return words / sizes.clamp(min=1)[:, None], counts
 
-    def _worthiest(self, mention: Tensor, report: Tensor, counts: Tensor) -> Tensor:
-        """Return which spans are among the best of their report: half as many as it has words, rounded up."""
+    def _best_spans(self, mention: Tensor, report: Tensor, counts: Tensor) -> Tensor:
+        """Mark the best spans of each report, half as many as it has words, rounded up: `(spans,)` bool."""
         keep = torch.ceil(counts.float() * self.kept).long()
         spans = torch.bincount(report, minlength=len(counts))
         row = torch.arange(len(report), device=report.device) - (spans.cumsum(0) - spans)[report]
@@ -170,16 +170,16 @@ class RadGraph(nn.Module):
         return chosen[report, row]
 
     def _relations(self, spans: Tensor, worth: Tensor, report: Tensor) -> Tensor:
-        """Return the related pairs among the spans of each report: (3, pairs), indices of both and the kind."""
+        """Return related pairs of spans of one report: `(3, pairs)` int64, the indices of both spans and the kind."""
         heads = self.heads
         from_one = spans @ heads["relation_one"] + heads["relation_one_bias"]
         from_other = spans @ heads["relation_other"]
         group = torch.bincount(report)
         fan, offset = group[report], (group.cumsum(0) - group)[report]
-        # Each span is paired with all of its report, itself too.
+        # Each span is paired with every span of its report, itself included.
         one = torch.repeat_interleave(torch.arange(len(spans), device=spans.device), fan)
         other = torch.arange(len(one), device=one.device) - (fan.cumsum(0) - fan - offset)[one]
-        found = [one.new_zeros(3, 0)]
+        related = [one.new_zeros(3, 0)]
         for start in range(0, len(one), _PAIRS):
             a, b = one[start : start + _PAIRS], other[start : start + _PAIRS]
             hidden = functional.relu(from_one[a] + from_other[b] + (spans[a] * spans[b]) @ heads["relation_both"])
@@ -187,11 +187,11 @@ class RadGraph(nn.Module):
             scores = hidden @ heads["relation"] + heads["relation_bias"] + (worth[a] + worth[b])[:, None]
             best, kind = scores.max(dim=-1)
             hit = best > 0
-            found.append(torch.stack([a[hit], b[hit], kind[hit]]))
-        return torch.cat(found, dim=1)
+            related.append(torch.stack([a[hit], b[hit], kind[hit]]))
+        return torch.cat(related, dim=1)
 
     def _graphs(self, reports: int, rows: Sequence[Sequence[int]], index: Tensor, related: Tensor) -> list[Graph]:
-        """Sort entities and relations out by report."""
+        """Group entities and relations by report."""
         graphs = [Graph([], []) for _ in range(reports)]
         place: dict[int, tuple[int, int]] = {}
         for span, (report, first, last, label) in zip(index.tolist(), rows, strict=True):
@@ -204,7 +204,7 @@ class RadGraph(nn.Module):
 
 
 def _named(name: str, expected: Path) -> Path:
-    """Return the folder of the encoder that an archive names, which is not the one expected."""
+    """Return the folder of the encoder that an archive names, if it may not be the expected one."""
     if not (expected / "config.json").exists():
         raise ModelLoadError(f"{expected}: lacks config.json")
     if name.rpartition("/")[2] in str(expected):  # a snapshot of Hugging Face's cache, or a shorter id
@@ -244,7 +244,7 @@ class _Foreign(nn.Module):
 
 
 def _heads(state: Mapping[str, Tensor], kind: str, where: str) -> dict[str, nn.Parameter]:
-    """Return the heads' matrices, transposed, with the first layers cut into parts for first word, last word, width."""
+    """Return the heads' matrices, transposed; first layers are split into parts for first word, last word and width."""
 
     def get(name: str) -> Tensor:
         tensor: Tensor = take(state, name, where)
@@ -256,7 +256,7 @@ def _heads(state: Mapping[str, Tensor], kind: str, where: str) -> dict[str, nn.P
     scorer = f"_relation._relation_scorers.{kind}__relation_labels"
     widths = get("_endpoint_span_extractor._span_width_embedding.weight")
 
-    # The nets for entities and for mentions read the same spans: their first layers are one.
+    # The nets for entities and for mentions read the same spans, so their first layers are joined.
     layers = [get(f"{net}.0._module._linear_layers.0.weight") for net in (ner, mention)]
     biases = [get(f"{net}.0._module._linear_layers.0.bias") for net in (ner, mention)]
     both, bias = torch.cat(layers).T, torch.cat(biases)

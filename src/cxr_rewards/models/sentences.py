@@ -1,4 +1,4 @@
-"""A sentence-transformers folder: an encoder, pooling, unit length."""
+"""Sentence vectors from a sentence-transformers folder: an encoder, pooling, unit length."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ class SentenceEncoder(nn.Module):
 
     Attributes:
         text: the encoder, with its tokenizer.
-        mean: whether a sentence is the mean of its tokens; else its first token ([CLS]).
-        max_length: most tokens of a sentence.
+        mean: whether a sentence's vector is the mean of its tokens'; else it is that of the first token ([CLS]).
+        max_length: longest sentence in tokens, special ones included.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -43,7 +43,15 @@ class SentenceEncoder(nn.Module):
         self.mean = known[modes[0]]
 
     def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        """Return (batch, hidden) unit vectors in float32."""
+        """Return unit vectors.
+
+        Args:
+            ids: `(batch, tokens)` int64, padded at the end.
+            lengths: `(batch,)` int64, tokens of each sentence.
+
+        Returns:
+            `(batch, hidden)` float32, on the model's device.
+        """
         if not self.mean:
             return nn.functional.normalize(self.text(ids, lengths, first_only=True)[:, 0].float(), dim=-1)
         vectors = self.text(ids, lengths).float()

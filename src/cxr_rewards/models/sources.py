@@ -1,4 +1,4 @@
-"""Where weights come from and where they lie: repositories, folders, and a fingerprint of what was found."""
+"""Where weights come from and where they are stored: repositories, folders, and a fingerprint of the files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TOKENIZER = (
     "special_tokens_map.json?",
     "added_tokens.json?",
 )
-"""Files of a tokenizer. In all lists of files `a|b` is the first of them that is there, `a?` may be absent."""
+"""Files of a tokenizer. In every list of files, `a|b` means the first that exists, and `a?` may be missing."""
 
 
 class Source(NamedTuple):
@@ -36,10 +36,10 @@ class Source(NamedTuple):
 
     Attributes:
         repo: a Hugging Face repository (`org/name`, `org/name@revision`), or the path of a local folder.
-        files: what is needed of it; see `TOKENIZER` for the notation.
-        sha256: published checksums, by file.
-        purpose: what it is for, in a few words.
-        commit: what to download of it, if `repo` names no revision.
+        files: files needed from it; see `TOKENIZER` for the notation.
+        sha256: published checksums, by file name.
+        purpose: its purpose in a few words.
+        commit: revision to download if `repo` does not name one.
     """
 
     repo: str
@@ -60,7 +60,7 @@ class Source(NamedTuple):
 
     @property
     def revision(self) -> str:
-        """Branch, tag or commit."""
+        """Branch, tag or commit to download."""
         return self.repo.partition("@")[2] or self.commit or "main"
 
     @property
@@ -83,24 +83,24 @@ def cache_folder() -> Path:
 
 
 def files_in(folder: Path, files: Iterable[str]) -> tuple[list[Path], list[str]]:
-    """Return which of `files` lie in a folder, and those that are needed and absent."""
-    found: list[Path] = []
+    """Return the paths of those `files` that a folder holds, and the names of required ones that it lacks."""
+    present: list[Path] = []
     absent: list[str] = []
     for spec in files:
         names = spec.removesuffix("?").split("|")
         path = next((folder / name for name in names if (folder / name).is_file()), None)
         if path is not None:
-            found.append(path)
+            present.append(path)
         elif not spec.endswith("?"):
             absent.append(" or ".join(names))
-    return list(dict.fromkeys(found)), absent
+    return list(dict.fromkeys(present)), absent
 
 
 def _hub_snapshots(source: Source) -> Iterator[Path]:
     """Yield folders of Hugging Face's own cache that may hold the files."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    # Short ids of the hub's first years (`distilroberta-base`) are still what many caches hold.
+    # Many caches still hold short ids from the hub's early years (`distilroberta-base`).
     for repo in dict.fromkeys((source.repo_id, source.repo_id.rpartition("/")[2])):
         home = Path(HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
         for revision in dict.fromkeys((source.revision, source.repo.partition("@")[2] or "main")):
@@ -109,12 +109,12 @@ def _hub_snapshots(source: Source) -> Iterator[Path]:
 
 
 def locate(source: Source) -> Path:
-    """Return the folder that holds a source's files: a local one, the models folder, or Hugging Face's cache.
+    """Return the folder that holds a source's files: a local one, or one in the models folder or Hugging Face's cache.
 
-    Nothing is downloaded here: see `cxr_rewards.models.fetch`.
+    Downloads nothing: see `cxr_rewards.models.fetch`.
 
     Raises:
-        ModelLoadError: no folder holds them; names the places, the files and the command that fetches them.
+        ModelLoadError: no folder holds them; the message names the places, the files and the command to fetch them.
     """
     if source.is_local:
         places = [Path(source.repo).expanduser()]
@@ -143,7 +143,7 @@ _BLOCKS = 64
 def file_digest(path: str, size: int, changed_ns: int) -> bytes:  # noqa: ARG001 - a changed file is another entry
     """Hash a file: small ones whole, large ones by their size and 64 evenly spread blocks of 64 KiB.
 
-    Training moves every tensor, so blocks tell weights apart, in milliseconds instead of seconds.
+    Training changes every tensor, so blocks are enough to tell weights apart, in milliseconds instead of seconds.
     """
     state = hashlib.sha256(str(size).encode())
     with open(path, "rb") as file:
@@ -162,7 +162,7 @@ ABSENT = "absent"
 
 @contextmanager
 def absent_allowed() -> Iterator[None]:
-    """Let a reward be built, to be looked at, whose weights are not on this machine."""
+    """Allow a reward to be built for inspection although its weights are not on this machine."""
     token = _absent_allowed.set(True)
     try:
         yield
@@ -171,7 +171,7 @@ def absent_allowed() -> Iterator[None]:
 
 
 def fingerprint(sources: Iterable[Source]) -> str:
-    """Return 12 hexadecimal digits that identify the content of the sources' files, wherever they lie.
+    """Return 12 hexadecimal digits that identify the content of the sources' files, wherever they are stored.
 
     Raises:
         ModelLoadError: a source is not on this machine.

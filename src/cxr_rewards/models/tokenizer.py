@@ -1,4 +1,4 @@
-"""Texts to token ids, in bulk, with special tokens and limits set here and not left to a release's defaults."""
+"""Texts to token ids, in bulk. Special tokens and limits are set here, not left to a release's defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cxr_rewards.models.checkpoint import reading
 
 
 class Tokenizer:
-    """A Hugging Face tokenizer, fast, that adds one special token before and one after a text.
+    """A fast Hugging Face tokenizer that adds one special token before a text and one after it.
 
     Attributes:
         first: id of the token before a text ([CLS], <s>).
@@ -21,7 +21,7 @@ class Tokenizer:
     """
 
     def __init__(self, folder: Path, **options: Any) -> None:
-        """Args: folder: of the files.  options: for the tokenizer's own constructor, e.g. `add_prefix_space`."""
+        """Args: folder: holds the files.  options: for the tokenizer's own constructor, e.g. `add_prefix_space`."""
         from transformers import AutoTokenizer
 
         with reading(folder, "a tokenizer"):
@@ -35,8 +35,8 @@ class Tokenizer:
         self.pad = _first_of(self.fast.pad_token_id, 0)
         if self.first is None or self.last is None:
             raise ModelLoadError(f"{folder}: the tokenizer has no [CLS] and [SEP] (or <s> and </s>)")
-        # The first call takes off the limits that a tokenizer.json may set: later ones change nothing, and threads may
-        # share it.
+        # The first call removes limits that a tokenizer.json may set. Later calls change nothing, so threads may share
+        # the tokenizer.
         with reading(folder, "a tokenizer"):
             self.pieces(["a"])
 
@@ -44,8 +44,8 @@ class Tokenizer:
         """Return the ids of each text, without special tokens and without a limit."""
         if not texts:
             return []
-        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # lone surrogates are no Unicode
-        found = self.fast(
+        clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]  # lone surrogates cannot be encoded
+        encoded = self.fast(
             clean,
             add_special_tokens=False,
             truncation=False,
@@ -54,15 +54,18 @@ class Tokenizer:
             return_token_type_ids=False,
             verbose=False,
         )
-        ids: list[list[int]] = found["input_ids"]
+        ids: list[list[int]] = encoded["input_ids"]
         return ids
 
     def encode(self, texts: Sequence[str], max_length: int) -> list[list[int]]:
-        """Return the ids of each text between its special tokens, cut so that there are at most `max_length`."""
+        """Return the ids of each text between its special tokens, cut to at most `max_length` in total."""
         return [[self.first, *ids[: max_length - 2], self.last] for ids in self.pieces(texts)]
 
     def windows(self, texts: Sequence[str], max_length: int) -> list[list[list[int]]]:
-        """Return for each text its ids in consecutive windows of at most `max_length`; one window for a short text."""
+        """Return the ids of each text in consecutive windows of at most `max_length`, special tokens included.
+
+        A short text has one window.
+        """
         step = max_length - 2
         return [
             [[self.first, *ids[start : start + step], self.last] for start in range(0, len(ids) or 1, step)]
@@ -75,7 +78,11 @@ def _first_of(*ids: int | None) -> Any:
 
 
 def pad(ids: Sequence[Sequence[int]], padding: int, device: Any) -> tuple[Any, Any]:
-    """Return ids as one tensor (batch, longest) padded at the end, and their lengths (batch,), both on `device`."""
+    """Pad rows of ids at their ends.
+
+    Returns:
+        The ids, `(batch, longest)` int64, and the length of each row, `(batch,)` int64, both on `device`.
+    """
     import torch
 
     lengths = torch.tensor([len(row) for row in ids])
