@@ -39,13 +39,13 @@ _Answer = Response | dict[str, str]
 
 
 class _Service:
-    """The endpoints around one reward; each returns its reply, or an error."""
+    """The endpoints around one reward; each returns its reply or an error."""
 
     def __init__(
         self, reward: CompositeReward, settings: ServeSettings, metrics: Metrics, *, own_process: bool
     ) -> None:
         self.reward, self.settings, self.metrics, self.own_process = reward, settings, metrics, own_process
-        self.told = describe(reward)
+        self.description = describe(reward)
         self.samples = None if settings.unscored is None else Samples(reward=reward, unscored=settings.unscored)
         self.batches: Batches
         self.warming: asyncio.Task[None]
@@ -86,12 +86,12 @@ class _Service:
         parts = await self._scored(request, cases, body.timeout_s)
         if isinstance(parts, Response):
             return parts
-        wanted = {
+        keys_of = {
             label: None if body.details else component.corpus_details
             for label, component in self.reward.components.items()
         }
         tables: list[dict[str, Any]] = [
-            {"parts": {label: score_table(one, keys) for (label, keys), one in zip(wanted.items(), row, strict=True)}}
+            {"parts": {label: score_table(one, keys) for (label, keys), one in zip(keys_of.items(), row, strict=True)}}
             for row in parts
         ]
         if not body.parts_only:
@@ -112,7 +112,7 @@ class _Service:
             return _error(422, f"{lengths}: lengths differ")
         try:
             cases = cases_of(self.samples, body.query, body.prompts, body.labels, self.settings.marker)
-        except InputError:  # its message quotes what was sent
+        except InputError:  # its message quotes the request
             return _error(422, _MARKER)
         parts = await self._scored(request, cases, None)
         if isinstance(parts, Response):
@@ -144,7 +144,7 @@ class _Service:
 
     async def describe(self) -> Response:
         """Return the reward's components, weights and signature."""
-        return _json(self.told)
+        return _json(self.description)
 
     async def is_healthy(self) -> _Answer:
         """Return 200 while the process serves."""
@@ -166,12 +166,12 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
     """Return the ASGI application that serves a reward.
 
     Args:
-        reward: what scores.
+        reward: the reward to serve.
         settings: limits, token, and the number that OpenRLHF gets for an unscored rollout.
         own_process: whether the process does nothing else, so that its garbage collector may be tuned.
 
     Raises:
-        ConfigError: `unscored` could be earned by a report.
+        ConfigError: a report could earn the reward `unscored`.
     """
     settings = settings or ServeSettings()
     metrics = Metrics()
@@ -185,18 +185,18 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
     )
 
     @app.exception_handler(Exception)
-    async def admit(_: Request, error: Exception) -> Response:  # and then `Guard` logs it
+    async def admit(_: Request, error: Exception) -> Response:  # `Guard` logs it afterwards
         return _error(500, f"an error of the server: {type(error).__name__}; see its log")
 
     refused: dict[int | str, dict[str, Any]] = {401: ERRORS[401]}
     absent: dict[int | str, dict[str, Any]] = {503: {"model": ErrorOut}}
-    app.post("/v1/score", response_model=ScoreOut, responses=ERRORS, openapi_extra=_takes(ScoreIn))(service.score)
+    app.post("/v1/score", response_model=ScoreOut, responses=ERRORS, openapi_extra=_body_schema(ScoreIn))(service.score)
     app.get("/v1/reward", responses=refused)(service.describe)
     app.post(
         "/get_reward",
         response_model=OpenRlhfOut,
         responses={**ERRORS, 501: {"model": ErrorOut}},
-        openapi_extra=_takes(OpenRlhfIn),
+        openapi_extra=_body_schema(OpenRlhfIn),
     )(service.get_reward)
     app.get("/healthz", response_model=None)(service.is_healthy)
     app.get("/readyz", response_model=None, responses=absent)(service.is_ready)
@@ -214,23 +214,23 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
 _SCHEMAS = "#/components/schemas/{model}"
 
 
-def _takes(model: type[Body]) -> dict[str, Any]:
-    """Describe the body of a path. It is read here and not by FastAPI, whose errors keep the body in memory."""
+def _body_schema(model: type[Body]) -> dict[str, Any]:
+    """Describe the body of a path. We read it ourselves, because FastAPI's errors keep the body in memory."""
     schema = {"$ref": _SCHEMAS.format(model=model.__name__)}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 async def _while_connected(request: Request, work: Awaitable[T]) -> T:
     """Await the work, and cancel it if the client disconnects."""
-    asked, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
+    result, gone = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({asked, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not asked.done():
-            asked.cancel()
+        await asyncio.wait({result, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if not result.done():
+            result.cancel()
             raise TimeoutError("the client went away")
-        return asked.result()
+        return result.result()
     finally:
-        asked.cancel()
+        result.cancel()
         gone.cancel()
 
 

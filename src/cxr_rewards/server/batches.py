@@ -16,7 +16,7 @@ from cxr_rewards.types import Case, Score
 
 
 class QueueFullError(Exception):
-    """No room for a request's cases; `retry_after_s` is about how long it takes until there is."""
+    """The queue has no room for a request's cases; `retry_after_s` estimates when it will."""
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__(f"the queue is full; room in about {retry_after_s:.0f} s")
@@ -32,22 +32,25 @@ class _Job:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nobody waits for it any more; read by scoring threads, too."""
+        """Whether nobody waits for it any more; scoring threads read this, too."""
         return self.future.done() or time.monotonic() > self.deadline
 
 
 class Batches:
-    """Joins what waits into batches, and scores them in threads.
+    """Joins waiting requests into batches, and scores them in threads.
 
-    A batch is full at `batch_cases` or `batch_tokens` (a token is taken for four characters); a request is never cut,
-    so a larger one is a batch of its own. An idle server waits `wait_s` for company; a busy one never, for the next
-    batch gathers while one is scored.
+    A batch is full at `batch_cases` or `batch_tokens` (one token for four characters). A request is never split, so a
+    larger one is a batch of its own. An idle server waits `wait_s` for more requests; a busy one never does, because
+    the next batch gathers while one is scored.
 
     Args:
-        reward: what scores.
-        metrics: told of each batch.
-        threads: batches at a time; more than one where judges are waited for.
-        queue_cases: most cases that wait; a single larger request is taken if nothing waits.
+        reward: the reward that scores the cases.
+        metrics: counts each batch.
+        batch_cases: most cases in a batch.
+        batch_tokens: most tokens in a batch.
+        wait_s: seconds that an idle server waits for more requests.
+        queue_cases: most cases that may wait; a larger request is accepted if nothing waits.
+        threads: batches scored at a time; more than one pays if judges are asked.
     """
 
     def __init__(
@@ -67,17 +70,17 @@ class Batches:
         self._jobs: deque[_Job] = deque()
         self._waiting = 0
         self._rate = 500.0  # cases a second, until it is known
-        self._came = asyncio.Event()
+        self._arrived = asyncio.Event()
         self._pool = ThreadPoolExecutor(threads, "cxr-rewards-score")
         self._tasks = [asyncio.create_task(self._work()) for _ in range(threads)]
 
     @property
     def is_alive(self) -> bool:
-        """Whether what it does is still being done."""
+        """Whether all its workers still run."""
         return not any(task.done() for task in self._tasks)
 
     async def parts(self, cases: Sequence[Case], timeout_s: float) -> list[tuple[Score, ...]]:
-        """Return the parts of a request's cases, as `CompositeReward.parts`.
+        """Return the parts of a request's cases, as `CompositeReward.parts` does.
 
         Raises:
             QueueFullError: there is no room for them.
@@ -92,7 +95,7 @@ class Batches:
         job = _Job(cases, tokens, time.monotonic() + timeout_s, loop.create_future())
         self._jobs.append(job)
         self._count(len(cases))
-        self._came.set()
+        self._arrived.set()
         try:
             return await asyncio.wait_for(job.future, timeout_s)
         finally:
@@ -107,29 +110,29 @@ class Batches:
     async def _work(self) -> None:
         while True:
             while not self._jobs:
-                self._came.clear()
-                await self._came.wait()
+                self._arrived.clear()
+                await self._arrived.wait()
                 await asyncio.sleep(self.wait_s)
-            await self._finish(self._take())  # in a call of its own, so that nothing keeps the batch while none comes
+            await self._finish(self._take())  # a call, so that no local keeps a batch while idle
 
     async def _finish(self, batch: Sequence[_Job]) -> None:
         if not batch:
             return
         begin = time.monotonic()
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._score, batch)
-        except Exception as error:  # noqa: BLE001 - told to whoever waits
+            scores = await asyncio.get_running_loop().run_in_executor(self._pool, self._score, batch)
+        except Exception as error:  # noqa: BLE001 - raised for each request that waits
             for job in batch:
                 if not job.future.done():
                     job.future.set_exception(error)
             return
-        took = max(1e-6, time.monotonic() - begin)
-        self._rate += 0.2 * (sum(len(job.cases) for job in batch) / took - self._rate)
-        parts = iter(found)
+        seconds = max(1e-6, time.monotonic() - begin)
+        self._rate += 0.2 * (sum(len(job.cases) for job in batch) / seconds - self._rate)
+        parts = iter(scores)
         for job in batch:
-            mine = list(islice(parts, len(job.cases)))
+            rows = list(islice(parts, len(job.cases)))
             if not job.future.done():
-                job.future.set_result(mine)
+                job.future.set_result(rows)
 
     def _take(self) -> list[_Job]:
         batch: list[_Job] = []
@@ -154,7 +157,7 @@ class Batches:
         return parts
 
     async def close(self) -> None:
-        """Stop; what still waits is not scored."""
+        """Stop; requests that still wait are not scored."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

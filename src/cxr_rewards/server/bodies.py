@@ -1,4 +1,4 @@
-"""Bodies of requests, read whole before anything else is done, within bounds of size, memory and time."""
+"""Request bodies, read whole before anything else, with limits on size, memory and time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 _SLOWEST = 128 << 10
-"""Bytes a second that a body must come with, on average."""
+"""Lowest average speed of a body, in bytes per second."""
 _PATIENCE_S = 1.0
-"""After this long without a byte, a body gives way to others if there is no room for both."""
+"""After this many seconds without a byte, a body is dropped if another needs its room."""
 
 
 class Refusal(NamedTuple):
-    """Why a request is refused, as its reply says it."""
+    """The reply to a request that is refused."""
 
     status: int
     detail: str
@@ -26,7 +26,7 @@ class Refusal(NamedTuple):
 
 @dataclass(eq=False)
 class Body:
-    """A request's body, and the room that it takes."""
+    """A request's body, and the room it takes."""
 
     room: int
     last: float
@@ -39,15 +39,15 @@ class Body:
 class Bodies:
     """The bodies of all requests under way.
 
-    A body takes room as soon as it is announced, by its `Content-Length`, and as it comes if it has none; it gives the
-    room back when its request ends. If there is no room for one more, bodies from which nothing has come for a second
-    are given up; if there still is none, the newcomer is refused. An eighth of the room is for small bodies alone, so
-    that large ones under way never shut them out.
+    A body takes room when its `Content-Length` announces it, or as it arrives if it has none, and gives the room back
+    when its request ends. If there is no room for another, bodies that have sent nothing for a second are dropped; if
+    that is not enough, the newcomer is refused. An eighth of the room is reserved for small bodies, so that large ones
+    never shut them out.
 
     Args:
-        most_bytes: of one body.
-        all_bytes: of all bodies together; a single larger one is taken while there is no other.
-        stall_s: a body is given up after so many seconds without a byte, or if it is slower than 128 KiB/s by more.
+        most_bytes: limit of one body.
+        all_bytes: limit of all bodies together; a single larger one is accepted while there is no other.
+        stall_s: a body is dropped after this many seconds without a byte, or if it falls this far behind 128 KiB/s.
     """
 
     def __init__(self, *, most_bytes: int, all_bytes: int, stall_s: float) -> None:
@@ -58,7 +58,7 @@ class Bodies:
         self._full = Refusal(429, "the bodies of other requests fill the memory for them", ((b"retry-after", b"1"),))
 
     async def read(self, headers: Mapping[bytes, bytes], receive: Receive) -> Body | Refusal | None:
-        """Return the body of a request, to be given to `free` in the end, or why not; None if the client has gone."""
+        """Return the body of a request, or why it is refused; None if the client has gone. Pass the body to `free`."""
         length = headers.get(b"content-length", b"0")
         size = int(length) if length.isdigit() and len(length) < 20 else 0
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
@@ -106,7 +106,7 @@ class Bodies:
             return self._too_slow(body)
 
     def _take(self, body: Body, size: int, now: float) -> Refusal | None:
-        """Count a part that came."""
+        """Count a part that has arrived; return why the body is refused, if it is."""
         body.came, body.last = body.came + size, now
         if body.came > self.most_bytes:
             return self._too_large
@@ -119,7 +119,7 @@ class Bodies:
         return None
 
     def _has_room(self, more: int, size: int, now: float) -> bool:
-        """Say whether there is room for more bytes of a body of this size; give up what has stalled if need be."""
+        """Return whether there is room for more bytes of a body of this size; drop stalled bodies if need be."""
         small = size <= self.all_bytes // 64
         most = self.all_bytes if small else self.all_bytes - self.all_bytes // 8
         if self._taken + more > most:
@@ -133,7 +133,7 @@ class Bodies:
         return not self._taken or self._taken + more <= most
 
     def free(self, body: Body) -> None:
-        """Give back the room of a body."""
+        """Drop a body and give back its room."""
         self._taken -= body.room
         body.room, body.is_out = 0, True
         body.content = bytearray()

@@ -1,4 +1,4 @@
-"""Stands before the application: checks the token, reads the body within bounds, times each request."""
+"""Middleware before the application: checks the token, reads the body within limits, times each request."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
 OPEN = ("/healthz", "/readyz")
-"""Paths that tell nothing, for probes without a token."""
+"""Paths that reveal nothing, open to probes without a token."""
 _LOG = logging.getLogger(__name__)
 _NO_TOKEN = Refusal(401, "send the header `Authorization: Bearer TOKEN`", ((b"www-authenticate", b"Bearer"),))
 
@@ -24,14 +24,14 @@ _NO_TOKEN = Refusal(401, "send the header `Authorization: Bearer TOKEN`", ((b"ww
 class Guard:
     """ASGI middleware: 401 without the token; 408, 413, 415 and 429 for bodies, see `Bodies`.
 
-    The application gets the whole body in one message. An error that it does not expect is logged without its message,
-    which may quote a report, and answered with 500.
+    The application gets the whole body in one message. An unexpected error is logged without its message, which may
+    quote a report, and answered with 500.
 
     Args:
-        app: the application it guards.
-        token: compared in constant time; empty: none is asked for.
+        app: the application to guard.
+        token: the token required, compared in constant time; empty: none.
         bodies: reads and counts bodies.
-        metrics: told the time of each request.
+        metrics: records the time of each request.
     """
 
     def __init__(self, app: App, *, token: str, bodies: Bodies, metrics: Metrics) -> None:
@@ -44,19 +44,19 @@ class Guard:
             return
         begin, status = time.perf_counter(), 0
 
-        async def noting(message: Message) -> None:
+        async def send_and_note_status(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
             await send(message)
 
         try:
-            await self._serve(scope, receive, noting)
+            await self._serve(scope, receive, send_and_note_status)
         except Exception as error:  # noqa: BLE001 - uvicorn would log its message
             lines = "".join(traceback.format_list(traceback.extract_tb(error.__traceback__)))
             _LOG.error("%s, its message withheld:\n%s", type(error).__name__, lines)
             if not status:
-                await _reply(noting, Refusal(500, "an error of the server; see its log"))
+                await _reply(send_and_note_status, Refusal(500, "an error of the server; see its log"))
         finally:
             path = getattr(scope.get("route"), "path", "other")
             self.metrics.latency.labels(path, str(status)).observe(time.perf_counter() - begin)
@@ -64,8 +64,8 @@ class Guard:
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         if self.token and scope["path"] not in OPEN:
-            given = headers.get(b"authorization", b"")
-            if not hmac.compare_digest(given, b"Bearer " + self.token):
+            authorization = headers.get(b"authorization", b"")
+            if not hmac.compare_digest(authorization, b"Bearer " + self.token):
                 await _reply(send, _NO_TOKEN)
                 return
         body = await self.bodies.read(headers, receive)
@@ -73,7 +73,7 @@ class Guard:
             await _reply(send, body)
         elif body is not None:
             whole: list[bytearray] = [body.content]
-            body.content = bytearray()  # whoever takes the message has it alone
+            body.content = bytearray()  # only the receiver of the message keeps it
 
             async def received() -> Message:
                 if whole:

@@ -1,4 +1,4 @@
-"""Requests and replies of the server; the OpenAPI description is made from them."""
+"""Requests and replies of the server; its OpenAPI description is generated from them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cxr_rewards.types import FailureKind
 
 
 class Unreadable(CxrRewardsError):  # noqa: N818 - it says what happened
-    """A body that cannot be read. The message says where, and never quotes the body, which may hold a report."""
+    """A body that cannot be read. The message says where and never quotes the body, which may hold a report."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(detail)
@@ -26,7 +26,7 @@ class Body(BaseModel):
     """Body of a request."""
 
     counted: ClassVar[str]
-    """The field whose entries are cases."""
+    """Name of the field whose entries are cases."""
 
     @classmethod
     def read(cls, content: bytearray, most_cases: int) -> Self:
@@ -43,7 +43,7 @@ class Body(BaseModel):
             most = max(_LEAST_VALUES, most_cases * _VALUES_OF_CASE)
             if too_many_values(text, most):
                 raise Unreadable(413, f"a body may hold {most:,} texts, numbers and lists; send fewer cases at a time")
-            told = json.loads(text)
+            data = json.loads(text)
             del text
         except UnicodeDecodeError as error:
             raise Unreadable(422, f"body: not UTF-8 at byte {error.start:,}") from None
@@ -53,11 +53,11 @@ class Body(BaseModel):
             raise Unreadable(422, "body: a number has too many digits") from None
         except RecursionError:
             raise Unreadable(400, "body: lists and objects are too deep in each other") from None
-        cases = told.get(cls.counted) if isinstance(told, dict) else None
+        cases = data.get(cls.counted) if isinstance(data, dict) else None
         if isinstance(cases, list) and len(cases) > most_cases:
             raise Unreadable(413, f"a request may have {most_cases:,} cases, not {len(cases):,}")
         try:
-            return cls.model_validate(told)
+            return cls.model_validate(data)
         except ValidationError as error:
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise Unreadable(422, f"{_place(first)}: {first['msg']}") from None
@@ -69,7 +69,7 @@ _NAME = re.compile(r"[a-z_][a-z0-9_]{0,31}")
 
 
 def _place(error: ErrorDetails) -> str:
-    """Return where an error is. A key that cannot be a field name is hidden: it may be the text of a report."""
+    """Return the place of an error. A key that cannot be a field name is hidden, because it may be a report's text."""
     steps = (step if isinstance(step, int) or _NAME.fullmatch(step) else "[key]" for step in error["loc"])
     return ".".join(["body", *map(str, steps)])
 
@@ -94,11 +94,11 @@ class ScoreIn(Body):
 
     cases: list[CaseIn]
     parts_only: bool = Field(
-        default=False, description="The caller makes the sum, as `RemoteReward` does: no values, no groups needed."
+        default=False, description="The caller computes the sum, as `RemoteReward` does: no values, no groups needed."
     )
     details: bool = Field(default=False, description="Also return what explains each score.")
     timeout_s: Annotated[float, Field(ge=1, allow_inf_nan=False)] | None = Field(
-        default=None, description="After so many seconds the client no longer waits; at most the server's limit."
+        default=None, description="Seconds that the client waits; at most the server's limit."
     )
 
 

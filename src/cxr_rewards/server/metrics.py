@@ -1,4 +1,4 @@
-"""The metrics that the server exports to Prometheus."""
+"""Metrics that the server exports to Prometheus."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 
 
 class Metrics:
-    """The server's metrics; those of all workers together if there are several (`PROMETHEUS_MULTIPROC_DIR`)."""
+    """The server's metrics, summed over all workers if there are several (`PROMETHEUS_MULTIPROC_DIR`)."""
 
     def __init__(self) -> None:
         from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -45,12 +45,12 @@ class Metrics:
         self._before: dict[str, float] = {}
 
     def observe(self, reward: BaseReward, parts: Sequence[Sequence[Score]], seconds: float) -> None:
-        """Count a batch."""
+        """Count a batch that took this many seconds."""
         self.batch.observe(len(parts))
         self.scoring.observe(seconds)
         self.cases.inc(len(parts))
-        matters = [bool(term.weight) for term in reward.total.terms.values()]
-        failed = collections.Counter(labels for row in parts if (labels := _first_failure(row, matters)))
+        has_weight = [bool(term.weight) for term in reward.total.terms.values()]
+        failed = collections.Counter(labels for row in parts if (labels := _first_failure(row, has_weight)))
         for labels, count in failed.items():
             self.failed.labels(*labels).inc(count)
         totals: dict[str, float] = {name: float(getattr(reward.cache, name, 0)) for name in ("hits", "misses")}
@@ -75,9 +75,9 @@ class Metrics:
         return generate_latest(registry)
 
 
-def _first_failure(row: Sequence[Score], matters: Sequence[bool]) -> tuple[str, FailureKind] | None:
-    """Return which component or text failed first, and the kind: names out of few, never a text of a report."""
-    for score, counts in zip(row, matters, strict=True):
+def _first_failure(row: Sequence[Score], has_weight: Sequence[bool]) -> tuple[str, FailureKind] | None:
+    """Return the first component or text that failed, and the kind: labels from a small set, never a report's text."""
+    for score, counts in zip(row, has_weight, strict=True):
         if counts and score.failure is not None:
             return score.failure.where.partition("[")[0], score.failure.kind
     return None

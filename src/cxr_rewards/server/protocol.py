@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with bounds for what comes before a body."""
+"""uvicorn's HTTP protocol, with limits on the request line and headers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ MOST_BYTES = 64 << 10
 
 
 class Protocol(HttpToolsProtocol):
-    """Gives up connections whose request line and headers are longer than 64 KiB or take longer than 10 seconds.
+    """Drops connections whose request line and headers exceed 64 KiB or take longer than 10 seconds.
 
-    Without this they could grow, and stay, for ever.
+    Without these limits they could grow, and stay open, forever.
     """
 
     head_s = 10.0
@@ -25,22 +25,22 @@ class Protocol(HttpToolsProtocol):
         self._bytes = 0
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Expect a first request."""
+        """Wait for a first request."""
         super().connection_made(transport)
-        self._expect()
+        self._await_head()
 
     def on_message_begin(self) -> None:
-        """Expect the rest of the headers."""
+        """Wait for the rest of the headers."""
         super().on_message_begin()
-        self._expect()
+        self._await_head()
 
     def on_headers_complete(self) -> None:
-        """Expect no more of them."""
-        self._done()
+        """Stop waiting for headers."""
+        self._stop_timer()
         super().on_headers_complete()
 
     def data_received(self, data: bytes) -> None:
-        """Count what comes before a body."""
+        """Count the bytes before a body."""
         timer = self._timer
         super().data_received(data)
         if timer is not None and timer is self._timer:  # all of it belongs to one head
@@ -49,23 +49,23 @@ class Protocol(HttpToolsProtocol):
                 self._refuse(431, f"the request line and headers may have {MOST_BYTES:,} bytes")
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
-        self._done()
+        """Stop waiting for headers."""
+        self._stop_timer()
         super().connection_lost(exc)
 
-    def _expect(self) -> None:
+    def _await_head(self) -> None:
         if self._timer is None:
             self._bytes = 0
             late = f"the headers did not come within {self.head_s:g} s"
             self._timer = self.loop.call_later(self.head_s, self._refuse, 408, late)
 
-    def _done(self) -> None:
+    def _stop_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def _refuse(self, status: int, detail: str) -> None:
-        self._done()
+        self._stop_timer()
         if self.transport.is_closing():
             return
         if self.cycle is not None and not self.cycle.response_complete:  # it would be read as another request's reply

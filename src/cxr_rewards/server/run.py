@@ -17,7 +17,7 @@ from cxr_rewards.reward.composite import load_composite
 from cxr_rewards.server.settings import ServeSettings
 
 _VARIABLE = "CXR_REWARDS_SERVE"
-"""Carries the settings to the workers; the token goes by its own variable, as it came."""
+"""Environment variable that carries the settings to the workers; the token has a variable of its own."""
 _held: list[int] = []
 UVICORN: dict[str, Any] = {
     "http": "cxr_rewards.server.protocol:Protocol",
@@ -25,11 +25,11 @@ UVICORN: dict[str, Any] = {
     "server_header": False,
     "log_level": "warning",
 }
-"""How uvicorn is run."""
+"""Options for uvicorn."""
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether only this machine reaches a host."""
+    """Return whether only this machine can reach a host."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -47,19 +47,19 @@ def serve(
     drain_s: float = 30.0,
     **overrides: Any,
 ) -> None:
-    """Serve a reward until SIGTERM or SIGINT; requests under way are finished, for `drain_s` at the most.
+    """Serve a reward until SIGTERM or SIGINT; requests under way then have `drain_s` seconds to finish.
 
     Args:
         config: a preset or a reward's TOML.
-        settings: limits, token.
-        host, port: where to listen; beyond loopback a token is needed.
-        workers: processes; one that dies is replaced.
-        devices: of the workers' models, one each; as many as workers, or none.
-        drain_s: how long requests under way may take after SIGTERM.
-        **overrides: of the reward: judge, cache, device, dtype.
+        settings: limits and token.
+        host, port: address to listen on; beyond loopback a token is required.
+        workers: number of processes; one that dies is replaced.
+        devices: one for each worker's models, or none at all.
+        drain_s: seconds that requests under way may take after SIGTERM.
+        **overrides: settings of the reward: judge, cache, device, dtype.
 
     Raises:
-        ConfigError: no token beyond loopback, or devices that do not match the workers.
+        ConfigError: there is no token beyond loopback, or the number of devices is not that of workers.
         MissingDependencyError: the extra `serve` is not installed.
     """
     try:
@@ -81,14 +81,14 @@ def serve(
     if settings.unscored is not None:
         Samples(reward=reward, unscored=settings.unscored)
     with tempfile.TemporaryDirectory(prefix="cxr-rewards-serve-") as folder:
-        told = {
+        handed_over = {
             "config": config,
             "settings": {**dataclasses.asdict(settings), "token": ""},
             "overrides": overrides,
             "devices": list(devices),
             "folder": folder,
         }
-        os.environ[_VARIABLE] = json.dumps(told)
+        os.environ[_VARIABLE] = json.dumps(handed_over)
         os.environ["CXR_REWARDS_TOKEN"] = settings.token
         if workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
@@ -104,20 +104,20 @@ def serve(
 
 
 def worker() -> Any:
-    """Return the application of a worker, from what `serve` left in the environment."""
+    """Return the application of a worker, from the settings that `serve` left in the environment."""
     from cxr_rewards.server.app import create_app
 
-    told = json.loads(os.environ[_VARIABLE])
-    _forget_the_dead(Path(told["folder"]))
-    overrides = told["overrides"]
-    if told["devices"]:
-        overrides["device"] = _claim(told["devices"], Path(told["folder"]))
-    settings = ServeSettings(**{**told["settings"], "token": os.environ["CXR_REWARDS_TOKEN"]})
-    return create_app(load_composite(told["config"], **overrides), settings, own_process=True)
+    handed_over = json.loads(os.environ[_VARIABLE])
+    _forget_the_dead(Path(handed_over["folder"]))
+    overrides = handed_over["overrides"]
+    if handed_over["devices"]:
+        overrides["device"] = _claim(handed_over["devices"], Path(handed_over["folder"]))
+    settings = ServeSettings(**{**handed_over["settings"], "token": os.environ["CXR_REWARDS_TOKEN"]})
+    return create_app(load_composite(handed_over["config"], **overrides), settings, own_process=True)
 
 
 def _forget_the_dead(folder: Path) -> None:
-    """Take workers that were killed out of the metrics of what is now, such as the queue."""
+    """Remove killed workers from the metrics of the present state, such as the queue."""
     from prometheus_client import multiprocess
 
     for file in folder.glob("gauge_live*_*.db"):
@@ -135,7 +135,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _claim(devices: Sequence[str], folder: Path) -> str:
-    """Return a device that no other worker has: its file is locked for as long as this process lives."""
+    """Return a device that no other worker has, and lock its file for as long as this process lives."""
     import fcntl
 
     for number, device in enumerate(devices):

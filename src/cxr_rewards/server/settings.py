@@ -15,16 +15,16 @@ class ServeSettings:
     """Limits and policies of the server.
 
     Attributes:
-        token: the bearer token asked for; empty: none.
-        unscored: what `/get_reward` gives for an unscored rollout; None: there is no such path.
-        marker: what begins the assistant's turn in OpenRLHF's texts, see `completion_of`.
-        most_cases, most_bytes: of a request.
-        all_bytes: of all bodies that are held at once; beyond, requests get 429.
-        stall_s: how long a body may keep the server waiting; then 408.
-        batch_cases, batch_tokens: of a batch; requests are joined up to them.
-        queue_cases: how many cases may wait; beyond, requests get 429.
-        timeout_s: the longest a request may take.
-        threads: batches scored at once; 0: 8 where judges are asked, which is waiting for the most part, else 1.
+        token: the bearer token required; empty: none.
+        unscored: reward that `/get_reward` returns for an unscored rollout; None: that path answers 501.
+        marker: text that begins the assistant's turn in OpenRLHF's texts; see `completion_of`.
+        most_cases, most_bytes: limits of one request; beyond them it gets 413.
+        all_bytes: limit of all bodies held at once; beyond it, requests get 429.
+        stall_s: seconds that a body may keep the server waiting; then it gets 408.
+        batch_cases, batch_tokens: limits up to which requests are joined into a batch.
+        queue_cases: most cases that may wait; beyond that, requests get 429.
+        timeout_s: most seconds that a request may take; then it gets 504.
+        threads: batches scored at once; 0: 8 if judges are asked, because that is mostly waiting, else 1.
     """
 
     token: str = ""
