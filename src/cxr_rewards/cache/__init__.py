@@ -1,7 +1,7 @@
-"""Keeps values of features, in memory or in an SQLite file: the only place where caching happens.
+"""Caches of feature values, in memory or in an SQLite file: the only place where caching happens.
 
-A value is found again by the feature's signature and the exact text it was computed from, so a changed setting,
-version or model never meets an old value. Failures are never kept.
+The key of a value is its feature's signature and the exact text it was computed from, so a changed setting, version or
+model never reuses an old value. Failures are never kept.
 """
 
 from cxr_rewards.cache.file import CacheWarning

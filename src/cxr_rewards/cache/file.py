@@ -1,7 +1,7 @@
-"""Opening a cache file: whose it is, whether it may be written, and what SQLite's errors mean.
+"""Open a cache file: check that it is ours and can be written, and explain SQLite's errors.
 
-A file may be damaged or forged, so nothing in it is trusted: its tables must be the ones made here, to the letter, and
-a statement may take no more steps than a sound file of that size needs.
+A file may be damaged or forged, so nothing in it is trusted: its tables must match ours exactly, and a statement may
+take no more steps than a sound file of that size needs.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _HEADER_BYTES = 100
 MOVE_AWAY = "Move the file away: a new one is made, and its values are computed again."
 _LOCAL_DISK = "Put the cache on a local disk."
 _TICK = 100_000
-"""Steps of SQLite's machine between two looks at how many were taken."""
+"""Steps of SQLite's virtual machine between two checks of how many were taken."""
 
 
 ERRORS = (sqlite3.Error, UnicodeDecodeError)
-"""Errors of SQLite; the second comes from its message, if that quotes a damaged name."""
+"""Errors of SQLite; it raises the second if its message quotes a damaged name."""
 
 
 class CacheWarning(UserWarning):
-    """A cache file, or an entry of it, cannot be used; scoring goes on without."""
+    """A cache file or one of its entries cannot be used; scoring goes on without it."""
 
 
 class UnusableError(CacheError):
@@ -57,25 +57,25 @@ class Steps:
         self._left = 0
 
     def allow(self, path: Path, items: int = 0) -> None:
-        """Allow what a file of this size, and this many items, can need."""
+        """Allow the steps that a file of this size and this many items can need."""
         try:
             about = path.stat()
-            held = min(about.st_size, getattr(about, "st_blocks", about.st_size) * 512)  # a hole holds no row
+            held = min(about.st_size, getattr(about, "st_blocks", about.st_size) * 512)  # holes hold no rows
         except OSError:
             held = 0
         self._left = 10_000_000 + 20 * held + 10_000 * items
 
     def __call__(self) -> int:
-        """Return what SQLite is to do: 0 go on, 1 stop."""
+        """Return 0 to let SQLite go on, 1 to stop it."""
         self._left -= _TICK
         return int(self._left < 0)
 
 
 def connect(path: Path, busy_timeout_s: float, steps: Steps) -> sqlite3.Connection:
-    """Open a cache file, made if there is none; one that cannot be written is opened for reading.
+    """Open a cache file, or create it; if it cannot be written, open it for reading only.
 
     Raises:
-        CacheError: it is foreign or damaged, or cannot be opened.
+        CacheError: the file belongs to another program, is damaged, or cannot be opened.
     """
     _check_file(path)
     steps.allow(path)
@@ -85,11 +85,11 @@ def connect(path: Path, busy_timeout_s: float, steps: Steps) -> sqlite3.Connecti
         if not (_code(error) in _UNWRITABLE and path.exists()):
             raise explain(error, path, busy_timeout_s) from error
         wal = path.with_name(path.name + "-wal")
-        # Without its folder no lock can be taken: a file that nobody writes needs none.
-        ways = ("ro",) if wal.exists() and wal.stat().st_size else ("ro", "ro&immutable=1")
-        for way in ways:
+        # If its folder cannot be written, no lock can be taken; a file that nobody writes needs none.
+        modes = ("ro",) if wal.exists() and wal.stat().st_size else ("ro", "ro&immutable=1")
+        for mode in modes:
             try:
-                return _open(path, way, busy_timeout_s, steps)
+                return _open(path, mode, busy_timeout_s, steps)
             except ERRORS as other:
                 last = other
         raise explain(last, path, busy_timeout_s) from error
@@ -117,9 +117,9 @@ def _open(path: Path, mode: str, busy_timeout_s: float, steps: Steps) -> sqlite3
 
 
 def _create(connection: sqlite3.Connection, path: Path) -> None:
-    # This writes a first page without a table, if the file is empty; `_check_file` lets such a file pass.
+    # If the file is empty, this writes a first page without tables; `_check_file` accepts such a file.
     connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
-    # In one transaction, before the write-ahead log exists, so that the file's header always says whose it is.
+    # In one transaction, before the write-ahead log exists, so that the file's header always marks it as ours.
     with connection:
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute("PRAGMA application_id").fetchone() == (_APPLICATION_ID,):
@@ -147,9 +147,9 @@ def _enter_wal(connection: sqlite3.Connection, busy_timeout_s: float) -> None:
 
 
 def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise unless the file holds our two tables and nothing else: a view or a trigger would run what it says."""
-    found = connection.execute("SELECT type, name, sql FROM sqlite_master LIMIT ?", (len(_SCHEMA) + 1,)).fetchall()
-    if len(found) != len(_SCHEMA) or set(found) != _SCHEMA:
+    """Raise unless the file holds our two tables and nothing else: a view or trigger could run any statement."""
+    schema = connection.execute("SELECT type, name, sql FROM sqlite_master LIMIT ?", (len(_SCHEMA) + 1,)).fetchall()
+    if len(schema) != len(_SCHEMA) or set(schema) != _SCHEMA:
         raise damaged(path, "its tables are not those of a cache")
     connection.execute("SELECT id FROM features LIMIT 1").fetchone()  # notices a truncated file at once
 
@@ -173,7 +173,7 @@ _NO_LOCKS = (
 
 
 def explain(error: Exception, path: Path, busy_timeout_s: float) -> CacheError:
-    """Return SQLite's error in our words, with the cure."""
+    """Return the `CacheError` for an error of SQLite, with the cure."""
     code = _code(error)
     unusable = f"{path}: the cache file cannot be used ({error})."
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -214,10 +214,10 @@ def _foreign(path: Path, found: str) -> str:
 
 
 def _check_file(path: Path) -> None:
-    """Raise unless `path` is ours or free. Looks at the header only: to open a foreign file may change it."""
+    """Raise unless `path` is ours or free. Reads only the header, because opening a foreign file may change it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for ending in ("-wal", "-shm", "-journal"):  # SQLite opens these, too, and would wait for a pipe's other end
+        for ending in ("-wal", "-shm", "-journal"):  # SQLite opens these, too, and would hang on a pipe
             beside = path.with_name(path.name + ending)
             if beside.exists() and not beside.is_file():
                 raise CacheError(f"{beside}: is not a file, but the cache needs this name. Choose another path.")
@@ -237,7 +237,7 @@ def _check_file(path: Path) -> None:
         raise damaged(path, f"cut off after {len(header)} bytes")
     schema_changes, version, application_id = (struct.unpack_from(">I", header, at)[0] for at in (40, 60, 68))
     if schema_changes == application_id == 0:
-        return  # nothing is in it yet: another process may be making it at this moment
+        return  # still empty: another process may be creating it right now
     if application_id != _APPLICATION_ID:
         raise CacheError(_foreign(path, "an SQLite file of another program"))
     if version != _SCHEMA_VERSION:
@@ -248,7 +248,7 @@ def _check_file(path: Path) -> None:
 
 
 def file_bytes(path: Path) -> int:
-    """Return the size of a cache file with its write-ahead log."""
+    """Return the size of a cache file, including its write-ahead log."""
     total = 0
     for name in (path, path.with_name(path.name + "-wal")):
         try:

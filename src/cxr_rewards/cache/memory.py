@@ -1,4 +1,4 @@
-"""Values in memory, for the threads of one process, and what all caches do around a fork."""
+"""Cache in memory, for all threads of one process; and how every cache behaves around a fork."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ class Cache(Protocol):
     """Interface of a cache for the engine. Values are shared, not copied: treat them as immutable."""
 
     def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
-        """Return the values that are kept for `items`, and nothing for the others."""
+        """Return the values of those `items` that are kept."""
 
     def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
         """Keep values, by item. Raises `CacheError` if one of them is a `Failure`."""
 
 
-# A connection must not live through a fork: the child would believe in locks it does not have, and both would write.
-# So before a fork every cache finishes what it is doing and closes its file; both sides open it again when needed.
+# A connection must not survive a fork: the child would count on locks it does not hold, and both would write.
+# So before a fork every cache finishes its work and closes its file; both processes reopen it when needed.
 _live: weakref.WeakSet[Any] = weakref.WeakSet()
 _paused: list[Any] = []
 _fork_lock = threading.Lock()
 
 
 def register(cache: Any) -> None:
-    """Have a cache, with its `_lock` and its `_disconnect`, rest during forks."""
+    """Pause a cache during forks: take its `_lock`, and call its `_disconnect`."""
     with _fork_lock:
         _live.add(cache)
 
@@ -64,7 +64,7 @@ if hasattr(os, "register_at_fork"):
 
 
 def _array_bytes(value: Any) -> int:
-    """Return the bytes of an array or of the arrays in a tuple; other values are small: `max_items` counts them."""
+    """Return the bytes of an array or of the arrays in a tuple; 0 for other values, which are small."""
     if type(value) is tuple:
         return sum(getattr(part, "nbytes", 0) for part in value)
     size: int = getattr(value, "nbytes", 0)
@@ -78,7 +78,7 @@ def refuse_failures(feature: Feature, values: Iterable[Any]) -> None:
 
 
 def _code(feature: Feature) -> Hashable:
-    """Return the identity of a feature in this process: a notebook may redefine its class."""
+    """Return the identity of a feature in this process, class included: a notebook may redefine it."""
     return feature.signature, type(feature), tuple(map(_code, feature.needs))
 
 
@@ -88,8 +88,8 @@ class MemoryCache:
     Holds the texts too, as keys. A pickled copy starts empty.
 
     Args:
-        max_items: values kept over all features; the least recently used are dropped first. 0 keeps none.
-        max_bytes: the same limit for the arrays among them, alone or in a tuple.
+        max_items: most values kept over all features; the least recently used are dropped first. 0 keeps none.
+        max_bytes: most bytes of the arrays among them, alone or in tuples.
 
     Attributes:
         hits: items found so far.
@@ -126,19 +126,19 @@ class MemoryCache:
         register(self)
 
     def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
-        """Return the values that are kept for `items`, and nothing for the others."""
+        """Return the values of those `items` that are kept."""
         code, entries = _code(feature), self._entries
-        found: dict[Item, Any] = {}
+        kept: dict[Item, Any] = {}
         with self._lock:
             for item in items:
                 key = (code, item)
                 value = entries.get(key, _MISSING)
                 if value is not _MISSING:
                     entries.move_to_end(key)
-                    found[item] = value
-            self.hits += len(found)
-            self.misses += len(items) - len(found)
-        return found
+                    kept[item] = value
+            self.hits += len(kept)
+            self.misses += len(items) - len(kept)
+        return kept
 
     def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
         """Keep values, by item.
@@ -158,7 +158,7 @@ class MemoryCache:
                 self._bytes -= _array_bytes(entries.popitem(last=False)[1])
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all values."""
         with self._lock:
             self._entries.clear()
             self._bytes = 0
@@ -167,4 +167,4 @@ class MemoryCache:
         return type(self), (self.max_items, self.max_bytes)
 
     def _disconnect(self) -> None:
-        """Nothing is open here."""
+        """Do nothing, because no file is open."""

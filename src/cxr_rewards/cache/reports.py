@@ -1,4 +1,4 @@
-"""Results of the maintenance of a cache file."""
+"""Results of inspecting, pruning and verifying a cache file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class PruneResult(NamedTuple):
 
 
 class BadEntry(NamedTuple):
-    """An entry that cannot be used: its feature, its key in hexadecimal, why."""
+    """An entry that cannot be used: the feature's signature, the key in hexadecimal, and the reason."""
 
     signature: str
     key: str

@@ -1,4 +1,4 @@
-"""Values in an SQLite file, for any number of runs, processes and threads."""
+"""Cache in an SQLite file, for any number of runs, processes and threads."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from cxr_rewards.core.feature import Feature, Item
 from cxr_rewards.errors import CacheError, ConfigError, shorten, unknown_name
 
 RETRY_AFTER_S = 60.0
-"""Seconds for which a file is left alone after reading or writing it has failed."""
+"""Seconds before a file is tried again after reading or writing it has failed."""
 
 _KEYS_PER_QUERY = 256
 
@@ -29,22 +29,21 @@ _KEYS_PER_QUERY = 256
 class SqliteCache:
     """Keeps values in an SQLite file, for any number of runs, processes and threads, with a `MemoryCache` in front.
 
-    Values of features that are not `persistent` stay in memory, and so do those of features that no other process can
-    import (of a script, a notebook or a function): two scripts may give one name to different code. The file, and
-    missing folders above it, are made when the cache is. Nothing but `prune` ever removes an entry, and a file that is
-    not a sound cache is left as it is. The file must lie on a local disk: SQLite's locks do not hold on most network
-    file systems.
+    Values stay in memory if their feature is not `persistent`, or if no other process can import it (defined in a
+    script, a notebook or a function), because two scripts may give one name to different code. The constructor creates
+    the file and missing folders above it. Only `prune` ever removes an entry, and a file that is not a sound cache is
+    never changed. The file must be on a local disk: SQLite's locks do not hold on most network file systems.
 
-    Once it is open, the file never ends a run. If it cannot be written (disk full, read-only, locked too long) or read
-    (a failing disk, damage), a `CacheWarning` is given once, values are computed and kept in memory only, and the file
-    is tried again after `RETRY_AFTER_S`. An entry that is damaged counts as absent, with a `CacheWarning`, and is
-    written again. A read-only file, also in a read-only folder, is used for reading.
+    Once open, the file never ends a run. If it cannot be written (disk full, read-only, locked too long) or read (a
+    failing disk, damage), a `CacheWarning` is given once, values are computed and kept in memory only, and the file is
+    tried again after `RETRY_AFTER_S`. A damaged entry counts as absent, with a `CacheWarning`, and is written again. A
+    read-only file, even in a read-only folder, is used for reading.
 
     A pickled copy holds the path and the settings, and opens the file itself. After `close`, or in a forked process,
-    the next use opens the file again.
+    the next use reopens the file.
 
     Attributes:
-        write_error: why the last attempt to write failed; None if it did not.
+        write_error: why the last attempt to write failed; None if it succeeded.
 
     Args:
         path: the file; `~` stands for the home folder.
@@ -53,7 +52,7 @@ class SqliteCache:
 
     Raises:
         CacheError: the path is a folder, a foreign or damaged file, a cache of a newer version, or cannot be opened.
-        ConfigError: a negative setting.
+        ConfigError: a setting is negative.
 
     Example:
         >>> import tempfile
@@ -63,7 +62,7 @@ class SqliteCache:
     """
 
     shared = True
-    """Other processes write to it: what was not there a moment ago may be now."""
+    """Other processes write to the file, so a value that was missing a moment ago may be there now."""
     _connection: sqlite3.Connection | None = None  # so that __del__ finds one, however early __init__ failed
 
     def __init__(self, path: str | Path, *, max_memory_items: int = MAX_ITEMS, busy_timeout_s: float = 30.0) -> None:
@@ -93,20 +92,20 @@ class SqliteCache:
         return self._memory.misses - self._disk_hits
 
     def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
-        """Return the values that are kept for `items`, and nothing for the others.
+        """Return the values of those `items` that are kept.
 
         Raises:
             CacheError: an item is not made of texts.
         """
-        found = self._memory.get_many(feature, items)
-        if len(found) == len(items) or time.monotonic() < self._read_again_at or not self._goes_into_file(feature):
-            return found
-        wanted = dict(keys(feature, [item for item in items if item not in found]))
+        kept = self._memory.get_many(feature, items)
+        if len(kept) == len(items) or time.monotonic() < self._read_again_at or not self._goes_into_file(feature):
+            return kept
+        wanted = dict(keys(feature, [item for item in items if item not in kept]))
         try:
             rows = self._rows(list(wanted))
-        except CacheError as error:  # what is not found is computed
-            self._rest(error, "read")
-            return found
+        except CacheError as error:  # missing values are computed
+            self._suspend(error, "read")
+            return kept
         loaded: dict[Item, Any] = {}
         for key, checksum, payload in rows:
             try:
@@ -120,8 +119,8 @@ class SqliteCache:
                 )
         self._disk_hits += len(loaded)
         self._memory.put_many(feature, loaded)
-        found.update(loaded)
-        return found
+        kept.update(loaded)
+        return kept
 
     def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
         """Keep values, by item. Those of one call are written all or not at all.
@@ -141,21 +140,21 @@ class SqliteCache:
             with self._write(len(stored)) as connection:
                 connection.execute("INSERT OR IGNORE INTO features (signature) VALUES (?)", (feature.signature,))
                 query = "SELECT id FROM features WHERE signature = ?"
-                found = connection.execute(query, (feature.signature,)).fetchone()
-                if found is None or type(found[0]) is not int:
+                row = connection.execute(query, (feature.signature,)).fetchone()
+                if row is None or type(row[0]) is not int:
                     raise damaged(self.path, "a feature that is recorded cannot be found")
                 connection.executemany(
                     "INSERT OR REPLACE INTO entries (key, feature, written_at, checksum, value) VALUES (?, ?, ?, ?, ?)",
-                    ((key, found[0], now, checksum_of(key, payload), payload) for key, payload in stored),
+                    ((key, row[0], now, checksum_of(key, payload), payload) for key, payload in stored),
                 )
         except CacheError as error:  # the values were computed: they must not be lost with the file
             self.write_error = error
-            self._rest(error, "write")
+            self._suspend(error, "write")
         else:
             self.write_error = None
 
     def _goes_into_file(self, feature: Feature) -> bool:
-        """Say whether a feature's values may go into a file; tell of one whose do not for want of a home."""
+        """Return whether a feature's values may go into a file; warn if its code is the reason that they may not."""
         if not feature.persistent:
             return False
         if feature.code_home is not None:
@@ -177,8 +176,8 @@ class SqliteCache:
                 rows += connection.execute(query, part)
         return rows
 
-    def _rest(self, error: CacheError, what: str) -> None:
-        """Leave the file alone for a while, and say so once."""
+    def _suspend(self, error: CacheError, what: str) -> None:
+        """Stop using the file for a while, and warn once."""
         again = time.monotonic() + RETRY_AFTER_S
         self._write_again_at = again
         if what == "read":
@@ -192,7 +191,7 @@ class SqliteCache:
             warnings.warn(message, CacheWarning, stacklevel=3)
 
     def stats(self) -> CacheStats:
-        """Return what the file holds, by feature, most bytes first.
+        """Return the contents of the file by feature, most bytes first.
 
         Raises:
             CacheError: the file is damaged.
@@ -223,7 +222,7 @@ class SqliteCache:
         Args:
             max_bytes: remove entries until the file fits into this size.
             older_than_s: remove entries written more than this many seconds ago.
-            signature: remove entries of this feature only; alone: all of them.
+            signature: remove entries of this feature only; without another limit, all of them.
 
         Raises:
             CacheError: the file is damaged, cannot be written, or is in use for longer than `busy_timeout_s`.
@@ -255,15 +254,15 @@ class SqliteCache:
             connection.execute("DELETE FROM features WHERE id NOT IN (SELECT feature FROM entries)")
             (kept,) = connection.execute("SELECT count(*) FROM entries").fetchone()
         with self._use() as connection:
-            # A script, for `execute` would take the first step of the vacuum only: one page.
+            # A script, because `execute` would take only the first step of the vacuum: one page.
             connection.executescript("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(TRUNCATE)")
         self._memory.clear()
         return PruneResult(removed, kept, before, file_bytes(self.path))
 
     def verify(self) -> VerifyReport:
-        """Read the whole file and report every entry that could not be used; changes nothing.
+        """Read the whole file and report every entry that cannot be used; changes nothing.
 
-        Checks SQLite's structures, each entry's checksum, and that its stored form can be read.
+        Checks SQLite's structures and each entry's checksum, and that its stored form can be read.
 
         Raises:
             CacheError: the file is so damaged that it cannot be opened.
@@ -293,7 +292,7 @@ class SqliteCache:
         return VerifyReport(entries, tuple(bad), tuple(problems))
 
     def close(self) -> None:
-        """Close the file. May be called again, and does not end the cache's use."""
+        """Close the file. May be called more than once; the cache can still be used."""
         with self._lock:
             self._disconnect()
 
@@ -313,12 +312,12 @@ class SqliteCache:
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with suppress(sqlite3.Error):  # all is committed: closing can only fail to tidy up
+            with suppress(sqlite3.Error):  # everything is committed: only the clean-up can fail
                 connection.close()
 
     @contextmanager
     def _use(self, items: int = 0) -> Iterator[sqlite3.Connection]:
-        """Give one thread at a time the connection; SQLite's errors leave as `CacheError`."""
+        """Give the connection to one thread at a time; SQLite's errors become `CacheError`."""
         with self._lock:
             try:
                 if self._connection is None:
@@ -342,7 +341,7 @@ class SqliteCache:
 
 
 def _moment(seconds: Any) -> datetime | None:
-    """Return a time of writing; None if it is none."""
+    """Return a time of writing as UTC; None if it is not a valid time."""
     try:
         return datetime.fromtimestamp(seconds, UTC)
     except (TypeError, ValueError, OverflowError, OSError):
@@ -350,7 +349,7 @@ def _moment(seconds: Any) -> datetime | None:
 
 
 def _shrink(path: Path, connection: sqlite3.Connection, max_bytes: int, only: str) -> int:
-    """Delete the first-written entries until the pages in use fit into `max_bytes`; return how many."""
+    """Delete the oldest entries until the pages in use fit into `max_bytes`; return how many."""
     removed = 0
     while True:
         pages, free, page_bytes = (
@@ -359,7 +358,7 @@ def _shrink(path: Path, connection: sqlite3.Connection, max_bytes: int, only: st
         excess = (pages - free) * page_bytes - max_bytes
         if excess <= 0:
             return removed
-        last, goal = 0, excess / 2  # by halves, for an entry may free up to twice what its value takes
+        last, goal = 0, excess / 2  # by halves, because an entry may free up to twice its value's size
         query = f"SELECT id, coalesce(length(value), 0) FROM entries WHERE {only} ORDER BY id"  # noqa: S608 - an integer of ours
         for entry, size in connection.execute(query):
             last, goal = entry, goal - size

@@ -1,4 +1,4 @@
-"""The stored form of a value, its key and its checksum; whatever comes from a file may be damaged or hostile."""
+"""Stored form of a value, with its key and checksum; anything read from a file may be damaged or hostile."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from cxr_rewards.core.feature import Feature, Item
 from cxr_rewards.errors import CacheError, shorten
 
 MAX_VALUE_BYTES = 1 << 28
-"""Longest stored form of one value: far beyond any feature's, and little enough that a forged file fills no memory."""
+"""Longest stored form of one value: far above any feature's, yet too little for a forged file to fill memory."""
 
 _BAD_DATA = (TypeError, ValueError, LookupError, AttributeError, RecursionError, ArithmeticError, MemoryError)
 
 
 class BadValueError(Exception):
-    """A stored value that cannot be used; says why."""
+    """A stored value that cannot be used; the message says why."""
 
 
 _item_json = json.JSONEncoder(ensure_ascii=False).encode
@@ -37,7 +37,7 @@ def keys(feature: Feature, items: Iterable[Item]) -> Iterator[tuple[bytes, Item]
     for item in items:
         hasher = base.copy()
         try:
-            # Not ASCII: escaped, a character and its two surrogates would look alike.
+            # Not escaped to ASCII, which would make a character and its two surrogates look alike.
             text = item if isinstance(item, str) else _item_json(item)
         except (TypeError, ValueError) as error:
             raise CacheError(f"cache: {feature.name}: {shorten(item)} cannot be a key ({error}); give text.") from error
@@ -46,7 +46,7 @@ def keys(feature: Feature, items: Iterable[Item]) -> Iterator[tuple[bytes, Item]
 
 
 def checksum_of(key: bytes, payload: bytes) -> bytes:
-    """Return the checksum of a value under its key, so that one under the wrong key does not pass."""
+    """Return the checksum of a value and its key, so that a value under the wrong key does not pass."""
     return blake2b(payload, key=key, digest_size=8).digest()
 
 
@@ -54,7 +54,7 @@ def pack(feature: Feature, value: Any) -> bytes:
     """Return the stored form of a value: `j` and JSON, or `a`, a JSON line [dtype, shape] and the array's bytes.
 
     Raises:
-        CacheError: the value has none.
+        CacheError: the value has no stored form.
     """
     try:
         encoded = feature.encode(value)
@@ -87,13 +87,13 @@ def load(feature: Feature, key: Any, checksum: Any, payload: Any) -> Any:
     stored = _unpack(key, checksum, payload)
     try:
         return feature.decode(stored)
-    except Exception as error:  # a feature's own code, over data that may be of another version
+    except Exception as error:  # a feature's own code, on data that another version may have written
         cure = "if the stored form has changed, raise the feature's version"
         raise BadValueError(f"it cannot be decoded ({type(error).__name__}: {error}); {cure}") from error
 
 
 def defect(key: Any, checksum: Any, payload: Any) -> str:
-    """Say what is wrong with a stored entry; empty if nothing is."""
+    """Describe what is wrong with a stored entry; empty if nothing is."""
     try:
         _unpack(key, checksum, payload)
     except BadValueError as error:
@@ -102,7 +102,7 @@ def defect(key: Any, checksum: Any, payload: Any) -> str:
 
 
 def show_key(key: Any) -> str:
-    """Return a key in hexadecimal, or whatever stands in its place."""
+    """Return a key in hexadecimal; a value that is not a key is quoted."""
     return key.hex() if type(key) is bytes else shorten(key)
 
 
@@ -129,6 +129,6 @@ def _unpack(key: Any, checksum: Any, payload: Any) -> Any:
 
 
 def _numeric(dtype: Any) -> Any:
-    if dtype.kind not in "biufc":  # an object's bytes would be taken for an address
+    if dtype.kind not in "biufc":  # the bytes of an object would be read as an address
         raise TypeError(f"an array of {dtype} is not numeric")
     return dtype
