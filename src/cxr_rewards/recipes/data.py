@@ -1,7 +1,7 @@
 """Settings and data of all recipes.
 
-Data are JSONL files, a study a line: `image` (path, relative to the file), `reference`, `study_id`, and, where there
-are some, `indication`, `comparison`, `prior_report`, `prior_image`.
+Data are JSONL files with one study per line: `image` (path, relative to the file), `reference`, `study_id`, and, if
+known, `indication`, `comparison`, `prior_report`, `prior_image`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SECTIONS: Mapping[str, set[str] | None] = {
     "model": {"name", "lora_rank"},
     "data": {"train", "eval", "image_pixels", "with_prior"},
     "reward": {"preset", "config", "judge", "asynchronous", "cache"},
-    "grpo": None,  # trl says what it does not know
+    "grpo": None,  # trl checks these keys
 }
 
 
@@ -28,7 +28,7 @@ def load_settings(name: str) -> dict[str, Any]:
     """Return the settings of a TOML file, or of a recipe that ships with the library, by name.
 
     Raises:
-        ConfigError: there is no such file, it is not TOML, or it has an unknown table or key.
+        ConfigError: the file does not exist, is not TOML, or has an unknown table or key.
     """
     shipped = resources.files("cxr_rewards.recipes")
     try:
@@ -58,10 +58,10 @@ def load_settings(name: str) -> dict[str, Any]:
 
 
 def read_rows(path: str | Path, *, with_prior: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield what trl trains on, of each line of a JSONL file: prompt, images, reference, study_id, prior_reports.
+    """Yield trl's training row for each line of a JSONL file: prompt, images, reference, study_id, prior_reports.
 
     Raises:
-        InputError: the file or a line cannot be read; names file and line.
+        InputError: the file or a line cannot be read; the message names both.
     """
     path = Path(path)
     try:
@@ -79,15 +79,15 @@ def read_rows(path: str | Path, *, with_prior: bool = True) -> Iterator[dict[str
                 f"{path}: line {number}: {type(error).__name__}: {error}; needs image, reference"
             ) from None
         images = [image]
-        told = [f"{key.capitalize()}: {row[key]}" for key in ("indication", "comparison") if row.get(key)]
+        facts = [f"{key.capitalize()}: {row[key]}" for key in ("indication", "comparison") if row.get(key)]
         prior = row.get("prior_report") if with_prior else None
         if prior:
-            told.append(f"Report of the last examination: {prior}")
+            facts.append(f"Report of the last examination: {prior}")
         if with_prior and row.get("prior_image"):
             images.append(row["prior_image"])
-            told.append("The second image is that of the last examination.")
+            facts.append("The second image is that of the last examination.")
         yield {
-            "prompt": [{"role": "user", "content": "\n".join([*told, TASK])}],
+            "prompt": [{"role": "user", "content": "\n".join([*facts, TASK])}],
             "images": [str(path.parent / image) for image in images],
             "reference": reference,
             "study_id": str(row.get("study_id", number)),
@@ -96,15 +96,15 @@ def read_rows(path: str | Path, *, with_prior: bool = True) -> Iterator[dict[str
 
 
 def dataset_of(rows: Sequence[Mapping[str, Any]], pixels: int = 0) -> Any:
-    """Return a dataset that opens images when they are used, none of its sides longer than `pixels`."""
+    """Return a dataset that opens images on use and shrinks them to sides of at most `pixels` (0: as they are)."""
     from datasets import Dataset, Image, List
 
-    made = Dataset.from_list([dict(row) for row in rows])
-    if "images" not in made.column_names:
-        return made
-    made = made.cast_column("images", List(Image(mode="RGB")))
+    dataset = Dataset.from_list([dict(row) for row in rows])
+    if "images" not in dataset.column_names:
+        return dataset
+    dataset = dataset.cast_column("images", List(Image(mode="RGB")))
     if not pixels:
-        return made
+        return dataset
 
     def shrink(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
         for images in batch["images"]:
@@ -112,4 +112,4 @@ def dataset_of(rows: Sequence[Mapping[str, Any]], pixels: int = 0) -> Any:
                 image.thumbnail((pixels, pixels))
         return batch
 
-    return made.with_transform(shrink)
+    return dataset.with_transform(shrink)

@@ -1,7 +1,7 @@
 """Writes a model's reports of held-out studies, greedily, and scores them.
 
-`python -m cxr_rewards.recipes.evaluate --config unirg_step1 --model out/step1 -o after.csv`; with several GPUs by
-`accelerate launch -m`. The config's `data.eval` are the studies, its `[reward]` scores. The reports lie beside, in
+`python -m cxr_rewards.recipes.evaluate --config unirg_step1 --model out/step1 -o after.csv`; with several GPUs, use
+`accelerate launch -m`. The studies are the config's `data.eval`, the reward its `[reward]`. The reports are written to
 `after.reports.csv`, ready for `cxr-rewards score` with another reward.
 """
 
@@ -26,7 +26,7 @@ from cxr_rewards.remote.load import load_reward
 from cxr_rewards.reward.base import BaseReward
 
 COLUMNS = ("study_id", "candidate", "reference", "prior_report")
-"""Of the file of reports."""
+"""Columns of the file of reports."""
 
 
 def generate(
@@ -56,8 +56,8 @@ def generate(
         inputs = processor(text=texts, images=images, padding=True, return_tensors="pt").to(model.device)
         with torch.inference_mode():
             tokens = model.generate(**inputs, do_sample=False, max_new_tokens=max_new_tokens)
-        told = tokens[:, inputs["input_ids"].shape[1] :]
-        reports += processor.tokenizer.batch_decode(told, skip_special_tokens=True)
+        written = tokens[:, inputs["input_ids"].shape[1] :]
+        reports += processor.tokenizer.batch_decode(written, skip_special_tokens=True)
         progress.advance(len(batch))
     return reports
 
@@ -65,8 +65,8 @@ def generate(
 def write_reports(model: Any, processor: Any, rows: Any, path: Path, **options: Any) -> None:
     """Write the model's reports of these rows as a CSV that `cxr-rewards score` reads.
 
-    Of several processes (`accelerate launch`) each writes reports of a part of the rows, the first writes the file;
-    all must call this, and each must hold the whole model.
+    With several processes (`accelerate launch`), each generates reports for its share of the rows, and the first writes
+    the file. All must call this function, and each must hold the whole model.
     """
     from accelerate import PartialState
     from accelerate.utils import gather_object
@@ -99,7 +99,7 @@ def score_reports(
 
 
 def reward_of(settings: Mapping[str, Any], *, allow_code: bool = False) -> BaseReward:
-    """Return the reward of a recipe's `[reward]`; `allow_code` is the caller's to give, not the file's."""
+    """Return the reward of a recipe's `[reward]`; only the caller may set `allow_code`, not the file."""
     overrides = {key: settings[key] for key in ("judge", "cache") if key in settings}
     if allow_code:
         overrides["allow_code"] = True
@@ -107,7 +107,7 @@ def reward_of(settings: Mapping[str, Any], *, allow_code: bool = False) -> BaseR
 
 
 def load_model(name: str) -> tuple[Any, Any]:
-    """Return model and processor, of the Hub or a folder; with peft installed also of a folder with a LoRA adapter."""
+    """Return model and processor from the Hub or a folder; if peft is installed, the folder may hold a LoRA adapter."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     processor = AutoProcessor.from_pretrained(name, padding_side="left")
@@ -121,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
     parser.add_argument("--model", help="name or folder; the config's if not given")
     parser.add_argument("-o", "--out", type=Path, required=True, help="CSV of the scores")
     parser.add_argument("--force", action="store_true", help="overwrite an existing file that is not a file of scores")
-    parser.add_argument("--batch-size", type=int, default=16, help="studies a process at a time")
+    parser.add_argument("--batch-size", type=int, default=16, help="studies per process at a time")
     parser.add_argument("--allow-code", action="store_true", help="let the reward's TOML name Python code to be run")
     given = parser.parse_args(arguments)
     settings = load_settings(given.config)
@@ -137,7 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
     reward = reward_of(settings["reward"], allow_code=given.allow_code)
     reports = given.out.with_suffix(".reports.csv")
     reports.parent.mkdir(parents=True, exist_ok=True)
-    if not given.force:  # said before hours of writing reports, not after
+    if not given.force:  # before hours of writing reports, not after
         check_replaceable(given.out, [*reward.components, *SUMS], component_names())
         check_replaceable(reports, COLUMNS, ())
     progress = Progress()

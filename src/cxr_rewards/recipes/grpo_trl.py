@@ -1,8 +1,8 @@
 """GRPO of a chest X-ray report generator with trl.
 
-`python -m cxr_rewards.recipes.grpo_trl --config unirg_step1 -o out/step1`; with several GPUs by `accelerate launch -m`.
-`--tiny` rehearses the same script on a CPU, in a minute, with a model, processor and films made on the spot.
-`cxr_rewards.recipes.data` tells the format of data.
+`python -m cxr_rewards.recipes.grpo_trl --config unirg_step1 -o out/step1`; with several GPUs, use
+`accelerate launch -m`. `--tiny` rehearses the same script on a CPU, in a minute, with a synthetic model, processor and
+films. See `cxr_rewards.recipes.data` for the format of data.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ TINY: Mapping[str, Any] = {
 
 
 def load_tiny(seed: int) -> tuple[Any, Any, list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return a tiny model that often errs, its processor, and rows to train and to evaluate on."""
+    """Return a tiny model that is often wrong, its processor, and rows for training and evaluation."""
     import torch
 
     from cxr_rewards.recipes import tiny
 
-    torch.set_num_threads(1)  # on a shared machine two threads wait for each other
+    torch.set_num_threads(1)  # on a shared machine, two threads wait for each other
     processor = tiny.processor()
     model = tiny.model(processor.tokenizer, seed)
     tiny.warm_start(model, processor, seed=seed)
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument(
         "-o", "--out", type=Path, required=True, help="folder for the policy, reports, scores and diagnostics"
     )
-    parser.add_argument("--reward", default="", help="preset, reward's TOML or server's URL, for the config's [reward]")
+    parser.add_argument("--reward", default="", help="preset, TOML or server's URL, instead of the config's [reward]")
     parser.add_argument("--tiny", action="store_true", help="rehearse on a CPU, without data or weights")
     parser.add_argument("--max-steps", type=int, default=0, help="stop after this many steps")
     parser.add_argument("--seed", type=int, default=0)
@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     pixels = settings["data"].get("image_pixels", 0)
 
     reward = reward_of(settings["reward"], allow_code=given.allow_code)
-    is_first = os.environ.get("RANK", "0") == "0"  # of several processes one scores and tells
+    is_first = os.environ.get("RANK", "0") == "0"  # of several processes, one scores and reports
     score = reward.as_trl(
         priors=None if given.tiny else "prior_reports",
         group="study_id",
@@ -122,14 +122,14 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
         return {}
     if not given.tiny:
         processor.save_pretrained(str(given.out))
-    # Scored last: meanwhile other processes would wait for this one, until their collectives time out.
+    # Score last: other processes would wait for this one until their collectives time out.
     result = {end: score_reports(path, reward, given.out / f"{end}.csv") for end, path in ends.items()}
     (given.out / "result.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     return result
 
 
 def _load(settings: Mapping[str, Any]) -> tuple[Any, Any, list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return model, processor, and rows to train and to evaluate on."""
+    """Return the model, its processor, and rows for training and evaluation."""
     data = settings["data"]
     with_prior = data.get("with_prior", True)
     train = list(read_rows(data["train"], with_prior=with_prior))
@@ -148,7 +148,7 @@ def _lora(rank: int) -> Any:
 
 
 def _is_sharded(trainer: Any) -> bool:
-    """Say whether weights are spread over processes (FSDP, DeepSpeed's ZeRO-3)."""
+    """Return whether the weights are spread over processes (FSDP, DeepSpeed's ZeRO-3)."""
     plugin = getattr(trainer.accelerator.state, "deepspeed_plugin", None)
     return bool(trainer.is_fsdp_enabled or (plugin is not None and plugin.zero_stage == 3))
 

@@ -1,11 +1,11 @@
 """GRPO of a chest X-ray report generator with verl.
 
-`python -m cxr_rewards.recipes.grpo_verl --config unirg_step1 -o out/step1 --gpus 8` writes the data as verl reads them
-and runs `verl.trainer.main_ppo` with the recipe's numbers; further `key=value` are passed on to it, and win. `--print`
-shows the command instead. Recipes and data are those of `grpo_trl`.
+`python -m cxr_rewards.recipes.grpo_verl --config unirg_step1 -o out/step1 --gpus 8` writes the data for verl and runs
+`verl.trainer.main_ppo` with the recipe's numbers. Further `key=value` arguments are passed on and take precedence.
+`--print` prints the command instead. Recipes and data are those of `grpo_trl`.
 
-Held-out studies are generated greedily and scored before, during and after, in verl's log. A checkpoint that
-`python -m verl.model_merger` has joined is evaluated by `cxr_rewards.recipes.evaluate`.
+Reports of held-out studies are generated greedily and scored before, during and after training; verl logs the scores.
+`cxr_rewards.recipes.evaluate` evaluates a checkpoint that `python -m verl.model_merger` has merged.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ SOURCE = "cxr"
 
 
 def write_data(rows: Iterable[Mapping[str, Any]], path: Path, pixels: int = 0) -> int:
-    """Write a Parquet file of rows of `read_rows` as verl's `RLHFDataset` reads them; return how many.
+    """Write the rows of `read_rows` as a Parquet file for verl's `RLHFDataset`; return how many.
 
-    Images are paths, opened when they are used and brought to an area of at most `pixels` squared.
+    Images are paths, opened on use and shrunk to an area of at most `pixels` squared.
     """
     import pyarrow as pa
     from pyarrow import parquet
@@ -45,11 +45,11 @@ def write_data(rows: Iterable[Mapping[str, Any]], path: Path, pixels: int = 0) -
             "extra_info": pa.struct({"study_id": text, "index": pa.int64(), "priors": pa.list_(text)}),
         }
     )
-    made = []
+    records = []
     for index, row in enumerate(rows):
         (message,) = row["prompt"]
         images = [str(Path(image).absolute()) for image in row["images"]]
-        made.append(
+        records.append(
             {
                 "data_source": SOURCE,
                 "prompt": [{"role": message["role"], "content": "<image>" * len(images) + message["content"]}],
@@ -58,23 +58,23 @@ def write_data(rows: Iterable[Mapping[str, Any]], path: Path, pixels: int = 0) -
                 "extra_info": {"study_id": row["study_id"], "index": index, "priors": list(row["prior_reports"])},
             }
         )
-    parquet.write_table(pa.Table.from_pylist(made, schema=schema), path)
-    return len(made)
+    parquet.write_table(pa.Table.from_pylist(records, schema=schema), path)
+    return len(records)
 
 
 def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8, *, allow_code: bool = False) -> list[str]:
-    """Return the `key=value` of verl's configuration that say what a recipe says.
+    """Return a recipe's settings as `key=value` of verl's configuration.
 
     Raises:
-        ConfigError: the rollouts of an update are no whole number of groups.
+        ConfigError: the rollouts of an update are not a whole number of groups.
     """
-    grpo, model, told = settings["grpo"], settings["model"], settings["reward"]
+    grpo, model, reward = settings["grpo"], settings["model"], settings["reward"]
     group, rank = grpo["num_generations"], model.get("lora_rank", 0)
     rollouts = grpo["per_device_train_batch_size"] * grpo["gradient_accumulation_steps"] * gpus
     if rollouts % group:
         raise ConfigError(f"grpo_verl: {rollouts} rollouts an update, with {gpus} GPUs, are no multiple of {group}")
     beta = grpo.get("beta", 0.0)
-    uncached = {key: value for key, value in told.items() if key != "cache"}  # opens none for that
+    uncached = {key: value for key, value in reward.items() if key != "cache"}  # bounds need no cache
     low = reward_of(uncached, allow_code=allow_code).bounds[0]
     actor, rollout = "actor_rollout_ref.actor", "actor_rollout_ref.rollout"
     kwargs = "reward.custom_reward_function.reward_kwargs"
@@ -102,12 +102,12 @@ def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8, *, allow_co
         f"{rollout}.n": group,
         f"{rollout}.temperature": grpo["temperature"],
         f"{rollout}.tensor_model_parallel_size": 1,
-        "reward.num_workers": 2,  # each holds its own models; what is asked for meanwhile is one batch
+        "reward.num_workers": 2,  # each holds its own models; requests that arrive meanwhile are one batch
         "reward.custom_reward_function.path": "pkg://cxr_rewards.adapters.verl",
         "reward.custom_reward_function.name": "compute_score",
-        f"+{kwargs}.config": _absolute(told.get("config", "")) or told.get("preset", ""),
-        **({f"+{kwargs}.judge.{key}": value for key, value in told.get("judge", {}).items()}),
-        **({f"+{kwargs}.cache": _absolute(told["cache"])} if "cache" in told else {}),
+        f"+{kwargs}.config": _absolute(reward.get("config", "")) or reward.get("preset", ""),
+        **({f"+{kwargs}.judge.{key}": value for key, value in reward.get("judge", {}).items()}),
+        **({f"+{kwargs}.cache": _absolute(reward["cache"])} if "cache" in reward else {}),
         **({f"+{kwargs}.allow_code": True} if allow_code else {}),
         f"+{kwargs}.unscored": round(low - 0.01, 6),
         f"+{kwargs}.group": "study_id",
@@ -123,15 +123,15 @@ def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8, *, allow_co
         "trainer.experiment_name": out.name,
         "trainer.logger": ["console"],
     }
-    return [f"{key}={_said(value)}" for key, value in values.items()]
+    return [f"{key}={_literal(value)}" for key, value in values.items()]
 
 
 def _absolute(path: str) -> str:
-    """Return a path that Ray's workers find, too."""
+    """Return a path that Ray's workers can find, too."""
     return str(Path(path).absolute()) if path else ""
 
 
-def _said(value: Any) -> str:
+def _literal(value: Any) -> str:
     return "null" if value is None else json.dumps(value)
 
 
@@ -140,10 +140,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", default="unirg_step1", help="unirg_step1, unirg_step2, or a TOML file like them")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for data, checkpoints and diagnostics")
-    parser.add_argument("--gpus", type=int, default=8, help="of this machine")
+    parser.add_argument("--gpus", type=int, default=8, help="number of GPUs on this machine")
     parser.add_argument("--allow-code", action="store_true", help="let the reward's TOML name Python code to be run")
     parser.add_argument("--print", action="store_true", dest="shown", help="print the command and do not run it")
-    parser.add_argument("more", nargs="*", metavar="key=value", help="of verl's configuration")
+    parser.add_argument("more", nargs="*", metavar="key=value", help="overrides in verl's configuration")
     given = parser.parse_args(arguments)
     settings = load_settings(given.config)
     data, out = settings["data"], given.out.absolute()

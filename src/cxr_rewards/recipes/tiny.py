@@ -1,7 +1,7 @@
-"""A tiny vision-language model, its processor and synthetic films, made on the spot: to rehearse a training on a CPU.
+"""A tiny vision-language model, its processor and synthetic films, to rehearse a training run on a CPU.
 
-The model is a Qwen3-VL of 200,000 parameters with random weights and a vocabulary of the words of its reports; a film
-is a noisy square whose stripes tell what its report says.
+The model is a Qwen3-VL of 200,000 parameters with random weights; its vocabulary is the words of its reports. A film is
+a noisy square whose stripes determine its report.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _TEMPLATE = (
 
 
 def film(kind: int, seed: int) -> Any:
-    """Return a film: a noisy square, striped across, down, both or slantwise, by `kind`."""
+    """Return a film: a noisy square whose stripes run in the direction `STRIPES[kind]`."""
     import numpy as np
     from PIL import Image
 
@@ -40,9 +40,9 @@ def film(kind: int, seed: int) -> Any:
 
 
 def rows(count: int, seed: int = 0, *, films: bool = True) -> list[dict[str, Any]]:
-    """Return rows as the recipe's data has them: prompt, image, reference, study_id.
+    """Return rows like those of the recipes' data: prompt, image, reference, study_id.
 
-    Without films the prompt tells what the stripes are, and a model without eyes can learn.
+    Without films, the prompt names the stripes, so that a text-only model can learn.
     """
     draw = random.Random(seed)  # noqa: S311 - data
     kinds = [draw.randrange(len(REPORTS)) for _ in range(count)]
@@ -58,7 +58,7 @@ def rows(count: int, seed: int = 0, *, films: bool = True) -> list[dict[str, Any
 
 
 def tokenizer() -> Any:
-    """Return a word-level tokenizer of the reports' words."""
+    """Return a tokenizer with one token for each word of the reports."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -79,7 +79,7 @@ def tokenizer() -> Any:
 
 
 def processor() -> Any:
-    """Return the processor of texts and films; it takes no videos, which would need torchvision."""
+    """Return the processor of texts and films; it does not take videos, which would need torchvision."""
     from transformers import Qwen3VLProcessor
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
@@ -98,11 +98,11 @@ def processor() -> Any:
 
 
 def model(words: Any, seed: int = 0) -> Any:
-    """Return the model, untrained.
+    """Return the untrained model.
 
     Args:
         words: its tokenizer.
-        seed: of its weights.
+        seed: seed of its weights.
     """
     import torch
     from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
@@ -141,18 +141,18 @@ def model(words: Any, seed: int = 0) -> Any:
         tie_word_embeddings=True,
         **ids,
     )
-    made = Qwen3VLForConditionalGeneration(config)
-    made.generation_config.eos_token_id = words.eos_token_id
-    made.generation_config.pad_token_id = words.pad_token_id
-    return made
+    untrained = Qwen3VLForConditionalGeneration(config)
+    untrained.generation_config.eos_token_id = words.eos_token_id
+    untrained.generation_config.pad_token_id = words.pad_token_id
+    return untrained
 
 
 def text_model(words: Any, seed: int = 0) -> Any:
-    """Return a language model without eyes, a Qwen2, untrained: for trainers and tests that need no films.
+    """Return an untrained text-only model, a Qwen2, for trainers and tests that need no films.
 
     Args:
         words: its tokenizer.
-        seed: of its weights.
+        seed: seed of its weights.
     """
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -183,9 +183,16 @@ _IDS = {
 
 
 def warm_start(made: Any, takes: Any, steps: int = 400, right: float = 0.42, seed: int = 0) -> None:
-    """Teach the model to write the right report of a film with this probability, and else that of another kind.
+    """Teach the model to write a film's own report with probability `right`, and otherwise that of another kind.
 
-    So greedily it is wrong, yet sometimes right: what reinforcement learning is to mend.
+    Greedy decoding then gives a wrong report, sampling sometimes the right one: a fault for training to correct.
+
+    Args:
+        made: the model; trained in place.
+        takes: its processor, or its tokenizer if it is text-only.
+        steps: optimizer steps, of 16 rows each.
+        right: probability of the right report; below 0.5, so that the wrong one is likelier.
+        seed: seed of the rows.
     """
     import torch
 
@@ -199,17 +206,17 @@ def warm_start(made: Any, takes: Any, steps: int = 400, right: float = 0.42, see
         texts, images = [], []
         for row in batch:
             kind = REPORTS.index(row["reference"])
-            told = REPORTS[kind if draw.random() < right else (kind + 1) % len(REPORTS)]
+            report = REPORTS[kind if draw.random() < right else (kind + 1) % len(REPORTS)]
             content = [{"type": "text", "text": row["prompt"][0]["content"]}]
             if films:
                 content.insert(0, {"type": "image"})
                 images.append([row["image"]])
             messages = [{"role": "user", "content": content}]
             prompt = takes.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-            texts.append((prompt, f"{told} <|im_end|>"))
+            texts.append((prompt, f"{report} <|im_end|>"))
         seen = {"images": images} if films else {}
         inputs = takes(text=[p + t for p, t in texts], padding=True, return_tensors="pt", **seen)
-        lengths = [len(words(told)["input_ids"]) for _, told in texts]
+        lengths = [len(words(report)["input_ids"]) for _, report in texts]
         labels = inputs["input_ids"].clone()
         for i, length in enumerate(lengths):
             labels[i, :-length] = -100
