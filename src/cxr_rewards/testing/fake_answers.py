@@ -1,4 +1,4 @@
-"""Replies of the fake judge: verdicts of each protocol, from the rule-based reader's comparison."""
+"""Replies of the fake judge: a verdict for each protocol, from the rule-based reader's comparison."""
 
 from __future__ import annotations
 
@@ -31,13 +31,12 @@ _NAMES = {
 
 
 def answer_to(messages: Sequence[Mapping[str, str]]) -> str:
-    """Return the verdict on a question of one of this library's prompts.
+    """Return the verdict on a question from one of this library's prompts.
 
-    It is gullible on purpose: what stands outside the marks is an instruction to it, so that a text which gets out of
-    its marks has its way.
+    It is gullible on purpose: it obeys any text outside the marks, so a report that escapes its marks gets its way.
 
     Raises:
-        ValueError: the messages hold none of the tasks.
+        ValueError: the messages hold none of the known tasks.
     """
     text = "\n".join(message["content"] for message in messages)
     task = _TASK.search(messages[0]["content"])
@@ -59,7 +58,7 @@ def _report(text: str) -> Report:
     return merge(read(text))
 
 
-def _compared(parts: Mapping[str, list[str]]) -> tuple[Comparison, dict[str, Any]]:
+def _comparison_and_patient(parts: Mapping[str, list[str]]) -> tuple[Comparison, dict[str, Any]]:
     candidate, reference = ((parts.get(key) or [""])[0] for key in ("candidate", "reference"))
     lines = [line.partition(": ") for line in (parts.get("patient") or [""])[0].split("\n")]
     return compare(_report(reference), _report(candidate)), {key: value for key, _, value in lines if value}
@@ -70,7 +69,7 @@ def _matters(finding: Finding, patient: Mapping[str, Any]) -> bool:
 
 
 def _supported(finding: Finding, parts: Mapping[str, list[str]]) -> bool:
-    """Whether a prior has the finding whose change is reported."""
+    """Return whether a prior report has the finding whose change is reported."""
     return any(
         other.observation == finding.observation
         for prior in parts.get("prior", [])
@@ -79,8 +78,8 @@ def _supported(finding: Finding, parts: Mapping[str, list[str]]) -> bool:
 
 
 def _errors(parts: Mapping[str, list[str]]) -> list[tuple[str, bool, str]]:
-    """Return (type, significant, what) of each error, in CheXprompt's types."""
-    comparison, patient = _compared(parts)
+    """Return (type, whether significant, description) of each error, with CheXprompt's types."""
+    comparison, patient = _comparison_and_patient(parts)
     errors = [("A", _matters(f, patient), f.observation) for f in comparison.false]
     errors += [("B", _matters(f, patient), f.observation) for f in comparison.missed]
     for match in comparison.matched:
@@ -105,14 +104,14 @@ def _chexprompt(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG0
 
 def _green(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
     errors = _errors(parts)
-    matched = [match.reference.observation for match in _compared(parts)[0].matched]
+    matched = [match.reference.observation for match in _comparison_and_patient(parts)[0].matched]
     lines = ["[Explanation]:", "Read by rules.", ""]
     for title, wanted in (("Significant", True), ("Insignificant", False)):
         lines.append(f"[Clinically {title} Errors]:")
         for kind in "ABCDEF":
-            found = [what for k, heavy, what in errors if k == kind and heavy is wanted]
-            if found:
-                lines.append(f"({kind.lower()}) Errors of this type: {len(found)}. {'; '.join(found)}")
+            listed = [what for k, heavy, what in errors if k == kind and heavy is wanted]
+            if listed:
+                lines.append(f"({kind.lower()}) Errors of this type: {len(listed)}. {'; '.join(listed)}")
         if lines[-1].startswith("["):
             lines.append(f"No {title.lower()} errors")
         lines.append("")
@@ -121,7 +120,7 @@ def _green(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
 
 
 def _crimson(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
-    comparison, patient = _compared(parts)
+    comparison, patient = _comparison_and_patient(parts)
     reference = [*(match.reference for match in comparison.matched), *comparison.missed]
     predicted = [*(match.candidate for match in comparison.matched), *comparison.false]
 
@@ -166,11 +165,11 @@ def _entailment(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG0
     known = _report(" ".join(evidence))
     verdicts = []
     for number, phrase in enumerate(phrases, 1):
-        told = _report(phrase.strip())
-        comparison = compare(known, told)
-        entailed = bool(told.abnormal or told.absent) and not comparison.false
+        stated = _report(phrase.strip())
+        comparison = compare(known, stated)
+        entailed = bool(stated.abnormal or stated.absent) and not comparison.false
         entailed = entailed and not any(match.cost >= 0.25 for match in comparison.matched)
-        denied = {finding.observation for finding in told.absent}
+        denied = {finding.observation for finding in stated.absent}
         verdicts.append(
             {
                 "phrase": number,

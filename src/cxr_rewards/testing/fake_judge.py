@@ -1,7 +1,7 @@
-"""A judge to rehearse with: a real HTTP server on loopback that speaks chat completions, and can be made to fail.
+"""A judge for rehearsals: a real HTTP server on loopback that speaks chat completions, and can be made to fail.
 
-It answers every protocol of this library from the rule-based reader's comparison, equal questions equally. Its faults
-are drawn from a seed and the request, so a run can be repeated.
+It answers every protocol of this library from the rule-based reader's comparison, and gives equal questions equal
+answers. Its faults are drawn from a seed and the request, so a run can be repeated.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ _TOO_LONG = 4_000_000
 
 
 class FakeJudge:
-    """A chat-completions server on loopback, in a thread of its own, until it is closed.
+    """A chat-completions server on loopback that runs in its own thread until it is closed.
 
     Args:
-        port: 0 takes a free one.
+        port: port to listen on; 0: any free one.
         latency_s: seconds until an answer: a number, or (shortest, longest) for a uniform draw.
-        faults: shares of requests that fail, by a name of `FAULTS`, or one number that all share evenly. A request
-            that is sent again gets a new draw.
-        seed: of latencies and faults.
-        hang_s: how long a hanging request hangs.
-        has_schema: whether `response_format` is taken; else it is refused with a 400.
-        api_key: refuses requests without this key; empty: takes all.
-        answer: messages to reply, instead of the reader's own.
+        faults: share of requests that fail, by name of `FAULTS`, or one number split evenly among all of them. A
+            request that is sent again gets a new draw.
+        seed: seed of latencies and faults.
+        hang_s: seconds that a hanging request hangs.
+        has_schema: whether `response_format` is accepted; otherwise it gets a 400.
+        api_key: key that every request must carry; empty: none.
+        answer: function from messages to a reply, instead of the reader's verdicts.
 
     Attributes:
         url: base address, for `base_url`.
-        requests: how many came.
-        answered: how many were answered with a whole verdict.
-        faulted: how many failed, by fault.
-        seen: how often each question came, by a digest of its body.
-        most_at_once: the most requests under way at a time.
+        requests: number of requests received.
+        answered: number of requests answered with a complete verdict.
+        faulted: number of failed requests, by fault.
+        seen: number of times each question came, by a digest of its body.
+        most_at_once: largest number of requests under way at a time.
 
     Example:
         >>> from cxr_rewards import CompositeReward
@@ -114,7 +114,7 @@ class FakeJudge:
         self.url = f"http://127.0.0.1:{self.port}/v1"
 
     def close(self) -> None:
-        """Stop; what is under way is cut off."""
+        """Stop; requests under way are cut off."""
         if self._loop.is_closed():
             return
 
@@ -148,13 +148,13 @@ class FakeJudge:
             while await self._exchange(reader, writer):
                 pass
         except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError, OSError, ValueError):
-            pass  # the client has gone, or speaks no HTTP, or we are closed
+            pass  # the client has gone or does not speak HTTP, or we are closed
         finally:
             self._writers.discard(writer)
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        """Answer one request; False where the connection ends."""
+        """Answer one request; return False if the connection ends."""
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         line, *rest = head.rstrip().split("\r\n")
         headers = {name.strip().lower(): value.strip() for name, _, value in (h.partition(":") for h in rest)}
@@ -167,10 +167,10 @@ class FakeJudge:
             return await self._send(writer, 200, {"object": "list", "data": [{"id": "fake-judge", "object": "model"}]})
         if not path.endswith("/chat/completions") or not path.startswith(("/v1/", "/openai/")):
             return await self._send(writer, 404, {"error": {"message": f"there is nothing at {path}"}})
-        given = headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ")
-        if self._api_key and given != self._api_key:
+        key = headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ")
+        if self._api_key and key != self._api_key:
             return await self._send(
-                writer, 401, {"error": {"message": f"wrong key {given!r}", "code": "invalid_api_key"}}
+                writer, 401, {"error": {"message": f"wrong key {key!r}", "code": "invalid_api_key"}}
             )
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
@@ -239,7 +239,7 @@ class FakeJudge:
         return None
 
     async def _fail(self, writer: asyncio.StreamWriter, fault: str) -> bool | None:
-        """Fail as HTTP can; None where the verdict is what fails."""
+        """Fail at the level of HTTP and return whether the connection stays; None if the fault is in the verdict."""
         error = {"error": {"message": f"made to fail: {fault}", "type": "fake"}}
         if fault in ("429", "429_later"):
             later = "Retry-After: 0.2\r\n" if fault == "429_later" else ""
@@ -283,14 +283,14 @@ _PHRASES = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found"
 
 
 def _twice(text: str) -> str:
-    """Return a verdict with one of its parts said twice."""
+    """Return a verdict with one of its parts repeated."""
     if text.startswith("{"):
         return text[:-1] + ", " + text[1:] if len(text) > 2 else '{"x": 1, "x": 1}'
     return f"{text}\n{text}"
 
 
 def _impossible(text: str) -> str:
-    """Return a verdict whose numbers, or words, cannot be."""
+    """Return a verdict with impossible numbers or words."""
     spoiled = re.sub(r"(?<=[:,] )\d+|^\d+(?=\.)", "-3", text, flags=re.MULTILINE)
     spoiled = re.sub(r'"(significant|entailed)": (true|false)', r'"\1": 7', spoiled)
     spoiled = re.sub(r'"clinical_significance": "\w+"', '"clinical_significance": "9"', spoiled)

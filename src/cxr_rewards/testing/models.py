@@ -1,4 +1,4 @@
-"""Small random models in the formats of the published ones: to test and rehearse without weights."""
+"""Small random models in the formats of the published ones, for tests and rehearsals without weights."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SENTENCES = (
     "Interval removal of the right chest tube; no residual air.",
     "Low lung volumes with crowding of the bronchovascular markings.",
 )
-"""Texts on which random heads are calibrated."""
+"""Texts that calibrate the random heads."""
 
 TYPES = ("ABNORMALITY", "NON-ABNORMALITY", "DISEASE", "NON-DISEASE", "ANATOMY")
 
@@ -32,17 +32,17 @@ TYPES = ("ABNORMALITY", "NON-ABNORMALITY", "DISEASE", "NON-DISEASE", "ANATOMY")
 def build_models(
     folder: str | Path, *, full_size: bool = False, vocab: str | Path | None = None, seed: int = 0
 ) -> Path:
-    """Write a models folder with random weights, in the layout and the formats of the published repositories.
+    """Write a models folder with random weights, in the layout and formats of the published repositories.
 
-    Point `CXR_REWARDS_MODELS` at it and every component with a model runs; its scores mean nothing. Heads are
+    With `CXR_REWARDS_MODELS` set to it, every component with a model runs, but the scores mean nothing. Heads are
     calibrated so that labels, entities and relations vary between reports.
 
     Args:
-        folder: where; made if it is not there.
-        full_size: the published sizes (base models: 2.5 GB together) instead of 2 to 3 layers of 64 (12 MB).
-        vocab: a `vocab.txt` for the models that split words into pieces, e.g. bert-base-uncased's; a small one is made
-            if left out.
-        seed: of the weights.
+        folder: folder to write to; created if missing.
+        full_size: use the published sizes (base models, 2.5 GB in total) instead of 2 to 3 layers of 64 (12 MB).
+        vocab: a `vocab.txt` for the models that split words into pieces, e.g. bert-base-uncased's; if left out, a small
+            one is generated.
+        seed: seed of the weights.
 
     Returns:
         The folder.
@@ -189,7 +189,7 @@ class _Builder:
             "mask_token": "<mask>",
         }
         size = self.bytes_(self.folder / name, ("<s>", "<pad>", "</s>", "<unk>", "<mask>"), about)
-        layers = {"num_hidden_layers": 6}  # the layer that is used, 5, must be there
+        layers = {"num_hidden_layers": 6}  # layer 5, which is used, must exist
         config = RobertaConfig(
             **{**self.size, **layers},
             vocab_size=size,
@@ -284,7 +284,7 @@ class _Builder:
         ids = torch.tensor(tokenizer.encode(" ".join(SENTENCES)).ids)[None, :500]
         with torch.no_grad():
             scores = net(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
-        # Each label wins about as often as any other, O more often.
+        # All labels win about equally often, O more often.
         bias = -scores.mean(0) / scores.std(0)
         bias[0] += 0.5
         net.classifier.weight.data /= scores.std(0)[:, None]
@@ -322,13 +322,13 @@ class _Builder:
         (home / "modules.json").write_text(json.dumps(listed))
 
     def net(self, config: Mapping[str, Any]) -> Any:
-        """Return a BERT of transformers."""
+        """Return a BERT built by transformers."""
         from transformers import BertConfig, BertModel
 
         return BertModel(BertConfig(**{k: v for k, v in config.items() if k != "model_type"})).eval()
 
     def cls_vectors(self, net: Any, home: Path) -> Any:
-        """Return the first vector of each sentence."""
+        """Return the vector of [CLS] for each sentence: `(sentences, hidden)` float32."""
         import torch
 
         from cxr_rewards.models.tokenizer import Tokenizer, pad
