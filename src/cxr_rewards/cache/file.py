@@ -209,8 +209,8 @@ def _code(error: Exception) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the rest of the bits only refine it
 
 
-def _foreign(path: Path, found: str) -> str:
-    return f"{path}: expected a cache file of cxr_rewards, found {found}. It was not changed; choose another path."
+def _foreign(path: Path, content: str) -> str:
+    return f"{path}: expected a cache file of cxr_rewards, found {content}. It was not changed; choose another path."
 
 
 def _check_file(path: Path) -> None:
