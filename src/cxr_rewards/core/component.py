@@ -16,7 +16,7 @@ TextRole = Literal["candidate", "reference", "priors"]
 
 
 class Component(Configurable, ABC):
-    """Turns a case and the features it asked for into one number.
+    """Turns a case and the features it needs into one number.
 
     A subclass is one small file: class attributes, settings, perhaps `needs`, and `score_case`. It only does
     arithmetic; the engine does batching and caching and records failures.
@@ -32,7 +32,7 @@ class Component(Configurable, ABC):
         batch_tolerance: how far a score may move with the other cases of a call, because a model's floating-point sums
             depend on the shape of its batches.
         corpus_details: the details that `corpus` reads.
-        requires: importable modules beyond the light core; `extra` is the pip extra that brings them.
+        requires: modules it needs beyond the light core; `extra` is the pip extra that installs them.
 
     Example:
         >>> class WordCount(Component):

@@ -28,7 +28,7 @@ _OVERS = ("text", "pair", "case")
 class _Step(NamedTuple):
     feature: Feature
     asked: frozenset[tuple[TextRole, bool]]
-    """The texts that components directly ask it for, each with whether cases without a reference count too."""
+    """The texts that components ask it for directly, each with whether cases without a reference count too."""
     reads: frozenset[TextRole]
     """The texts that components or other features read through it."""
 
@@ -126,11 +126,11 @@ class Engine:
     def run(
         self, cases: Sequence[Case], cache: Cache | None = None, is_gone: Callable[[Case], bool] | None = None
     ) -> list[tuple[Score, ...]]:
-        """Return, for each case in order, one `Score` a component in the order of `components`.
+        """Return, for each case in order, one `Score` per component in the order of `components`.
 
         A case's scores do not depend on the other cases. Anything that goes wrong for one case becomes a `Failure`
-        in its scores; only a `SetupError`, which no case has caused, is raised. If `is_gone` says, when a case's turn
-        comes, that nobody waits for it any more, it fails without a request to a judge or another machine.
+        in its scores; only a `SetupError`, which no case has caused, is raised. If `is_gone` returns True when a
+        case's turn comes, nobody waits for it any more: it fails without a request to a judge or another machine.
         """
         problems = [problem_of(case, self.max_chars) for case in cases]
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
@@ -150,7 +150,7 @@ class Engine:
     ) -> FeatureTable:
         """Return the features of the cases, as `score_case` will see them; texts must be strings.
 
-        A feature that no component asks for itself has values only for items that something was computed from.
+        A feature that no component needs directly has values only for items that another feature was computed from.
         """
         wanted = {step.feature.signature: _items(step, cases) for step in self._steps}
         lasting = {text for case in cases for text in (case.reference, *case.priors)}
@@ -161,7 +161,7 @@ class Engine:
         """Fill a cache with every persistent feature over texts of references (and priors), before they are scored.
 
         Returns:
-            Number of values of each such feature that were computed now, by name; cached values are not counted.
+            Number of values computed now, by name of the feature; cached values are not counted.
         """
         items = dict.fromkeys(texts)
         lasting: dict[str, str] = {}

@@ -48,7 +48,7 @@ class FeatureFailed(Exception):  # noqa: N818 - not an error of the caller: the 
 class Feature(Configurable, ABC):
     """Something computed from texts and worth sharing: findings, an annotation, an embedding, a judge's reply.
 
-    Features with equal signatures are one feature: each distinct item is computed once a call, however many
+    Features with equal signatures are one feature: each distinct item is computed once per call, however many
     components ask for it, and kept in the reward's cache.
 
     Class attributes:
@@ -58,7 +58,7 @@ class Feature(Configurable, ABC):
         persistent: whether values are worth keeping on disk. Set it to False if computing costs less than a look-up
             in a file. Values of a feature without a `code_home` stay in memory anyway.
         keeps: which values outlive the call: `all`, or only those of `references` (and priors), for features over
-            texts whose values are large; a policy hardly ever writes a candidate twice.
+            texts whose values are large, because a policy hardly ever writes a candidate twice.
         chunk_size: items per `compute` call: the most that an interruption loses, and the items to retry one by one
             if a call raises.
 
@@ -96,7 +96,7 @@ class Feature(Configurable, ABC):
 
         Raises:
             SetupError: the feature cannot work at all; ends the whole call.
-            Exception: any other error is that of an item: the engine retries the items singly and records a
+            Exception: any other error belongs to an item: the engine retries the items one by one and records a
                 `Failure` for those that raise again.
         """
 

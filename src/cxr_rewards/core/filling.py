@@ -1,4 +1,4 @@
-"""Fill the features of a call: from the cache, from elsewhere, or by computing them; the only place of batching.
+"""Fill the features of a call: from the cache, from elsewhere, or by computing them; the only place that batches.
 
 Together with `engine.score_one` this is the one exception boundary: `failure_of` turns an item's error into a
 `Failure`.
@@ -45,7 +45,7 @@ _KINDS: tuple[tuple[type[Exception], FailureKind], ...] = (
     (TimeoutError, "timeout"),
     (ConnectionError, "transport"),
 )
-"""The kind of failure that each class of error becomes; the first that fits counts, `error` if none does."""
+"""The kind of failure that each class of error becomes: the first that fits, or `error` if none does."""
 Skip = Callable[[Feature, Item], bool]
 
 
@@ -72,7 +72,7 @@ def reason(error: Exception) -> str:
 
 
 def kind_of(error: BaseException) -> FailureKind:
-    """Return the kind of failure that an error is, by its class.
+    """Return the kind of failure that an error becomes, by its class.
 
     Example:
         >>> kind_of(JudgeRefusal("declined")), kind_of(KeyError("x"))
@@ -99,17 +99,17 @@ def fill(  # noqa: PLR0917 - one caller
     watch: Stopwatch,
     skip: Skip | None = None,
 ) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
-    """Return the values of the items wanted of each feature, and how many were computed, by signature.
+    """Return the values of each feature's wanted items, and how many were computed, by signature.
 
-    From the last feature to the first, items that are not cached are wanted of the features below; then, from the first
-    to the last, they are computed. Streamed features are asked for first and awaited last.
+    First, from the last feature to the first, each item that is not cached adds the items it needs of other features;
+    then, from the first feature to the last, they are computed. Streamed features start first and are awaited last.
 
     Args:
         order: the features, each after its needs.
         wanted: items by signature; the items of their needs are added.
-        lasting: the texts that outlive the call, see `Feature.keeps`.
-        cache: looked up first, and filled with new values.
-        watch: gets the seconds of each feature, and of `cache`.
+        lasting: the texts whose values outlive the call; see `Feature.keeps`.
+        cache: searched first, and filled with new values.
+        watch: records the seconds of each feature and of `cache`.
         skip: returns, when an item of a streamed feature is due, whether nobody waits for it any more.
     """
     columns: dict[str, dict[Item, Any]] = {}
@@ -216,7 +216,7 @@ class _Filling:
             self.drain(feature, todo)
 
     def drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
-        """Take the values of a stream as they come; an item whose value does not come fails."""
+        """Take the values of a stream as they come; an item without a value fails."""
         values = self.columns[feature.signature]
         lost = Failure(feature.name, "no value came")
         try:
@@ -236,7 +236,7 @@ class _Filling:
                 values[item] = lost
 
     def fresh(self, feature: Feature, todo: list[Any]) -> Iterator[Any]:
-        """Yield items that no other process has answered meanwhile, in random order, so that few ask for the same."""
+        """Yield items that no other process has answered yet, in random order, so that few ask for the same one."""
         cache, values = self.cache, self.columns[feature.signature]
         shared = cache is not None and getattr(cache, "shared", False)
         for item in random.sample(todo, len(todo)) if shared else todo:

@@ -1,4 +1,4 @@
-"""Identity of code: what a cache file must know of it, besides its name, before other processes may use its values."""
+"""Identity of code: tells a cache file, beyond the code's name, whether another process may use its values."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ _homes: WeakKeyDictionary[type, str] = WeakKeyDictionary()
 def module_home(name: str) -> str | None:
     """Return digits that identify a module's code, or None if no other process could import it by this name.
 
-    Empty for this library, whose versions identify it, and for Python's own modules. A script, a notebook and code that
-    was made on the fly have no home.
+    Empty for this library, whose versions identify it, and for Python's own modules. Scripts, notebooks and code that
+    was generated at run time have no home.
 
     Example:
         >>> module_home("cxr_rewards.core.feature"), module_home("__main__")
@@ -48,10 +48,10 @@ def _digest(path: str, size: int, changed_ns: int) -> str:  # noqa: ARG001 - a c
 def class_home(cls: type) -> str | None:
     """Return digits that identify the code of a class and its bases, or None if one of them has no home.
 
-    They differ for modules of one name in two projects, and for a module that was edited.
+    They differ between modules of one name in two projects, and change if a module is edited.
     """
     known = _homes.get(cls)
-    if known is not None:  # from when the class was made: a later edit changes the file and not the class
+    if known is not None:  # as of the class's creation: a later edit changes the file, not the class
         return known
     homes = []
     for part in cls.__mro__:
@@ -64,7 +64,7 @@ def class_home(cls: type) -> str | None:
 
 
 def join_homes(homes: list[str]) -> str:
-    """Join the digits of code in several modules."""
+    """Join the digits of several modules."""
     return ",".join(filter(None, dict.fromkeys(homes)))
 
 

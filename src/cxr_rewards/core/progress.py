@@ -1,4 +1,4 @@
-"""Progress of long work, and a line about it now and then, even while no item is finished."""
+"""Progress of long work, shown from time to time, even while no item is finished."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Progress:
         self.begin("")
 
     def begin(self, work: str, *, total: int = 0, done: int = 0, unit: str = "rows") -> None:
-        """Start some work; of `total` items, `done` were finished before."""
+        """Start some work on `total` items, of which `done` were finished before."""
         self.work, self.unit, self.total, self.done, self.unscored = work, unit, total, done, 0
         self._first, self._since = done, self._clock()
 

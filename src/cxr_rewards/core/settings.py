@@ -19,7 +19,7 @@ def setting(default: Any, doc: str, *, changes_scores: bool = True) -> Any:
     Args:
         default: an immutable default.
         doc: one sentence for the reference: meaning, unit, range.
-        changes_scores: whether the setting can move a number. Only such settings are part of the signature;
+        changes_scores: whether the setting can change a number. Only such settings are part of the signature;
             a device or a batch size is not.
     """
     return field(default=default, metadata={"doc": doc, "changes_scores": changes_scores})
@@ -46,7 +46,7 @@ class Configurable:
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
-    """Raised whenever the numbers may move: it is part of every signature and cache key."""
+    """Raise it whenever the numbers may move; it is part of every signature and cache key."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

@@ -23,7 +23,7 @@ class Tally:
         retries: requests sent again, by reason.
         failures: cases left without a verdict, by kind of reason.
         prompt_tokens, completion_tokens: as the endpoint counts them, including replies that were not a verdict.
-        usd: their price, if prices are set.
+        usd: price of these tokens, if prices are set.
         in_flight: requests waiting for an answer now.
     """
 
@@ -101,7 +101,7 @@ class Ledger:
             self._releases.append(release)
 
     def release(self) -> None:
-        """Free what has been registered."""
+        """Free everything that has been registered."""
         with self._lock:
             releases = list(self._releases)
         for release in releases:
