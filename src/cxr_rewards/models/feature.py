@@ -29,8 +29,8 @@ class ModelFeature(Feature):
     kind: ClassVar[str] = ""
     """Features of one kind with equal sources share the loaded model; empty: the class's own."""
 
-    device: str = setting("auto", "auto, cpu, cuda:N, or several between commas.", changes_scores=False)
-    dtype: Dtype = setting("float32", "Numbers of the model: float32, bfloat16 or float16.")
+    device: str = setting("auto", "auto, cpu, cuda:N, or several separated by commas.", changes_scores=False)
+    dtype: Dtype = setting("float32", "Floating-point type of the model: float32, bfloat16 or float16.")
     batch_tokens: int = setting(0, "Tokens in a batch with padding; 0: the device's default.", changes_scores=False)
     accept_other_weights: bool = setting(False, "Load files that are not the published ones.", changes_scores=False)
 

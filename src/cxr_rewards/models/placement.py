@@ -25,10 +25,12 @@ class ModelComponent(Component):
 
     device: str = setting(
         "auto",
-        "Where the model runs: auto (the current GPU, else the CPU), cpu, cuda:N, or several between commas.",
+        "Where the model runs: auto (the current GPU, else the CPU), cpu, cuda:N, or several separated by commas.",
         changes_scores=False,
     )
-    dtype: Dtype = setting("float32", "Numbers of the model: float32, bfloat16 (GPUs, recent CPUs) or float16 (GPUs).")
+    dtype: Dtype = setting(
+        "float32", "Floating-point type of the model: float32, bfloat16 (GPUs, recent CPUs) or float16 (GPUs)."
+    )
     batch_tokens: int = setting(
         0, "Tokens in a batch, padding included; 0: 1,024 on a CPU, 32,768 on a GPU.", changes_scores=False
     )
