@@ -60,10 +60,10 @@ class _Layer(nn.Module):
         def split(t: Tensor) -> Tensor:
             return t.view(len(t), -1, self.heads, hidden // self.heads).transpose(1, 2)
 
-        heads = functional.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=rows.mask)
-        joined = heads.transpose(1, 2).flatten(2)
-        joined = joined[:, 0] if first_only else rows.flat(joined)
-        x = self.attention_norm(x + self.attended(joined))
+        mixed = functional.scaled_dot_product_attention(split(query), split(key), split(value), attn_mask=rows.mask)
+        mixed = mixed.transpose(1, 2).flatten(2)
+        mixed = mixed[:, 0] if first_only else rows.flat(mixed)
+        x = self.attention_norm(x + self.attended(mixed))
         out: Tensor = self.norm(x + self.narrow(self.activation(self.widen(x))))
         return out
 
