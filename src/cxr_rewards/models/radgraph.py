@@ -204,7 +204,7 @@ class RadGraph(nn.Module):
 
 
 def _named(name: str, expected: Path) -> Path:
-    """Return the folder of the encoder that an archive names, if it may not be the expected one."""
+    """Return the folder of the encoder that an archive names; `expected`, if that is a copy of it."""
     if not (expected / "config.json").exists():
         raise ModelLoadError(f"{expected}: lacks config.json")
     if name.rpartition("/")[2] in str(expected):  # a snapshot of Hugging Face's cache, or a shorter id
