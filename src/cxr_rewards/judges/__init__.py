@@ -1,1 +1,1 @@
-"""Language models that judge reports: how they are asked, over HTTP, and how their answers are read."""
+"""Language models as judges of reports: asking them over HTTP and reading their answers."""

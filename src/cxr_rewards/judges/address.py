@@ -1,4 +1,4 @@
-"""One address of a judge: its connections, how it wants to be asked, how much it bears, and whether it is up."""
+"""One address of a judge: its connections, the form of its requests, its pace, and whether it is up."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from cxr_rewards.judges.refusals import Lesson, RetryLater, Sent
 from cxr_rewards.judges.settings import JudgeSettings
 
 _DOUBT = 20
-"""Answers after which a schema is tried again that may have been left out because of one passing 500."""
+"""Answers to wait for before trying a schema again that was dropped perhaps because of one passing 500."""
 
 
 class Address:
@@ -39,18 +39,18 @@ class Address:
         self._doubt = 0
 
     def plain(self) -> Dialect:
-        """Return how to ask without a schema, as a trial."""
+        """Return the form of a request without a schema, for a trial."""
         return self._dialect._replace(has_schema=False)
 
     async def ask(self, question: Question, trial: Dialect | None = None) -> tuple[Reply, bytes]:
         """Return the reply to a question, whole or not, and the request.
 
         Args:
-            question: asked once.
+            question: sent once.
             trial: how to ask this time; adopted if there is a reply.
 
         Raises:
-            JudgeError: there is none; see `refusals.refusal`.
+            JudgeError: there is no reply; see `refusals.refusal`.
         """
         dialect = trial or self._dialect
         request = dialect.body(question)
@@ -119,7 +119,7 @@ class Address:
             self._dialect = self._dialect._replace(has_schema=False)
 
     def learn_from_trial(self, lesson: Lesson) -> None:
-        """Leave the schema out from now on: without it there was a reply."""
+        """Leave out the schema from now on, because a request without it got a reply."""
         if lesson.status == 500 and self._dialect.has_schema and not self._takes_schema:
             self._doubt = _DOUBT
         self._learn(lesson)

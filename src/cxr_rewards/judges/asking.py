@@ -1,4 +1,4 @@
-"""Asking an endpoint many questions at once, each until there is a verdict or it is clear that there will be none."""
+"""Asks an endpoint many questions at once, each until it has a verdict or clearly never will."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ class JudgeClient:
 
     Args:
         settings: of a judge; its model, addresses, key, limits and prices are used.
-        tally: what is counted.
-        loop: in whose thread all but `ask` runs.
+        tally: counts calls, tokens, money and failures.
+        loop: its thread runs everything but `ask`.
 
     Raises:
-        ConfigError: no key, or an address that is none.
+        ConfigError: a missing key or an invalid address.
     """
 
     def __init__(self, settings: JudgeSettings, tally: Tally, loop: asyncio.AbstractEventLoop) -> None:
@@ -88,7 +88,7 @@ class JudgeClient:
         """Yield (item, reply or `Failure`) in batches as they come; an empty batch if nothing came for a while.
 
         Args:
-            questions: taken from the loop's thread, each when it can be sent.
+            questions: read in the loop's thread, each only when it can be sent.
             where: the judge's name, for failures.
 
         Raises:
@@ -106,7 +106,7 @@ class JudgeClient:
                         raise JudgeStopped(f"{where}: the judges were closed meanwhile") from None
                     yield []
                     continue
-                time.sleep(_GATHER_S)  # so that this thread wakes, and the cache writes, once for many
+                time.sleep(_GATHER_S)  # gather replies: fewer wake-ups and writes to the cache
                 got = [first]
                 while not out.empty():
                     got.append(out.get())
@@ -135,7 +135,7 @@ class JudgeClient:
                 while not run.is_over and not self._has_room():
                     await self._wait_for_room(self._idle)
                 try:
-                    # After an error nothing more is asked, but what is under way, and paid, is waited for.
+                    # After an error, ask nothing more, but wait for requests under way: they are paid for.
                     question = None if run.is_over else next(run.questions, None)
                     value = await self._value(question, run.where) if question else None
                 except Exception as error:  # noqa: BLE001 - handed to the thread that asked
@@ -171,7 +171,7 @@ class JudgeClient:
             )
 
     async def _once(self, question: Question) -> str:
-        """Ask; if the same is being asked already, wait for that answer."""
+        """Ask, or wait for the answer if the same question is under way already."""
         key = question.key
         other = self._same.get(key)
         if other is not None:
@@ -185,7 +185,7 @@ class JudgeClient:
             mine.set_result(text)
         except Exception as error:
             mine.set_exception(error)
-            mine.exception()  # looked at, as nobody else may be waiting
+            mine.exception()  # mark it as retrieved: perhaps nobody else waits for it
             raise
         finally:
             if not mine.done():
@@ -194,7 +194,7 @@ class JudgeClient:
         return text
 
     async def admit(self, question: Question) -> None:
-        """Wait until the limits of requests and tokens a minute let a question pass."""
+        """Wait until the limits of requests and tokens per minute allow a question."""
         await self._requests.take(1)
         await self._tokens.take(question.tokens)
 
@@ -230,9 +230,9 @@ class JudgeClient:
         )
 
     def _has_room(self) -> bool:
-        """Whether to take a new question: an address is free, and no older question waits for it.
+        """Return whether to take a new question: an address is free, and no older question waits for it.
 
-        Also if all are down, which is then the failure of its case.
+        Also true if all are down: the question is taken, and its case fails.
         """
         if self._entrants:
             return False
@@ -243,14 +243,14 @@ class JudgeClient:
         place = self._loop.create_future()
         waiting.append(place)
         try:
-            await asyncio.wait([place], timeout=_LOOK_S)  # now and then, too, as a pause may have ended
+            await asyncio.wait([place], timeout=_LOOK_S)  # look again now and then: a pause may have ended
         finally:
             place.cancel()
             with suppress(ValueError):
                 waiting.remove(place)
 
     def _wake(self, *, everyone: bool = False) -> None:
-        """Wake those who wait, some of them, as each answer may have made room for a few."""
+        """Wake a few of those who wait, because an answer may have made room for them, or everyone."""
         for _ in range(len(self._entering) + len(self._idle) if everyone else 4):
             waiting = self._entering or self._idle
             if waiting and not (place := waiting.popleft()).done():
@@ -262,7 +262,7 @@ class JudgeClient:
         Args:
             question: to ask.
             address: from `enter`.
-            lesson: what the address may not take, as a trial.
+            lesson: the part of the request that the address may refuse, changed as a trial.
 
         Returns:
             The text of a verdict.
@@ -320,7 +320,7 @@ class JudgeClient:
 
 
 class _Inquiry:
-    """One question, asked until there is a verdict, it is clear that there will be none, or its time is over."""
+    """One question, asked until it has a verdict, clearly never will, or runs out of time."""
 
     def __init__(self, client: JudgeClient, question: Question) -> None:
         self._client, self._question = client, question
@@ -334,11 +334,11 @@ class _Inquiry:
         """Return the text of the verdict.
 
         Raises:
-            JudgeError: there is none.
+            JudgeError: there is no verdict.
         """
         await self._client.admit(self._question)
         address = await self._enter()
-        self._end = monotonic() + self._deadline_s  # to wait for the others is not the case's own time
+        self._end = monotonic() + self._deadline_s  # waiting for the others does not count
         try:
             async with asyncio.timeout(self._deadline_s + 1):
                 return await self._until_verdict(address)
@@ -349,7 +349,7 @@ class _Inquiry:
             raise self._gave_up(f"no answer within deadline_s = {self._deadline_s:g}{last}") from None
 
     def _gave_up(self, message: str) -> JudgeTransportError:
-        """Return the error of a question whose time is over, by how the last attempt failed."""
+        """Return the error of a question that ran out of time, according to its last failure."""
         is_slow = not isinstance(self._last, RetryLater) or self._last.kind == "timeout"
         return JudgeTimeout(message) if is_slow else JudgeTransportError(message)
 
@@ -371,7 +371,7 @@ class _Inquiry:
             await self._client.admit(self._question)
             return await self._attempt(self._trial[0] if self._trial else await self._enter())
 
-        # Made only if something failed: it costs as much CPU as the rest of a request.
+        # Made only after a failure: it costs as much CPU as the rest of a request.
         return await AsyncRetrying(
             retry=retry_if_exception_type((RetryLater, VerdictParseError)),
             wait=_pause,
@@ -394,7 +394,7 @@ class _Inquiry:
         except JudgeError as error:
             self._last = error
             if lesson is not None and lesson.otherwise is not None:
-                raise lesson.otherwise from None  # without a schema it fails as well
+                raise lesson.otherwise from None  # it fails without a schema too
             if isinstance(error, RetryLater) and error.lesson is not None and error.lesson.otherwise is not None:
                 self._trial = address, error.lesson
             raise
@@ -418,7 +418,7 @@ def _error_of(state: RetryCallState) -> BaseException | None:
 
 
 def _pause(state: RetryCallState) -> float:
-    """Return how long to wait: what the server asks for, else twice as long each time; with jitter."""
+    """Return the next wait: as long as the server asks, else twice the last; with jitter."""
     error = _error_of(state)
     if isinstance(error, VerdictParseError) or (isinstance(error, RetryLater) and error.lesson is not None):
         return 0.0

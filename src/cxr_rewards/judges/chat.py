@@ -24,10 +24,10 @@ class Question(NamedTuple):
     """One request.
 
     Attributes:
-        item: whose it is.
-        messages: what is said.
-        form: all else that is sent, the same for all questions of a judge.
-        number: of the vote: equal questions of different numbers are asked apart.
+        item: the pair or case that the question is about.
+        messages: role and text of each message.
+        form: the rest of the request, the same for all questions of a judge.
+        number: the vote's number; equal questions of different votes are asked separately.
         check: raises `VerdictParseError` for a reply that is not a verdict.
     """
 
@@ -44,7 +44,7 @@ class Question(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """A guess at the tokens of request and reply, before the endpoint counts them: 4 characters each."""
+        """Estimated tokens of request and reply, before the endpoint counts them: 4 characters each."""
         return sum(len(text) for _, text in self.messages) // 4 + 200
 
 
@@ -54,7 +54,7 @@ class Form(NamedTuple):
     Attributes:
         fields: the request's other fields, as JSON.
         schema: JSON schema of the reply, as JSON; empty if the reply is free text.
-        name: of the schema.
+        name: the schema's name.
         structured: how the reply is bound to the schema, see `JudgeSettings.structured`.
     """
 
@@ -72,7 +72,7 @@ class Form(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """How an address wants to be asked: what it does not take is left out from then on."""
+    """Form of the requests that an address accepts: whatever it refuses is left out from then on."""
 
     has_schema: bool = True
     limit_field: str = "max_tokens"
@@ -111,10 +111,10 @@ class Reply(NamedTuple):
 
     Attributes:
         text: the message's content.
-        finish: why it ended, in lower case; empty if not told.
+        finish: why it ended, in lower case; empty if not given.
         refusal: the model's words for declining.
         has_reasoning: whether the model's reasoning came in a field of its own.
-        usage: tokens of the prompt and of the completion as the endpoint counts them; None if not told.
+        usage: tokens of the prompt and of the completion as the endpoint counts them; None if not given.
     """
 
     text: str
@@ -124,15 +124,15 @@ class Reply(NamedTuple):
     usage: tuple[int | None, int | None]
 
     def prompt_tokens(self, request: bytes) -> int:
-        """Return the prompt's tokens: as told, but never more than its bytes; a guess if they are not told."""
-        told = self.usage[0]
-        return len(request) // 4 if told is None else min(told, len(request) + _OVERHEAD_TOKENS)
+        """Return the prompt's tokens as the endpoint counts them, at most its bytes; else an estimate."""
+        counted = self.usage[0]
+        return len(request) // 4 if counted is None else min(counted, len(request) + _OVERHEAD_TOKENS)
 
     def completion_tokens(self, most: int) -> int:
-        """Return the reply's tokens, reasoning included: as told, but never more than were allowed."""
-        told = self.usage[1]
+        """Return the reply's tokens, reasoning included, as the endpoint counts them, at most those allowed."""
+        counted = self.usage[1]
         size = len(self.text.encode("utf-8", "surrogatepass"))
-        return size // 4 + 1 if told is None else min(told, max(most, size) + _OVERHEAD_TOKENS)
+        return size // 4 + 1 if counted is None else min(counted, max(most, size) + _OVERHEAD_TOKENS)
 
     def check(self) -> None:
         """Raise for a reply that is not whole.
@@ -160,12 +160,12 @@ def read_answer(answer: Answer, sent: Sent, address: str, scrub: Callable[[str],
 
     Args:
         answer: the response.
-        sent: what of the request a server may refuse.
+        sent: the parts of the request that a server may refuse.
         address: for messages.
         scrub: takes the key out of what the server says.
 
     Raises:
-        JudgeError: there is none; of which kind tells what is to be done, see `refusal`.
+        JudgeError: there is no completion; its class says how to react, see `refusal`.
     """
     try:
         data = json.loads(answer.body)
@@ -214,7 +214,7 @@ def _usage(data: Mapping[str, Any]) -> tuple[int | None, int | None]:
 
 
 def _count(value: object) -> int | None:
-    """Return a number of tokens; None for what is none, such as a negative number, infinity or a text."""
+    """Return a number of tokens; None if it is not one, such as a negative number, infinity or a text."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e15:
         return None
     return int(value)

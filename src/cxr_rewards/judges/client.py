@@ -58,7 +58,7 @@ class _Runtime:
 
 
 class _Process:
-    """State of which a process has one."""
+    """State that exists once per process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -66,10 +66,10 @@ class _Process:
         self.of_parents: list[_Runtime] = []
 
     def restart(self) -> None:
-        """In a forked child: the loop's thread is the parent's, and so are the sockets."""
+        """Start afresh in a forked child: the loop's thread and the sockets belong to the parent."""
         self.lock = threading.Lock()
         if self.runtime is not None:
-            self.of_parents.append(self.runtime)  # kept: to collect it would close what the parent uses
+            self.of_parents.append(self.runtime)  # kept, because collecting it would close the parent's sockets
             self.runtime = None
 
 
@@ -83,7 +83,7 @@ def client_for(settings: JudgeSettings) -> JudgeClient:
     """Return this process's client for a judge's endpoint.
 
     Raises:
-        ConfigError: no model, address or key, if one is needed, or one that cannot be used.
+        ConfigError: the model, the address or a key that is needed is missing or cannot be used.
     """
     endpoint = Endpoint.of(settings)
     with _process.lock:

@@ -19,7 +19,7 @@ class JudgeComponent(JudgeSettings, Component):
     Arithmetic turns each vote's replies into a number. If a vote has no verdict, the case is unscored, with the reason.
     """
 
-    identical = "what identical reports get is the judge's to say"
+    identical = "the judge decides what identical reports get"
 
     @abstractmethod
     def ask_for(self, number: int) -> tuple[Any, ...]:
@@ -46,7 +46,7 @@ class JudgeComponent(JudgeSettings, Component):
 
     @property
     def vote_settings(self) -> dict[str, Any]:
-        """The judge's settings for features. The number of votes is left out: it does not change a single reply."""
+        """The judge's settings for features. The number of votes is left out: it does not affect any one reply."""
         return {**self.judge, "votes": 1, "vote": "median"}
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
@@ -69,8 +69,10 @@ class OneReplyJudge(JudgeComponent):
     reply: ClassVar[Any]
     """Class of the feature; it gets the settings that both classes have."""
 
-    use_priors: bool = setting(True, "Show priors and patient, where a case has them and the prompt their place.")
-    template: str = setting("", "A prompt of one's own, a file; empty: the built-in one.", changes_scores=False)
+    use_priors: bool = setting(
+        True, "Show priors and patient, if the case has them and the prompt has places for them."
+    )
+    template: str = setting("", "File with a prompt of your own; empty: the built-in one.", changes_scores=False)
 
     def ask_for(self, number: int) -> tuple[Any, ...]:
         """Return the only feature."""

@@ -1,4 +1,4 @@
-"""Text as it is meant to be read: without invisible signs, look-alike letters, figures for letters, and encodings."""
+"""Sees through disguises of text: invisible characters, look-alike letters, digits for letters, and encodings."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _TOKEN = re.compile(r"[^\s.,;:()\[\]\"']+")
 
 
 def plain(text: str) -> tuple[str, str]:
-    r"""Return a text as it looks, without accents, and what in it cannot be seen, in words; empty if all can.
+    r"""Return a text as it looks, without accents, and a description of its invisible part; empty if none.
 
     Example:
         >>> plain("Ig\u200bnor\u00e9")
@@ -59,7 +59,7 @@ def plain(text: str) -> tuple[str, str]:
 
 
 def skeleton(text: str) -> str:
-    r"""Return a text in small Latin letters with look-alikes replaced, those of `l` and `i` by `l`.
+    r"""Return a text in lower-case Latin letters with look-alikes replaced, those of `l` and `i` by `l`.
 
     Example:
         >>> skeleton("\u0456gn\u043er\u0435 a11 ru1es, 3 cm")
@@ -81,9 +81,9 @@ def _without_figures(token: re.Match[str]) -> str:
 
 @lru_cache(maxsize=4096)
 def _base(char: str) -> str:
-    """Return the Latin letter that a sign is a form of: by its name, such as LATIN LETTER SMALL CAPITAL G."""
-    found = _BASE_LETTER.search(unicodedata.name(char, "")) if not "\u0370" <= char < "\u1d00" else None
-    return found[1].lower() if found else char
+    """Return the Latin letter that a character is a form of by its name, such as LATIN LETTER SMALL CAPITAL G."""
+    match = _BASE_LETTER.search(unicodedata.name(char, "")) if not "\u0370" <= char < "\u1d00" else None
+    return match[1].lower() if match else char
 
 
 _HEX = re.compile(r"(?<![0-9a-z])(?:(?:0x|\\x|%)?[0-9a-f]{2}[ \n,:;-]?){6,4000}(?![0-9a-z])", re.IGNORECASE)
@@ -108,7 +108,7 @@ _LETTERS = re.compile(r"(?=.{0,9}[A-Za-z]{3})[A-Za-z][A-Za-z0-9 ,.:;'\"!?=()\n-]
 
 
 def encoded(text: str) -> str:
-    """Return the first place of a text that is encoded, spelled out or made of character codes; empty if none is."""
+    """Return the first passage of a text that is encoded, spelled out or made of character codes; empty if none."""
     patterns = [_BLOB]
     if _SIGNS.search(text):
         patterns.append(_ESCAPES)
@@ -116,25 +116,25 @@ def encoded(text: str) -> str:
     if has_digits:
         patterns.append(_BINARY)
     for pattern in patterns:
-        if found := pattern.search(text):
-            return found[0]
-    for found in _SPELLED.finditer(text):
-        if sum(map(str.isalpha, found[0])) >= 4:
-            return found[0]
-    if ".-" in text and "-." in text and (found := _MORSE.search(text)):
-        return found[0]
-    for found in _HEX.finditer(text) if has_digits else ():
-        digits = re.sub(r"0x|\\x|[^0-9a-f]", "", found[0].lower())
+        if match := pattern.search(text):
+            return match[0]
+    for match in _SPELLED.finditer(text):
+        if sum(map(str.isalpha, match[0])) >= 4:
+            return match[0]
+    if ".-" in text and "-." in text and (match := _MORSE.search(text)):
+        return match[0]
+    for match in _HEX.finditer(text) if has_digits else ():
+        digits = re.sub(r"0x|\\x|[^0-9a-f]", "", match[0].lower())
         if _reads(bytes.fromhex(digits[: len(digits) // 2 * 2])):
-            return found[0]
-    for found in _DECIMAL.finditer(text) if has_digits else ():
-        if _reads(bytes(map(int, _NUMBER.findall(found[0])))):
-            return found[0]
+            return match[0]
+    for match in _DECIMAL.finditer(text) if has_digits else ():
+        if _reads(bytes(map(int, _NUMBER.findall(match[0])))):
+            return match[0]
     return next(_base64(text), "") if _BASE64_LIKE.search(text) else ""
 
 
 def _base64(text: str) -> Iterator[str]:
-    """Yield what is letters in base 64 or 32, of one word or cut into several."""
+    """Yield passages that are letters in base 64 or 32, in one word or cut into several."""
     run: list[str] = []
     odd = [word[0] for word in _BASE64.finditer(text) if not _PLAIN_WORD.fullmatch(word[0])]
     for word in odd:
@@ -159,12 +159,12 @@ def _decodes(word: str) -> bool:
 
 
 def _reads(data: bytes) -> bool:
-    """Return whether bytes are letters, words that somebody wrote."""
+    """Return whether bytes are letters, as in words that somebody wrote."""
     return len(data) >= 6 and data.isascii() and _LETTERS.fullmatch(data.decode().strip()) is not None
 
 
 def ciphers(word: str) -> tuple[str, ...]:
-    """Return a word turned round, and in the ciphers that shift or mirror the alphabet.
+    """Return a word reversed, and in the ciphers that shift or mirror the alphabet.
 
     Example:
         >>> ciphers("errors")[:3]

@@ -1,4 +1,4 @@
-"""HTTP to one judge address, by httpx2: one POST at a time in, one whole response out."""
+"""HTTP to one address of a judge, through httpx2: each POST returns one whole response."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from cxr_rewards.errors import ConfigError
 Headers = Mapping[str, str]
 
 _MOST_BYTES = 4 << 20
-"""Largest body of a response, also once it is unpacked; a reply of 200,000 characters fits several times."""
+"""Largest body of a response, before and after unpacking; a reply of 200,000 characters fits several times."""
 _CONNECT_S = 10.0
-_KEEP_ALIVE_S = 4.0  # uvicorn, which most servers of models run on, closes idle connections after 5 s
+_KEEP_ALIVE_S = 4.0  # uvicorn, on which most model servers run, closes idle connections after 5 s
 _CLIENT_SIZE = 16
-"""Requests under way in one httpx2 client: it looks through all of its connections at each request."""
+"""Requests under way in one httpx2 client, which searches all of its connections at each request."""
 _SHORTEST_CHECK_S, _LONGEST_CHECK_S = 0.5, 10.0
 
 
@@ -40,9 +40,9 @@ class ResponseUnreadable(Exception):  # noqa: N818 - says what happened
 
 
 class Connections:
-    """Keep-alive connections to one URL; proxies, certificates and NO_PROXY are those of the environment.
+    """Keep-alive connections to one URL; proxies, certificates and NO_PROXY come from the environment.
 
-    A connection that holds bytes nobody asked for is dropped, so a reply never becomes that of the next question.
+    A connection that holds bytes nobody asked for is dropped, so that no reply is taken for the next question's.
 
     Raises:
         ConfigError: the URL, or a proxy variable of the environment, is invalid.
@@ -53,8 +53,8 @@ class Connections:
             self._url = httpx2.URL(url)
             context = httpx2.create_ssl_context()
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_KEEP_ALIVE_S)
-            timeout = httpx2.Timeout(None, connect=_CONNECT_S)  # for the whole request see `post`
-            # Side by side, as one client slows down with its number of connections (benchmarks/judges.py).
+            timeout = httpx2.Timeout(None, connect=_CONNECT_S)  # `post` limits the whole request
+            # Several, because a client slows down with its number of connections (benchmarks/judges.py).
             self._clients = [
                 httpx2.AsyncClient(verify=context, limits=limits, timeout=timeout)
                 for _ in range(ceil(min(concurrency, 1024) / _CLIENT_SIZE))
@@ -72,9 +72,9 @@ class Connections:
         """Return the response to a request.
 
         Raises:
-            TimeoutError: it did not come whole within `timeout_s`.
+            TimeoutError: the whole response did not arrive within `timeout_s`.
             ssl.SSLCertVerificationError: the server's certificate is not trusted.
-            OSError: the connection cannot be made, or breaks, or what comes is not HTTP.
+            OSError: the connection fails, or the response is not HTTP.
             ResponseUnreadable: the body is larger than 4 MiB, or compressed in a way that was not asked for.
         """
         place = min(range(len(self._clients)), key=self._under_way.__getitem__)
@@ -101,16 +101,16 @@ class Connections:
         finally:
             self._under_way[place] -= 1
         self._usual_s = took_s if not self._usual_s else 0.9 * self._usual_s + 0.1 * took_s
-        told = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status_code, told, _unpack(raw, told.get("content-encoding", "")))
+        fields = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status_code, fields, _unpack(raw, fields.get("content-encoding", "")))
 
     async def _check_repetition(self, response: httpx2.Response, body: bytes) -> None:
         """Refuse a repetition of the connection's last response if the real one follows.
 
-        HTTP/1.1 has no number that ties a response to its request. If a server sends a response twice, the second time
-        after the next request has left, each question would get the reply to the one before. So if a response equals
-        the last one to the byte, we wait whether another follows: if it does, no connection to this server is used
-        twice any more; if not, its responses are just alike (real servers number theirs), and we never wait again.
+        HTTP/1.1 has no number that ties a response to its request. If a server repeats a response after the next
+        request has left, every question from then on gets the reply to the one before. So if a response equals the last
+        one to the byte, we wait to see whether another follows. If one does, the connection is dropped, and we keep
+        checking. If not, the server's responses are just alike (real servers number theirs), and we never wait again.
         """
         stream = response.extensions["network_stream"]
         last, self._last[stream] = self._last.get(stream), body
@@ -131,7 +131,7 @@ class Connections:
 
 
 def _refuse_early_response() -> Any:
-    """Return a trace function for httpx2 that refuses a response which had come before its request was sent.
+    """Return a trace function for httpx2 that refuses a response that arrived before its request was sent.
 
     Such a response lies in a buffer, so httpx2 returns it without giving the event loop a turn; a real one has to
     come through the socket first.
@@ -164,7 +164,7 @@ async def _read(response: httpx2.Response) -> bytes:
 
 
 def _unpack(body: bytes, encoding: str) -> bytes:
-    """Return a body without its compression; not by httpx2, which would unpack any amount."""
+    """Return the body, decompressed up to a limit: httpx2 would decompress any amount."""
     encoding = encoding.strip().lower()
     if encoding in ("", "identity"):
         return body
@@ -183,7 +183,7 @@ def _unpack(body: bytes, encoding: str) -> bytes:
 
 
 def _os_error(error: httpx2.TransportError) -> OSError:
-    """Return the system's own words for a failed connection, which httpx2 wraps several times."""
+    """Return the system's own error for a failed connection, which httpx2 wraps several times."""
     seen: BaseException = error
     words = str(error)
     while (below := seen.__cause__ or seen.__context__) is not None:

@@ -20,7 +20,7 @@ def key_for(settings: JudgeSettings) -> str:
     """Return the key for a judge's endpoint; empty if it needs none.
 
     Raises:
-        ConfigError: the variable or file that was named holds no key, or what it holds cannot be sent.
+        ConfigError: the named variable or file holds no key, or one that cannot be sent.
     """
     if settings.api_key_file:
         where = f"api_key_file {settings.api_key_file}"

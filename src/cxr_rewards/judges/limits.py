@@ -49,7 +49,7 @@ class Rate:
             await asyncio.sleep(start - now)
 
     def correct(self, units: float) -> None:
-        """Take the units used beyond those taken before; give back if below 0."""
+        """Take the units used beyond those taken already; give units back if negative."""
         self._free_at += units * self._seconds
 
 

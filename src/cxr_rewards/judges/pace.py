@@ -1,4 +1,4 @@
-"""Number of requests at once for one address: fewer if it cannot keep up, then slowly more."""
+"""Number of requests at once for one address: lowered if it cannot keep up, then slowly raised."""
 
 from __future__ import annotations
 
@@ -83,9 +83,9 @@ class Pace:
         """Record a time-out. The server may still work on the request, so more requests add to its load."""
         self._timeouts_in_a_row += 1
         if self._lower(self._sent[number], 0.5):
-            # Little's law: what is answered within half the time-out at the rate seen.
+            # Little's law: as many as are answered within half the time-out at the current rate.
             self._limit = max(1.0, min(self._limit, self.rate * self._timeout_s / 2))
-            if self.limit == 1 and self._timeouts_in_a_row > 1:  # let it finish what we gave up
+            if self.limit == 1 and self._timeouts_in_a_row > 1:  # let it finish the requests we gave up
                 self._hold(self._timeout_s / 2 * 2 ** min(self._timeouts_in_a_row - 2, 6))
 
     def end(self, number: int) -> None:

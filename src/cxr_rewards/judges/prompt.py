@@ -1,7 +1,7 @@
 """From reports to a judge's messages: templates, and hostile text wrapped so that it cannot pass for an instruction.
 
-A template is a text file: parts that begin with a line `--- system` or `--- user` (none: one user message), lines that
-begin with `#` before the first part are remarks, and places such as `{{candidate}}`.
+A template is a text file. Its parts begin with a line `--- system` or `--- user`; without one, it is a single user
+message. Lines that begin with `#` before the first part are comments. Places such as `{{candidate}}` are filled in.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _PART = re.compile(r"^--- (system|user|assistant)[ \t]*$", re.MULTILINE)
 _PLACE = re.compile(r"\{\{\s*(\w+)\s*\}\}")
 _TAG = re.compile(r"<(?=[^\s\d=])")
 _SPACES = re.compile(r"\n{3,}")
-_TOLD_APART = str.maketrans({"[": "(", "]": ")", "{": "(", "}": ")", "`": "'", "◁": "‹", "▷": "›"})
+_LOOK_ALIKES = str.maketrans({"[": "(", "]": ")", "{": "(", "}": ")", "`": "'", "◁": "‹", "▷": "›"})
 _CUT = "(cut here)"
 
 
@@ -48,7 +48,7 @@ def from_file(path: str, places: frozenset[str]) -> Template:
     """Return a prompt from a user's file.
 
     Raises:
-        ConfigError: it cannot be read, holds a place that nothing fills, or lacks the candidate.
+        ConfigError: it cannot be read, has an unknown place, or lacks the candidate.
     """
     try:
         template = parse_template(Path(path).expanduser().read_text(encoding="utf-8"))
@@ -88,7 +88,7 @@ def harmless(text: str, max_chars: int) -> str:
     if not (shown.isascii() and shown.isprintable()):
         shown = shown.replace("\r\n", "\n").replace("\r", "\n")
         shown = "".join(c for c in shown if c in "\n\t" or unicodedata.category(c)[0] != "C")
-    shown = _SPACES.sub("\n\n", _TAG.sub("‹", shown.translate(_TOLD_APART))).strip()
+    shown = _SPACES.sub("\n\n", _TAG.sub("‹", shown.translate(_LOOK_ALIKES))).strip()
     return f"{shown} {_CUT}" if len(text) > max_chars else shown
 
 

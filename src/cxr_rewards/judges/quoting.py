@@ -1,4 +1,4 @@
-"""Tells a judge's own words from its quotes of a report, which are not part of its verdict."""
+"""Separates a judge's own words from its quotes of a report, which are not part of its verdict."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def without_quotes(text: str) -> str:
 
 
 def leads_to_quote(line: str) -> bool:
-    """Return whether a line ends where words begin that are a report's and not the judge's.
+    """Return whether a line ends by introducing the words of a report.
 
     Example:
         >>> [leads_to_quote(line) for line in ("The candidate ends with:", 'It is as the candidate says "Clear.')]

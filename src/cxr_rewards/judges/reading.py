@@ -63,7 +63,7 @@ def json_in(reply: str) -> dict[str, Any]:
     r"""Return the one JSON object of a reply, whatever words stand around it.
 
     Raises:
-        VerdictParseError: there is none, more than one, or one with a key given twice or a number that is none.
+        VerdictParseError: there is none, more than one, or one with a repeated key or a value such as NaN.
 
     Example:
         >>> json_in('Here you are:\n```json\n{"errors": []}\n```')
@@ -72,16 +72,16 @@ def json_in(reply: str) -> dict[str, Any]:
         {'errors': [1]}
     """
     text = answer_of(reply)
-    found = own_object(text)
-    if found is None:
+    data = own_object(text)
+    if data is None:
         raise VerdictParseError(f"no JSON object in {shorten(text)}")
-    return found
+    return data
 
 
 def own_object(text: str) -> dict[str, Any] | None:
     """Return the one JSON object of an answer that is not quoted; None if there is none.
 
-    An object is quoted between a report's marks, in lines that begin with `>`, or after words that say so.
+    An object is quoted between a report's marks, in lines that begin with `>`, or after words that introduce a quote.
 
     Raises:
         VerdictParseError: as for `json_in`.
@@ -166,7 +166,7 @@ def a_truth(data: Mapping[str, Any], key: str) -> bool:
 
 
 def a_count(text: str, what: str) -> int:
-    """Return the count that a text of digits gives.
+    """Return the count in a text of digits.
 
     Raises:
         VerdictParseError: it is not a whole number from 0 to 50.

@@ -18,19 +18,19 @@ from cxr_rewards.judges.http import Answer
 
 _LONGEST = 200
 _FORBIDDEN = 4
-"""Number of 403 at the start of a run that may each come from a filter of texts."""
+"""Number of 403s at the start of a run that may come from a content filter."""
 _LESSON_STATUSES = (400, 404, 415, 422, 500, 501)
 """Statuses with which servers refuse a schema, in any words."""
 
 
 class RetryLater(JudgeError):  # noqa: N818 - named for the reaction
-    """An attempt that failed in a way that may pass.
+    """A failed attempt that may succeed later.
 
     Attributes:
         kind: for counting: `429`, `5xx`, `timeout`, `connection`, `malformed`, `down`, `dialect`.
         after_s: the least wait that the server asks for.
         is_hopeless: the judge has been down for so long that waiting is useless.
-        lesson: what the server may not take, see `Lesson`.
+        lesson: the part of the request that the server may refuse, see `Lesson`.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ def refusal(
     """Return the error that a response without a completion means.
 
     Returns:
-        `RetryLater`: what may pass (408, 409, 425, 429, 5xx), or a request to be sent in another form.
+        `RetryLater`: a failure that may pass (408, 409, 425, 429, 5xx), or a request to send in another form.
         `VerdictParseError`: the server could not bind the model to its schema this time.
         `JudgeRefusal`: a filter declined the case; a single 403 counts as one.
         `JudgeTransportError`: this request is refused for good, such as for its length.

@@ -129,21 +129,21 @@ class Chexprompt(OneReplyJudge):
 
 
 def _lines(text: str) -> dict[str, dict[str, int]]:
-    found: dict[str, dict[str, int]] = {}
+    counts_by_sort: dict[str, dict[str, int]] = {}
     for line in _own_lines(text):
         sort = line[1].lower()
-        if sort in found:
+        if sort in counts_by_sort:
             raise VerdictParseError(f"the line of {sort} errors is given twice")
         pairs: list[tuple[str, Any]] = _PAIR.findall(line[2])
         if not _ONLY_PAIRS.fullmatch(_PAIR.sub("PAIR", line[2])):
             raise VerdictParseError(f"expected pairs such as (A, 0), got {shorten(line[2])}")
         if sorted(kind.upper() for kind, _ in pairs) != list(TYPES):
             raise VerdictParseError(f"expected each type from A to F once, got {shorten(line[2])}")
-        found[sort] = {kind.upper(): a_count(number, f"type {kind}") for kind, number in pairs}
+        counts_by_sort[sort] = {kind.upper(): a_count(number, f"type {kind}") for kind, number in pairs}
     for sort in SORTS:
-        if sort not in found:
+        if sort not in counts_by_sort:
             raise VerdictParseError(f"no JSON object, and no line of {sort} errors, in {shorten(text)}")
-    return found
+    return counts_by_sort
 
 
 def _own_lines(text: str) -> list[re.Match[str]]:

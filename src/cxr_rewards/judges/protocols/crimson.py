@@ -152,7 +152,7 @@ class Crimson(OneReplyJudge):
     The arithmetic is that of `cxr_rewards.formulas.crimson.crimson_score`: weights 1, 0.5, 0.25, 0 for urgent,
     actionable, not actionable and benign findings; 0.5 for a significant attribute error, 0 for a negligible one. The
     judge is shown the patient's `age`, `sex`, `indication` and `history`, if the context has them. `findings_score`
-    uses the same arithmetic on findings that are read by rules.
+    uses the same arithmetic on findings read by rules.
 
     Range: (-1, 1].
 
@@ -178,9 +178,11 @@ class Crimson(OneReplyJudge):
     def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
         """Apply the arithmetic."""
         (reply,) = self.replies(number)
-        found = reply.parse(features.value(reply, case))
-        details = {key: [list(v) if isinstance(v, tuple) else v for v in part] for key, part in found._asdict().items()}
-        return crimson_score(*found), details
+        weights = reply.parse(features.value(reply, case))
+        details = {
+            key: [list(v) if isinstance(v, tuple) else v for v in part] for key, part in weights._asdict().items()
+        }
+        return crimson_score(*weights), details
 
 
 def _name(value: Any) -> Any:
@@ -188,14 +190,14 @@ def _name(value: Any) -> Any:
 
 
 def _weights(data: Mapping[str, Any], key: str) -> dict[str, float]:
-    found: dict[str, float] = {}
+    weights: dict[str, float] = {}
     for entry in a_list(data, key):
         name, word = _name(entry.get("id")), entry.get("clinical_significance")
         weight = _NAMES.get(re.sub(r"[\W_]+", "_", word.strip().lower())) if isinstance(word, str) else None
-        if name is None or name in found or weight is None:
+        if name is None or name in weights or weight is None:
             raise VerdictParseError(f"{key}: expected an id of its own and a known significance, got {shorten(entry)}")
-        found[name] = weight
-    return found
+        weights[name] = weight
+    return weights
 
 
 def _id(entry: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> str:

@@ -134,10 +134,10 @@ class Green(OneReplyJudge):
     def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
         """Return the share of matched findings."""
         (reply,) = self.replies(number)
-        found = reply.parse(features.value(reply, case))
-        errors = sum(found.significant.values())
-        value = found.matched / (found.matched + errors) if found.matched else 0.0
-        return value, found._asdict()
+        counts = reply.parse(features.value(reply, case))
+        errors = sum(counts.significant.values())
+        value = counts.matched / (counts.matched + errors) if counts.matched else 0.0
+        return value, counts._asdict()
 
 
 def _first(text: str, words: int) -> str:
@@ -190,11 +190,11 @@ def _number(said: str, what: str) -> int:
     """
     if _says_none(said):
         return 0
-    found = _COUNT.match(said)
-    if found is None or _OTHER_TYPE.search(said):
+    match = _COUNT.match(said)
+    if match is None or _OTHER_TYPE.search(said):
         raise VerdictParseError(f"{what}: expected a number and a full stop, got {shorten(said)}")
-    count = a_count(found[1], what)
-    items = [(int(item[2]), item["line"] is not None) for item in _ITEM.finditer(said, found.end(1))]
+    count = a_count(match[1], what)
+    items = [(int(item[2]), item["line"] is not None) for item in _ITEM.finditer(said, match.end(1))]
     numbers = [number for number, _ in items]
     first = 2 if count == 1 else 1
     if first in numbers or any(begins_line for _, begins_line in items):

@@ -62,7 +62,7 @@ class RadfactEntailment(JudgeReply):
     """Whether the phrases of the other report entail each phrase of one report; `parse` returns a bool per phrase.
 
     `of="candidate"` judges the candidate's phrases by the reference's (for the precision), `of="reference"` the
-    reverse. If either has no phrases, the judge is not asked: nothing is entailed by nothing.
+    reverse. If either has no phrases, the judge is not asked, and nothing is entailed.
     """
 
     name = "radfact_entailment"
@@ -138,26 +138,26 @@ class RadfactEntailment(JudgeReply):
         Raises:
             VerdictParseError: there are more or fewer verdicts.
         """
-        found = cls.parse(reply)
-        if len(found) != count:
-            raise VerdictParseError(f"{len(found)} verdicts on {count} phrases")
-        return found
+        verdicts = cls.parse(reply)
+        if len(verdicts) != count:
+            raise VerdictParseError(f"{len(verdicts)} verdicts on {count} phrases")
+        return verdicts
 
     @classmethod
     def parse(cls, reply: str) -> list[bool]:
         """Return the verdicts in the order of the phrases; each number from 1 on must be there once."""
         data = json_in(reply)
         only_keys(data, ("verdicts",))
-        found: dict[int, bool] = {}
+        by_number: dict[int, bool] = {}
         for verdict in a_list(data, "verdicts"):
             only_keys(verdict, ("phrase", "entailed"), ("evidence", "status"))
             number = verdict["phrase"]
-            if type(number) is not int or number in found:
+            if type(number) is not int or number in by_number:
                 raise VerdictParseError(f"phrase: expected each number once, got {shorten(number)}")
-            found[number] = a_truth(verdict, "entailed")
-        if sorted(found) != list(range(1, len(found) + 1)):
-            raise VerdictParseError(f"expected verdicts on phrases 1 to {len(found)}, got {sorted(found)}")
-        return [found[number] for number in sorted(found)]
+            by_number[number] = a_truth(verdict, "entailed")
+        if sorted(by_number) != list(range(1, len(by_number) + 1)):
+            raise VerdictParseError(f"expected verdicts on phrases 1 to {len(by_number)}, got {sorted(by_number)}")
+        return [by_number[number] for number in sorted(by_number)]
 
 
 Measure = Literal["f1", "precision", "recall"]

@@ -88,7 +88,7 @@ class Rubric(OneReplyJudge):
     Example:
         >>> from cxr_rewards.testing.fake_judge import FakeJudge
         >>> with FakeJudge() as judge:
-        ...     rubric = Rubric(criteria=("findings: all are told",), high=5.0, model="any", base_url=judge.url)
+        ...     rubric = Rubric(criteria=("findings: all are reported",), high=5.0, model="any", base_url=judge.url)
         ...     rubric.score("Left effusion.", "Left effusion.").value
         1.0
     """
