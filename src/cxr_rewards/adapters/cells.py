@@ -1,6 +1,6 @@
-"""The cells of a trainer's columns: plain values out of numpy, pandas, Arrow or torch; empty cells; what holds no text.
+"""Reads the cells of a trainer's columns: plain values from numpy, pandas, Arrow or torch, empty cells, wordless ones.
 
-A cell that cannot be read raises `InputError`, of which `read` makes the failure of its own case.
+A cell that cannot be read raises `InputError`, which `read` turns into the failure of its own case.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from cxr_rewards.errors import InputError, SetupError, shorten
 from cxr_rewards.types import Failure
 
 _UNWRAP = ("as_py", "to_pylist", "tolist", "to_list")
-"""How Arrow, numpy, pandas, polars and torch turn what they hold into Python's own values."""
+"""Methods by which Arrow, numpy, pandas, polars and torch return Python's own values."""
 _EMPTY_TYPES = ("NAType", "NaTType")
 
 
 def read(how: Callable[[Any], Any], cell: Any) -> Any:
-    """Return what `how` makes of a cell, or a `Failure` that says why it cannot be read."""
+    """Return the result of `how` for a cell, or a `Failure` that says why the cell cannot be read."""
     try:
         return how(cell)
     except SetupError:
@@ -40,7 +40,7 @@ def plain(cell: Any) -> Any:
         (60.0, ['a', 'b'], None)
     """
     if isinstance(cell, str):
-        return str.__str__(cell)  # a text of numpy's is one of Python's
+        return str.__str__(cell)  # numpy's texts become Python's
     if type(cell).__name__ in _EMPTY_TYPES:
         return None
     try:
@@ -52,10 +52,10 @@ def plain(cell: Any) -> Any:
 
 
 def rows_of(cells: Any) -> list[Any] | None:
-    """Return the cells of a column in order, and None for what is not a column.
+    """Return the cells of a column in order; None if it is not a column.
 
-    A list, a tuple, an array, a Series, a tensor, a column of `datasets`: whatever can be gone through and is neither
-    a text nor a mapping.
+    A column is a list, a tuple, an array, a Series, a tensor, a column of `datasets`, or any other iterable that is
+    neither a text nor a mapping.
     """
     if isinstance(cells, str | bytes | Mapping) or not isinstance(cells, Iterable):
         return None
@@ -102,7 +102,7 @@ def _is_wordless(content: Any) -> bool:
 
 
 def text_cell(cell: Any) -> Any:
-    """Return the text in a cell, and what is not a text as it is: the engine tells it as the case's failure."""
+    """Return the text in a cell; any other value unchanged, because the engine makes it the case's failure."""
     text = plain(cell)
     return text if isinstance(text, str) else cell
 
@@ -111,7 +111,7 @@ def priors_of(cell: Any) -> tuple[Any, ...]:
     """Return the priors in a cell: a list, a JSON list, one text, or none.
 
     An empty cell (None, NaN, a blank text) has none, and blank texts of a list are left out. Anything else in a list,
-    None too, stays in it, and leaves the case unscored: nobody can tell which report is missing.
+    even None, stays in it and leaves the case unscored, because nobody can tell which report is missing.
 
     Raises:
         InputError: it holds something else.
@@ -146,27 +146,27 @@ def context_of(cells: Mapping[str, Any]) -> dict[str, str]:
 
 
 def fields_of(cell: Any) -> Mapping[str, Any]:
-    """Return what comes with a sample, by key: an object, or one as JSON; nothing from an empty cell or from prose.
+    """Return the fields that come with a sample: an object, or one as JSON; none for an empty cell or prose.
 
     Raises:
-        InputError: it holds something else, such as JSON that is damaged, and perhaps priors that nobody would see.
+        InputError: it holds something else, such as damaged JSON, whose priors would be lost silently.
 
     Example:
         >>> fields_of('{"priors": ["Clear."]}'), fields_of(None)
         ({'priors': ['Clear.']}, {})
     """
-    found = cell.to_dict() if hasattr(cell, "to_dict") else plain(cell)  # a row of pandas
-    if isinstance(found, str):
-        found = _json(found, "{") if found.lstrip().startswith(("{", "[")) else {}
-    elif found is None:
+    fields = cell.to_dict() if hasattr(cell, "to_dict") else plain(cell)  # a row of pandas
+    if isinstance(fields, str):
+        fields = _json(fields, "{") if fields.lstrip().startswith(("{", "[")) else {}
+    elif fields is None:
         return {}
-    if isinstance(found, Mapping):
-        return found
+    if isinstance(fields, Mapping):
+        return fields
     raise InputError(f"the fields of a sample must be an object, or one as JSON, got {shorten(cell)}")
 
 
 def _json(text: str, begin: str) -> Any:
-    """Return the JSON value in a text that begins so; None if there is none."""
+    """Return the JSON value in a text that starts with `begin`; None if there is none."""
     if not text.lstrip().startswith(begin):
         return None
     try:

@@ -19,15 +19,15 @@ _Asked = tuple[Item, Future[Result]]
 
 
 class Coalescer(Generic[Item, Result]):
-    """Calls `score` with what comes within `wait_s` of the first, at most `most` items at once.
+    """Calls `score` with the items that arrive within `wait_s` of the first, at most `most` at once.
 
     While one batch is scored the next gathers. Items whose futures are cancelled before their turn are left out. If a
-    batch raises, its items are tried one by one, so that an error reaches those who caused it; a `SetupError`, which no
-    item can be blamed for, reaches each of them at once.
+    batch raises, its items are tried one by one, so that an error reaches only those who caused it; a `SetupError`,
+    which is no item's fault, reaches all of them at once.
 
     Args:
         score: from a list of items to a list of results, in order.
-        wait_s: the longest that a lone item waits for company, in seconds.
+        wait_s: the longest time that a lone item waits for others, in seconds.
         most: the largest batch.
 
     Example:
@@ -49,7 +49,7 @@ class Coalescer(Generic[Item, Result]):
         """Return the future result of an item; in a coroutine `await asyncio.wrap_future(...)`."""
         future: Future[Result] = Future()
         with self._lock:
-            if self._process != os.getpid():  # a forked child has no thread of its own yet, nor what others wait for
+            if self._process != os.getpid():  # a forked child begins with a thread and a queue of its own
                 self._process, self._thread = os.getpid(), None
                 self._queue = queue.SimpleQueue()
             if self._thread is None or not self._thread.is_alive():
@@ -83,19 +83,21 @@ class Coalescer(Generic[Item, Result]):
         except Exception as error:  # noqa: BLE001 - handed to whoever waits
             if len(batch) == 1 or isinstance(error, SetupError):
                 for _, future in batch:
-                    _tell(future.set_exception, error)
+                    _settle_future(future.set_exception, error)
             else:
                 for one in batch:
                     self._settle([one])
         except BaseException as error:  # noqa: BLE001 - it would end this thread, and the loop of whoever waits
             for _, future in batch:
-                _tell(future.set_exception, RuntimeError(f"scoring was ended by {type(error).__name__}: {error}"))
+                _settle_future(
+                    future.set_exception, RuntimeError(f"scoring was ended by {type(error).__name__}: {error}")
+                )
         else:
             for (_, future), result in zip(batch, results, strict=True):
-                _tell(future.set_result, result)
+                _settle_future(future.set_result, result)
 
 
-def _tell(settle: Callable[[Any], object], what: Any) -> None:
-    """Settle a future; whatever its callbacks raise is not the others' business."""
+def _settle_future(settle: Callable[[Any], object], outcome: Any) -> None:
+    """Settle a future; errors of its callbacks must not reach the others."""
     with suppress(BaseException):
-        settle(what)
+        settle(outcome)

@@ -1,4 +1,4 @@
-"""The report in a rollout: out of chat messages, reasoning, answer tags, boxes, code fences and end tokens."""
+"""Extracts the report from a rollout: from chat messages, reasoning, answer tags, boxes, code fences and end tokens."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _FENCE = re.compile(r"```[\w-]*[ \t]*\n")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extract:
-    r"""How the report is taken out of a rollout.
+    r"""Extracts the report from a rollout.
 
     Attributes:
-        reasoning: `strip` takes away what is marked as reasoning: by `<think>` and its like, gpt-oss's channels (also
+        reasoning: `strip` removes text that is marked as reasoning: by `<think>` and its like, gpt-oss's channels (also
             decoded without their tokens), or the marks of Magistral, Kimi, MedGemma, Gemma and others; also if its
             beginning is in the prompt. `keep` scores it with the report. Reasoning that never ends is not a report.
-        answer_tag: name of the tag that holds the report, if there is one; the last is taken. Empty: none is looked
-            for but the models' own, such as `<|begin_of_box|>`.
+        answer_tag: name of the tag that holds the report, if there is one; the last is taken. Empty: only the models'
+            own are looked for, such as `<|begin_of_box|>`.
         boxed: whether the last `\\boxed{...}` holds the report, if it holds several words or ends the text.
         sections: names of the sections to keep, such as `findings` and `impression`; empty: the whole text. A text
             without any of them is kept whole.
@@ -55,7 +55,7 @@ class Extract:
         """Return the report of a completion: a text, a message, or a list of messages.
 
         Raises:
-            InputError: it is none of them.
+            InputError: it is something else.
         """
         text = text_of(completion)
         if self.reasoning == "strip":
@@ -77,20 +77,20 @@ _ASSISTANT = re.compile(
     r"<\|im_start\|>\s*assistant[ \t]*\n?|<\|start_header_id\|>\s*assistant\s*<\|end_header_id\|>\s*"
     r"|<start_of_turn>\s*model[ \t]*\n?|<\|assistant\|>\s*|\[/INST\]\s*|(?<![A-Za-z])ASSISTANT:[ \t]*"
 )
-"""Where the assistant's turn begins, in the templates of Qwen, Llama 3, Gemma, Phi and GLM, Mistral, and Vicuna."""
+"""Beginning of the assistant's turn in the templates of Qwen, Llama 3, Gemma, Phi and GLM, Mistral, and Vicuna."""
 
 
 def completion_of(query: str, prompt: str, marker: str = "") -> str:
-    r"""Return what the model wrote, out of prompt and completion decoded together.
+    r"""Return the model's completion, given prompt and completion decoded together.
 
     A query that begins with the prompt is cut there. One that does not (an image's tokens stand as one token in the
-    prompt, and expanded in the query) is cut after the beginning of the assistant's turn: after as many of them as the
+    prompt, and expanded in the query) is cut after the beginning of the assistant's turn, counting as many turns as the
     prompt has, so that a model gains nothing by writing one itself.
 
     Args:
         query: prompt and completion, with special tokens.
         prompt: the prompt, with the chat's template applied.
-        marker: how an assistant's turn begins, where the template is none of the known.
+        marker: how an assistant's turn begins, if the template is not a known one.
 
     Raises:
         InputError: the query does not begin with the prompt, and has no such marker.
@@ -104,7 +104,7 @@ def completion_of(query: str, prompt: str, marker: str = "") -> str:
     if prompt and query.startswith(prompt):
         return query[len(prompt) :]
     pattern = re.compile(re.escape(marker)) if marker else _ASSISTANT
-    ends = [found.end() for found in pattern.finditer(query)]
+    ends = [match.end() for match in pattern.finditer(query)]
     of_prompt = max(1, len(pattern.findall(prompt)))
     if len(ends) < of_prompt:
         raise InputError(
@@ -115,9 +115,10 @@ def completion_of(query: str, prompt: str, marker: str = "") -> str:
 
 
 def text_of(completion: Any) -> str:
-    """Return the text of what a trainer calls a completion.
+    """Return the text of a trainer's completion.
 
-    Of several messages that is the last one of the assistant; of one in parts, its texts joined, without reasoning.
+    That is the assistant's last message if there are several; the joined texts of a message in parts, without
+    reasoning.
 
     Raises:
         InputError: it is not a text, a message or a list of messages.

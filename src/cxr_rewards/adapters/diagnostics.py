@@ -1,4 +1,4 @@
-"""Watches a reinforcement-learning run: what the reward is made of, step by step, and the first signs of a collapse."""
+"""Watches a reinforcement-learning run: the parts of the reward, step by step, and the first signs of a collapse."""
 
 from __future__ import annotations
 
@@ -35,23 +35,23 @@ _HUGE = 1e60
 
 
 class CollapseWarning(UserWarning):
-    """A run shows a known way of gaming its reward; said once for each way."""
+    """A run shows a known way of gaming its reward; warns once for each way."""
 
 
 class Diagnostics:
     """Metrics of each step, for any training loop.
 
-    Of each step: mean, spread and unscored share of the reward and of each component, correlation between components,
+    For each step: mean, spread and unscored share of the reward and of each component, correlation between components,
     share of groups whose rewards are all equal (they teach nothing), share of candidates and references without an
     abnormal finding, length of candidates against references, share of candidates that copy a prior, repetition,
     judges' calls and cost, cache hits, seconds by feature and component, and the share of the step that scoring took.
 
-    A `CollapseWarning` says, once for each: reports become all-normal, short or long, copy the prior, repeat
-    themselves; most groups have no spread; one component carries all of the gain; much is unscored.
+    A `CollapseWarning` is given once for each of these signs: reports become all-normal, short or long, copy the prior
+    or repeat themselves; most groups have no spread; one component carries all of the gain; much is unscored.
 
     Args:
-        path: a JSONL file that gets a line a step. Of several processes (`RANK` 1 and up, as torchrun and accelerate
-            set it) each writes its own, `name.rank1.jsonl`.
+        path: a JSONL file that gets a line per step. A process with `RANK` 1 or more, as torchrun and accelerate set
+            it, writes its own, such as `name.rank1.jsonl`.
         warn: whether to warn.
         at_exit: print a summary when the process ends.
 
@@ -109,11 +109,11 @@ class Diagnostics:
         """Return the metrics of one step, and keep them.
 
         Args:
-            reward: what scored.
+            reward: the reward that scored them.
             cases: the rollouts, with their groups.
             rewards: their rewards, in order.
-            seconds: what scoring took, up to now. With it `share_of_step` tells the share of the last step, from the
-                beginning of its scoring to that of this one.
+            seconds: how long scoring took, up to now. With it, `share_of_step` is scoring's share of the last step,
+                from the beginning of its scoring to that of this one.
             step: the trainer's number of the step; else steps are counted.
         """
         if not cases:
@@ -153,7 +153,7 @@ class Diagnostics:
         return metrics
 
     def _write(self, path: Path, line: Mapping[str, Any]) -> None:
-        """Add a line to the file; a full disk ends the file, and not the training."""
+        """Add a line to the file; a full disk ends the file, not the training."""
         try:
             with path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
@@ -162,7 +162,7 @@ class Diagnostics:
             self.path = None
 
     def _costs(self, reward: BaseReward) -> dict[str, float]:
-        """Return what judges and cache did since the last step."""
+        """Return the counts of cache and judges, and the seconds, since the last step."""
         totals: dict[str, float] = {}
         for name in ("hits", "misses"):
             count = getattr(reward.cache, name, None)
@@ -220,10 +220,10 @@ def _own_file(path: Path) -> Path:
 
 def _spread(label: str, values: Sequence[float | None]) -> dict[str, float]:
     known = [float(value) for value in values if value is not None and isfinite(value)]
-    found = {f"{label}/unscored": 1 - len(known) / len(values)}
+    metrics = {f"{label}/unscored": 1 - len(known) / len(values)}
     if known:
-        found |= {f"{label}/mean": _mean(known), f"{label}/std": _std(known)}
-    return found
+        metrics |= {f"{label}/mean": _mean(known), f"{label}/std": _std(known)}
+    return metrics
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -237,22 +237,22 @@ def _std(values: Sequence[float]) -> float:
 
 
 def _scale(values: Iterable[float]) -> float:
-    """Return what values are divided by so that their squares, and their sums, stay finite."""
+    """Return a divisor of values that keeps their squares, and the sums of those, finite."""
     largest = max(map(abs, values), default=0.0)
     return largest if largest > _HUGE else 1.0
 
 
 def _correlations(reward: BaseReward, rewards: Sequence[Reward]) -> dict[str, float]:
-    """Return Pearson's r of each two components that weigh something, over the cases that have both."""
+    """Return Pearson's r of each pair of components with a weight, over the cases that have both."""
     labels = [label for label in reward.components if reward.total.terms[label].weight]
-    found = {}
+    correlations = {}
     for one, two in combinations(labels, 2):
         pairs = [(r.parts[one].value, r.parts[two].value) for r in rewards]
         known = [(a, b) for a, b in pairs if a is not None and b is not None and isfinite(a) and isfinite(b)]
         r = _pearson(known)
         if r is not None:
-            found[f"correlation/{one}~{two}"] = r
-    return found
+            correlations[f"correlation/{one}~{two}"] = r
+    return correlations
 
 
 def _pearson(pairs: Sequence[tuple[float, float]]) -> float | None:
@@ -334,7 +334,7 @@ def _text_signs(now: Mapping[str, float], first: Mapping[str, float]) -> Iterabl
 
 
 def _carrier(reward: BaseReward, first: Mapping[str, float], now: Mapping[str, float]) -> Iterable[tuple[str, str]]:
-    """Say if one component carries all of the gain while the others stand still or fall."""
+    """Yield a warning if one component carries all of the gain while the others stand still or fall."""
     gains = {}
     for label, term in reward.total.terms.items():
         key = f"{label}/mean"

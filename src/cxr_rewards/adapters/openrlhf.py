@@ -27,10 +27,10 @@ def reward_func(
     labels: Sequence[Any],
     **_: Any,
 ) -> dict[str, Any]:
-    """Return OpenRLHF's `rewards`, `scores` and `extra_logs`, each of one number a query, as tensors.
+    """Return OpenRLHF's `rewards`, `scores` and `extra_logs` as tensors, each with one number per query.
 
-    OpenRLHF averages `extra_logs` and bears numbers alone: a component without a value adds 0 to the mean of its key
-    and 1 to that of `<component>/unscored`, so the mean of those that have one is `mean(x) / (1 - mean(x/unscored))`.
+    OpenRLHF averages `extra_logs` and takes only numbers: a component without a value adds 0 to the mean of its key and
+    1 to that of `<component>/unscored`, so the mean of those that have one is `mean(x) / (1 - mean(x/unscored))`.
     `scores`, which its dynamic filtering reads, are the rewards brought to [0, 1] by the bounds of the reward.
 
     Args:
@@ -44,9 +44,9 @@ def reward_func(
     marker = options.pop("marker", "")
     samples = samples_of(options)
     cases = cases_of(samples, queries, prompts, labels, marker)
-    found = reply(samples, [future.result() for future in [samples.submit(case) for case in cases]])
-    logs = {name: torch.tensor(values) for name, values in found["extra_logs"].items()}
-    return {"rewards": torch.tensor(found["rewards"]), "scores": torch.tensor(found["scores"]), "extra_logs": logs}
+    replied = reply(samples, [future.result() for future in [samples.submit(case) for case in cases]])
+    logs = {name: torch.tensor(values) for name, values in replied["extra_logs"].items()}
+    return {"rewards": torch.tensor(replied["rewards"]), "scores": torch.tensor(replied["scores"]), "extra_logs": logs}
 
 
 def cases_of(
@@ -55,18 +55,17 @@ def cases_of(
     """Return a case for each query; one that cannot be read, or whose label holds no reference, will be unscored.
 
     Raises:
-        InputError: the lists differ in length, or no report can be found in any query, nor could before: the marker is
-            to blame.
+        InputError: the lists differ in length, or no query, now or earlier, holds a report: the marker is wrong.
     """
     if not len(queries) == len(prompts) == len(labels):
         raise InputError(f"{len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels: lengths differ")
     cases, lost = [], []
     for query, prompt, label in zip(queries, prompts, labels, strict=True):
         completion: Any
-        told = _told(label)
-        if told is None:
+        fields = _fields_of_label(label)
+        if fields is None:
             why = f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}"
-            completion, told = Failure("label", why, "invalid_input"), {"reference": ""}
+            completion, fields = Failure("label", why, "invalid_input"), {"reference": ""}
         elif not (isinstance(query, str) and isinstance(prompt, str)):
             completion = Failure(
                 "query", f"a query and its prompt must be texts, got {shorten((query, prompt))}", "invalid_input"
@@ -78,14 +77,14 @@ def cases_of(
             except InputError as error:
                 completion = Failure("query", str(error), "invalid_input")
                 lost.append(error)
-        cases.append(samples.case(completion, told["reference"], told))
+        cases.append(samples.case(completion, fields["reference"], fields))
     if lost and not samples.has_cut:  # a lone query that was cut short must not end a training
         raise lost[0]
     return cases
 
 
 def reply(samples: Samples, rewards: Sequence[Reward]) -> dict[str, Any]:
-    """Return what OpenRLHF gets for these rewards as lists, which is also what an HTTP server replies."""
+    """Return OpenRLHF's result for these rewards as lists, which is also the reply of an HTTP server."""
     values = [samples.value(reward) for reward in rewards]
     low, high = samples.rollouts.reward.bounds
     if isfinite(high - low):
@@ -97,14 +96,14 @@ def reply(samples: Samples, rewards: Sequence[Reward]) -> dict[str, Any]:
     return {"rewards": values, "scores": scores, "extra_logs": logs}
 
 
-def _told(label: Any) -> Mapping[str, Any] | None:
-    """Return what a label says, by key; None if it says no reference."""
-    found = plain(label)
-    if isinstance(found, str):
+def _fields_of_label(label: Any) -> Mapping[str, Any] | None:
+    """Return the fields of a label; None if it holds no reference."""
+    fields = plain(label)
+    if isinstance(fields, str):
         try:
-            found = fields_of(found) if found.lstrip().startswith("{") else {"reference": found}
+            fields = fields_of(fields) if fields.lstrip().startswith("{") else {"reference": fields}
         except InputError:  # a report that happens to begin with a brace
-            found = {"reference": found}
-    if isinstance(found, Mapping) and isinstance(text_cell(found.get("reference")), str):
-        return found
+            fields = {"reference": fields}
+    if isinstance(fields, Mapping) and isinstance(text_cell(fields.get("reference")), str):
+        return fields
     return None

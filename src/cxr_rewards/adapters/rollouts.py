@@ -1,4 +1,4 @@
-"""Shared by all trainers' adapters: make cases of columns, call the reward once, replace unscored values."""
+"""Core of all trainers' adapters: turns columns into cases, calls the reward once, and replaces unscored values."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ class Rollouts:
     Attributes:
         reward: the reward to score with.
         reference: the dataset's column of reference reports.
-        priors: its column of earlier reports: a text, a list, or a JSON list; None: there is none. An empty cell has
-            no priors; a list that holds anything but texts leaves its case unscored.
+        priors: its column of earlier reports: a text, a list, or a JSON list; None: no priors. An empty cell has no
+            priors; a list that holds anything but texts leaves its case unscored.
         context: its columns of context (age, sex, indication, ...), or a mapping of context key to column.
         group: its column of study ids. Without it, or if its cell is empty, rollouts of equal prompt, reference and
             priors are one group.
         group_size: how many rollouts a group has, if that is fixed; a call that holds part of a group is an error. A
-            reward with `normalize = "group"` (GDPO) must be given it: of a part it would standardise wrongly.
-        extract: how the report is taken out of a completion: an `Extract`, or its arguments by name.
-        unscored: what an unscored rollout becomes: None (for trainers that leave it out), `group_mean` (the mean of
-            its group's scored rollouts: no advantage either way), `raise`, or a number, which must lie below every
-            reward that a report can get. Where a whole group is unscored, its mean is that of the batch.
-        diagnostics: watches the run: a `Diagnostics`, or the path of its file; None: nobody does.
+            reward with `normalize = "group"` (GDPO) needs it: it would standardise part of a group wrongly.
+        extract: how to take the report out of a completion: an `Extract`, or its arguments by name.
+        unscored: the value of an unscored rollout: None (for trainers that leave it out), `group_mean` (the mean of its
+            group's scored rollouts: no advantage either way), `raise`, or a number, which must lie below every reward
+            that a report can get. If a whole group is unscored, the mean is that of the batch.
+        diagnostics: watches the run: a `Diagnostics`, or the path of its file; None: no diagnostics.
 
     Raises:
         ConfigError: `unscored` is none of these, or a reward that is normalised within groups has no `group_size`.
@@ -112,11 +112,11 @@ class Rollouts:
     ) -> list[Case]:
         """Return a case for each completion.
 
-        Columns may be lists, arrays, Series, tensors or columns of `datasets`. A cell that cannot be read costs its own
-        case: that will be unscored, with the reason.
+        Columns may be lists, arrays, Series, tensors or columns of `datasets`. A cell that cannot be read leaves its
+        own case unscored, with the reason.
 
         Raises:
-            ConfigError: a column that was named is not there.
+            ConfigError: a named column is missing.
             InputError: columns differ in length.
         """
         rows = _rows("completions", completions)
@@ -159,22 +159,22 @@ class Rollouts:
         group: Any = None,
         prompt: Any = "",
     ) -> Case:
-        """Return the case of one rollout, out of the cells of its columns.
+        """Return the case of one rollout, from the cells of its columns.
 
-        What cannot be read becomes a `Failure` in place of the candidate, which the engine makes the case's; one may
-        also be given as the completion.
+        If a cell cannot be read, a `Failure` takes the candidate's place, and the engine makes it the case's failure.
+        The completion may be a `Failure` too.
         """
         report = completion if isinstance(completion, Failure) else read(self.report_of, completion)
-        told, known = read(priors_of, priors), read(context_of, context or {})
-        candidate: Any = next((one for one in (report, told, known) if isinstance(one, Failure)), report)
-        told = () if isinstance(told, Failure) else told
+        earlier, patient = read(priors_of, priors), read(context_of, context or {})
+        candidate: Any = next((one for one in (report, earlier, patient) if isinstance(one, Failure)), report)
+        earlier = () if isinstance(earlier, Failure) else earlier
         reference, study = text_cell(reference), read(name_of, group)
         return Case(
             candidate=candidate,
             reference=reference,
-            priors=told,
-            context={} if isinstance(known, Failure) else known,
-            group=study if isinstance(study, str) else _group_of(prompt, reference, told),
+            priors=earlier,
+            context={} if isinstance(patient, Failure) else patient,
+            group=study if isinstance(study, str) else _group_of(prompt, reference, earlier),
         )
 
     def report_of(self, completion: Any) -> str:
@@ -203,9 +203,9 @@ class Rollouts:
 
         Args:
             completions: texts, or lists of messages.
-            columns: the dataset's columns, a cell a completion.
-            prompts: what they complete; only to tell groups apart.
-            step: the trainer's, for the diagnostics.
+            columns: the dataset's columns, with one cell per completion.
+            prompts: the prompts of the completions; used only to tell groups apart.
+            step: the trainer's step, for the diagnostics.
         """
         return self.score_cases(self.cases(completions, columns, prompts), step)
 
@@ -220,7 +220,7 @@ class Rollouts:
                 metrics = self.diagnostics.observe(self.reward, cases, rewards, seconds=seconds, step=step)
             except Warning:  # a caller's filter makes errors of them
                 raise
-            except Exception as error:  # noqa: BLE001 - it watches: a training must not end by it
+            except Exception as error:  # noqa: BLE001 - it only watches: it must not end a training run
                 warnings.warn(f"diagnostics: this step is left out: {type(error).__name__}: {error}", stacklevel=2)
         return Scored(cases, rewards, self._values(cases, rewards), metrics)
 
@@ -250,7 +250,7 @@ class Rollouts:
 
 
 def extract_of(arguments: Mapping[str, Any]) -> Extract:
-    """Return an `Extract` of arguments by name, as a TOML or JSON file gives them."""
+    """Return an `Extract` from arguments by name, as a TOML or JSON file gives them."""
     known = {one.name for one in fields(Extract)}
     for name in arguments:
         if name not in known:
@@ -285,7 +285,7 @@ def _rows(name: str, cells: Any, length: int | None = None) -> list[Any]:
 
 
 def _group_of(prompt: Any, reference: Any, priors: Sequence[Any]) -> str:
-    """Return a name that rollouts of equal prompt, reference and priors share."""
+    """Return the name of a group: equal for equal prompt, reference and priors."""
     try:
         asked = _prompt_text(plain(prompt))
     except InputError:

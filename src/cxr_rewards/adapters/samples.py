@@ -1,4 +1,4 @@
-"""Rollouts that a trainer passes one at a time, out of many threads, coroutines or worker processes."""
+"""Rollouts that a trainer passes one at a time, from many threads, coroutines or worker processes."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ _lock = threading.Lock()
 
 
 class Samples:
-    """Scores samples; what is asked for at about the same time is one batch.
+    """Scores samples; those requested at about the same time are one batch.
 
     Args:
-        config: a preset or the path of a reward's TOML; empty: what `CXR_REWARDS_CONFIG` names.
-        reward: a reward in its place.
-        judge, cache: in place of the reward's own, as in `CompositeReward.from_preset`.
+        config: a preset or the path of a reward's TOML; empty: the one that `CXR_REWARDS_CONFIG` names.
+        reward: a reward to use instead.
+        judge, cache: used instead of the reward's own, as in `CompositeReward.from_preset`.
         allow_code: let the reward's TOML name Python code, likewise.
-        unscored: what an unscored sample gets. These trainers bear no missing value, so it must be given, and lie below
-            every reward that a report can get.
+        unscored: the value of an unscored sample. These trainers take no missing value, so it must be given, and lie
+            below every reward that a report can get.
         missing: the value reported if a component has none. None: verl gets None, which it leaves out of its means;
-            verifiers from 0.4 on gets nothing; the others, which bear numbers alone, get 0, and their means need
-            `<component>/unscored`. Give a number if verl trains on components (GDPO, or filters groups by one), for
+            verifiers from 0.4 on gets nothing; the others, which take only numbers, get 0, and their means need
+            `<component>/unscored`. Give a number if verl trains on components (GDPO, or filters groups by one), because
             there None would be NaN or an error.
-        priors: key, in what comes with a sample, of the earlier reports.
-        context: keys that are context (age, sex, indication, ...).
+        priors: key of the earlier reports among a sample's further fields.
+        context: keys of the context (age, sex, indication, ...).
         group: key of the study; without it samples of equal reference and priors are a group. For the diagnostics.
-        extract: how the report is taken out of a completion, as arguments of `Extract`.
-        diagnostics: a folder that gets a file of diagnostics from each process, `<pid>.jsonl`; a line a batch.
+        extract: how to take the report out of a completion, as arguments of `Extract`.
+        diagnostics: a folder that gets a file of diagnostics from each process, `<pid>.jsonl`, with a line per batch.
         wait_s: how long a sample waits for others, in seconds.
 
     Raises:
         ConfigError: `unscored` is not given, or could be earned by a report, or the reward is normalised within groups,
-            which nobody sees here.
+            which cannot be seen here.
     """
 
     def __init__(
@@ -91,9 +91,9 @@ class Samples:
         """Return the case of a sample.
 
         Args:
-            completion: what the policy wrote, or a `Failure` in its place.
+            completion: the policy's text, or a `Failure` in its place.
             reference: the reference report.
-            told: what else came with it, by key: an object, one as JSON, or None.
+            told: the sample's further fields: an object, one as JSON, or None.
         """
         fields = read(fields_of, told)
         if isinstance(fields, Failure):
@@ -107,7 +107,7 @@ class Samples:
         )
 
     def value(self, reward: Reward) -> float:
-        """Return what the trainer gets for a reward."""
+        """Return the number that the trainer gets for a reward."""
         return self.unscored if reward.value is None else float(reward.value)
 
     def parts(self, reward: Reward) -> dict[str, float | None]:
@@ -122,18 +122,18 @@ class Samples:
         return {**parts, "unscored": float(reward.value is None)}
 
     def numbers(self, reward: Reward) -> dict[str, float]:
-        """Return the same for trainers that average what they log and bear numbers alone: 0 in place of None.
+        """Return the same for trainers that average their logs and take only numbers: 0 in place of None.
 
         The mean of a component over the samples that have a value is `mean(x) / (1 - mean(x/unscored))`.
         """
         return {label: 0.0 if value is None else value for label, value in self.parts(reward).items()}
 
     def submit(self, case: Case) -> Future[Reward]:
-        """Return the future reward of a case, scored together with what others ask for meanwhile."""
+        """Return the future reward of a case, scored together with those that others submit meanwhile."""
         return self._batches.submit(case)
 
     async def score(self, case: Case) -> Reward:
-        """Return the reward of a case, scored likewise."""
+        """Return the reward of a case, scored in the same way."""
         return await asyncio.wrap_future(self.submit(case))
 
     def score_many(self, cases: Sequence[Case]) -> list[Reward]:
@@ -159,7 +159,7 @@ def samples_of(options: Mapping[str, Any]) -> Samples:
 
 
 def _plain(value: Any) -> Any:
-    """Return dicts and lists in place of whatever a configuration has made of them."""
+    """Return plain dicts and lists in place of a configuration's own kinds."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, Sequence) and not isinstance(value, str):

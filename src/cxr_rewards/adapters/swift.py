@@ -21,7 +21,7 @@ from cxr_rewards.reward.base import BaseReward
 
 
 class SwiftReward:
-    """A reward function as ms-swift makes and calls one; `register` makes a class of each reward."""
+    """A reward function as ms-swift creates and calls it; `register` makes a class for each reward."""
 
     reward: BaseReward | None = None
     options: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
@@ -51,13 +51,13 @@ class AsyncSwiftReward(SwiftReward):
 def register(
     name: str = "cxr_rewards", reward: BaseReward | None = None, *, asynchronous: bool = False, **options: Any
 ) -> type[SwiftReward]:
-    """Make a reward known to ms-swift, as one of its `orms`.
+    """Register a reward with ms-swift, as one of its `orms`.
 
-    ms-swift makes a 0 of a missing reward, which a report may be worse than: an unscored rollout gets the mean of its
+    ms-swift turns a missing reward into 0, which may beat a bad report, so an unscored rollout gets the mean of its
     group unless `unscored` says otherwise. Groups are those of ms-swift's `prompt_id` unless `group` names a column.
 
     Args:
-        name: for `--reward_funcs`, and the name of its metric.
+        name: name for `--reward_funcs` and of the metric.
         reward: the reward to score with; None: the one that `CXR_REWARDS_CONFIG` names, else `rules`.
         asynchronous: let ms-swift await it beside its other asynchronous rewards.
         **options: of `cxr_rewards.adapters.rollouts.Rollouts`: reference, priors, context, group, extract, unscored,

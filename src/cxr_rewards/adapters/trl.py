@@ -21,7 +21,7 @@ Log = Callable[..., object]
 
 
 class TrlReward:
-    """A reward function as trl calls one: picklable, with a `__name__` of its own.
+    """A reward function as trl calls it: picklable, with a `__name__` of its own.
 
     Called with `prompts`, `completions` and the dataset's columns, it returns a float per completion, None if it is
     unscored (trl leaves such rows out). Through trl's hooks it logs `reward/<component>/mean`, the unscored share, the
@@ -92,10 +92,10 @@ def as_trl(
         reward: scores the rollouts. Combine here and not in trl: if one of several functions fails for a sample, trl
             sums the others, and the sample is punished for it.
         reference, priors, context, group, group_size: the dataset's columns; see `Rollouts`.
-        extract: how the report is taken out of a completion.
-        diagnostics: a `Diagnostics` of your own, or the path of a file for one; one without is made if none is given.
+        extract: how to take the report out of a completion.
+        diagnostics: a `Diagnostics` of your own, or the path of its file; None: one without a file.
         asynchronous: let trl await it beside its other asynchronous rewards.
-        name: under which trl logs it; two functions of one name share their metrics.
+        name: the name under which trl logs it; two functions of one name share their metrics.
     """
     rollouts = Rollouts(
         reward=reward,

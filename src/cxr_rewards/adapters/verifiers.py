@@ -34,11 +34,10 @@ _PARTS = "cxr_rewards_parts"
 def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
     """Return a rubric's functions and weights: the reward of weight 1, and each component of weight 0, to be logged.
 
-    The answer is the reference report; priors and context are keys of `info`. A rubric makes 0 of an error, which a
-    report may be worse than: an unscored sample gets the number for unscored samples, one that cannot be read with a
-    warning.
-    Metrics must be numbers: a component without a value adds 0 to the mean of its metric and 1 to that of
-    `<component>/unscored`, so the mean of those that have one is `mean(x) / (1 - mean(x/unscored))`.
+    The answer is the reference report; priors and context are keys of `info`. A rubric turns an error into 0, which may
+    beat a bad report, so an unscored sample gets `unscored`, and one that cannot be read also a warning. Metrics must
+    be numbers: a component without a value adds 0 to the mean of its metric and 1 to that of `<component>/unscored`, so
+    the mean of those that have one is `mean(x) / (1 - mean(x/unscored))`.
 
     Args:
         **options: arguments of `cxr_rewards.adapters.samples.Samples`; `unscored` must be given.
@@ -79,9 +78,9 @@ async def score_trace(trace: Any, data: Any, **options: Any) -> float:
         **options: as above.
     """
     samples = samples_of(options)
-    told = data.model_dump() if hasattr(data, "model_dump") else data
-    reference = told.get("reference") if isinstance(told, Mapping) else None
-    reward = await samples.score(samples.case(trace.last_reply, reference, told))
+    fields = data.model_dump() if hasattr(data, "model_dump") else data
+    reference = fields.get("reference") if isinstance(fields, Mapping) else None
+    reward = await samples.score(samples.case(trace.last_reply, reference, fields))
     for name, value in samples.parts(reward).items():
         if value is not None:
             trace.record_metric(name, value)

@@ -10,8 +10,8 @@ reward.custom_reward_function.name=compute_score
 `reward_kwargs` are the arguments of `cxr_rewards.adapters.samples.Samples`; priors and context are keys of
 `extra_info`.
 
-verl asks for one sample at a time, in several worker processes: what comes at about the same time is scored as one
-batch. Workers have no GPU: models run on the CPU there, so let rewards with models or judges run in few workers
+verl asks for one sample at a time, in several worker processes: samples that arrive at about the same time are scored
+as one batch. Workers have no GPU: models run on the CPU there, so let rewards with models or judges run in few workers
 (`reward.num_workers`), with a shared cache (`cache` in the reward's TOML).
 """
 
@@ -25,7 +25,7 @@ from cxr_rewards.errors import InputError
 from cxr_rewards.types import Reward
 
 
-def _told(samples: Samples, reward: Reward) -> dict[str, float | None]:
+def _scores_by_key(samples: Samples, reward: Reward) -> dict[str, float | None]:
     return {"score": samples.value(reward), **samples.parts(reward)}
 
 
@@ -36,10 +36,10 @@ async def compute_score(
     extra_info: Mapping[str, Any] | str | None = None,
     **options: Any,
 ) -> dict[str, float | None]:
-    """Return `score`, the components and `unscored` of one sample: the same keys always.
+    """Return `score`, the components and `unscored` of one sample: always the same keys.
 
     A component without a value is None, which verl leaves out of a validation's means, and its `<component>/unscored`
-    is 1, whose mean is the share that has none. A sample that cannot be read is unscored, and no error.
+    is 1, whose mean is the share that has none. A sample that cannot be read is unscored, not an error.
 
     Args:
         data_source: the data set's name; not used.
@@ -49,7 +49,7 @@ async def compute_score(
         **options: `reward_kwargs`, arguments of `Samples`.
     """
     samples = samples_of(_ours(options))
-    return _told(samples, await samples.score(samples.case(solution_str, ground_truth, extra_info)))
+    return _scores_by_key(samples, await samples.score(samples.case(solution_str, ground_truth, extra_info)))
 
 
 def compute_scores(
@@ -65,18 +65,18 @@ def compute_scores(
         InputError: the lists differ in length.
     """
     samples = samples_of(_ours(options))
-    told = [None] * len(solution_strs) if extra_infos is None else extra_infos
-    if not len(solution_strs) == len(ground_truths) == len(told):
+    infos = [None] * len(solution_strs) if extra_infos is None else extra_infos
+    if not len(solution_strs) == len(ground_truths) == len(infos):
         raise InputError(
-            f"{len(solution_strs)} solution_strs, {len(ground_truths)} ground_truths and {len(told)} extra_infos: "
+            f"{len(solution_strs)} solution_strs, {len(ground_truths)} ground_truths and {len(infos)} extra_infos: "
             "lengths differ"
         )
-    cases = [samples.case(*sample) for sample in zip(solution_strs, ground_truths, told, strict=True)]
-    return [_told(samples, reward) for reward in samples.score_many(cases)]
+    cases = [samples.case(*sample) for sample in zip(solution_strs, ground_truths, infos, strict=True)]
+    return [_scores_by_key(samples, reward) for reward in samples.score_many(cases)]
 
 
 def _ours(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what verl passes by itself for its reward models."""
+    """Leave out the options that verl itself passes for its reward models."""
     return {k: v for k, v in options.items() if k not in _VERLS}
 
 
