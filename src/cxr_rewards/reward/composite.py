@@ -41,8 +41,8 @@ class CompositeReward(BaseReward):
         on_failure: `unscored` (default) or `renormalize`; see `WeightedSum`.
         normalize: `none` (default) or `group`; see `WeightedSum`.
         max_chars: longer texts are unscored, with the reason.
-        cache: a `Cache`, a path of an SQLite cache, or None for one in memory.
-        name: for tables.
+        cache: a `Cache`, the path of an SQLite cache, or None for one in memory.
+        name: the reward's name in tables.
 
     Raises:
         ConfigError: an unknown name, a bad value, or a weight whose sign would reward worse reports.
@@ -169,15 +169,16 @@ class CompositeReward(BaseReward):
     def release(self) -> None:
         """Forget the models of this process, free the GPU, and close the connections to judges, between phases.
 
-        They are shared, so this is true of all rewards of the process. The next call loads and connects again.
+        They are shared, so this affects all rewards of the process. The next call loads and connects again.
         """
         LEDGER.release()
 
     def warm(self, texts: Iterable[str]) -> dict[str, int]:
-        """Fill the cache ahead with what references and priors will be asked for (see `cxr-rewards warm`).
+        """Fill the cache ahead with the features of references and priors that scoring will need (see `cxr-rewards
+        warm`).
 
         Returns:
-            How many values were computed now, by feature; what the cache held is not computed again.
+            The number of values computed now, by feature; values in the cache are not computed again.
 
         Raises:
             SetupError: a component cannot work at all.
@@ -190,7 +191,7 @@ class CompositeReward(BaseReward):
         """Seconds spent on scoring, by feature, by component (after its features) and for the `cache`.
 
         A feature that several components share counts once, under its own name. Judges run beside the others, so the
-        sum may be more than the time that passed.
+        sum may exceed the elapsed time.
         """
         return self._engine.watch.seconds()
 
@@ -316,7 +317,7 @@ def _check(components: Mapping[str, Component], total: WeightedSum, where: str) 
 
 
 def _check_direction(label: str, component: Component, term: Term) -> None:
-    """Refuse a weight that would reward worse reports: the commonest mistake with lower-is-better metrics."""
+    """Refuse a weight that would reward worse reports: the most common mistake with lower-is-better metrics."""
     if term.sign and (term.sign > 0) != component.higher_is_better:
         better = "higher" if component.higher_is_better else "lower"
         raise ConfigError(

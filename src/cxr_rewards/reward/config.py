@@ -67,12 +67,12 @@ class ComponentConfig(_Strict):
 
 
 class GateConfig(_Strict):
-    """Caps the reward where a component's value is beyond a limit; give exactly one of `below` and `above`."""
+    """Caps the reward if a component's value is beyond a limit; give exactly one of `below` and `above`."""
 
     component: str = Field(description="Label of a component of this reward; its weight may be 0.")
-    below: float | None = Field(None, description="The gate closes where the component's value is below this.")
-    above: float | None = Field(None, description="The gate closes where the component's value is above this.")
-    cap: float = Field(description="The reward is at most this where the gate closes.")
+    below: float | None = Field(None, description="The gate closes if the component's value is below this.")
+    above: float | None = Field(None, description="The gate closes if the component's value is above this.")
+    cap: float = Field(description="The reward is at most this if the gate closes.")
 
 
 class RewardConfig(_Strict):
@@ -84,25 +84,27 @@ class RewardConfig(_Strict):
     gates: tuple[GateConfig, ...] = Field((), description="Conditions that cap the reward.", strict=False)
     on_failure: OnFailure = Field(
         "unscored",
-        description="Where a component with a weight has no value: `unscored` leaves the case without reward, "
+        description="If a component with a weight has no value: `unscored` leaves the case without reward, "
         "`renormalize` spreads its weight over the others of its side, metrics or penalties, and "
-        "leaves the case unscored where that side has none left.",
+        "leaves the case unscored if that side has none left.",
     )
     normalize: Normalize = Field(
         "none",
         description="`group` standardises each component within the group of a case before weighting.",
     )
     max_chars: int = Field(MAX_CHARS, gt=0, description="Longer texts are unscored, with the reason.")
-    device: str = Field("", description="Where models run: the `device` of each component that has one and none given.")
-    dtype: str = Field("", description="Numbers of the models: the `dtype` of each component that has one, likewise.")
-    batch_tokens: int = Field(0, ge=0, description="Tokens in a batch of a model: the `batch_tokens`, likewise.")
+    device: str = Field(
+        "", description="Device of the models: the `device` of each component that has this setting and gives none."
+    )
+    dtype: str = Field("", description="Number type of the models: the `dtype`, likewise.")
+    batch_tokens: int = Field(0, ge=0, description="Tokens per batch of a model: the `batch_tokens`, likewise.")
     accept_other_weights: bool = Field(
         False, description="Load weights whose sha256 is not the published one: the `accept_other_weights`, likewise."
     )
     judge: dict[str, Any] = Field(
         {},
-        description="Settings of every judge (`model`, `base_url`, `concurrency`, `budget_usd`, ...), where a "
-        "component's own do not say otherwise.",
+        description="Settings of every judge (`model`, `base_url`, `concurrency`, `budget_usd`, ...), unless a "
+        "component's own say otherwise.",
     )
     cache: str | None = Field(
         None, description="Path of an SQLite cache shared by runs and processes; in memory only if left out."
@@ -127,7 +129,7 @@ def preset_text(name: str) -> str:
 
 
 def is_config_path(source: str | Path) -> bool:
-    """Say whether a reward is named by the path of its TOML file, not as a preset."""
+    """Return whether a reward is named by the path of its TOML file, not as a preset."""
     return isinstance(source, Path) or source.endswith(".toml")
 
 
@@ -165,7 +167,7 @@ def validate_config(data: Mapping[str, Any], where: str) -> RewardConfig:
 
 
 def _explain(error: ValidationError, where: str) -> str:
-    """Put pydantic's findings into our form: place, what was wrong, what was got."""
+    """Return pydantic's errors in our form: the place, the problem and the value."""
     lines = []
     for item in error.errors(include_url=False):
         place = ".".join(str(part) for part in item["loc"])
@@ -189,7 +191,7 @@ def build_component(name: str, settings: Mapping[str, Any], where: str, *, allow
     """Return a component by registered name with its settings, checked by type and by the component itself.
 
     Raises:
-        ConfigError: an unknown component or setting (with the nearest known), a bad value, or one that names code which
+        ConfigError: an unknown component or setting (with the nearest known), a bad value, or one that names code that
             is not allowed.
         MissingDependencyError: it needs a package that is not installed; holds the pip line.
     """
@@ -216,9 +218,9 @@ def build(config: RewardConfig, where: str, *, allow_code: bool = False) -> tupl
     """Return the components by label and the weighted sum that a configuration describes.
 
     Args:
-        config: of a TOML file or preset, perhaps changed.
+        config: the configuration of a TOML file or preset, perhaps changed.
         where: begins the messages.
-        allow_code: build components that run code which their settings name.
+        allow_code: also build components whose settings name code to run.
 
     Raises:
         ConfigError, MissingDependencyError: as `build_component` and `parse_transform`.
