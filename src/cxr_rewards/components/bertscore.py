@@ -37,13 +37,13 @@ class Bertscore(ModelComponent):
     a line, pieces weigh log((N + 1) / (df + 1)); statistics never come from the texts that are scored.
 
     Range: [-1, 1], higher is better. Text without words matches nothing: 0 before rescaling, which is cut to -1 (-5.55
-    in bert-score under ReXrank's baseline: a cliff that would rule a group's mean). Beyond the encoder's limit a text
-    is cut, or, with `long_texts = "windows"`, encoded window by window.
+    in bert-score under ReXrank's baseline: a cliff that would dominate a group's mean). Beyond the encoder's limit a
+    text is cut, or, with `long_texts = "windows"`, encoded window by window.
 
     Details: `precision`, `recall` and `f1` before rescaling.
 
     Source: Zhang et al. 2020 (arXiv 1904.09675); ReXrank's CXRMetric/run_eval.py at 8152f99. Equal to bert-score 0.3.13
-    to 1e-5 on the same weights, with the leading space for RoBERTa that it meant to give.
+    to 1e-5 on the same weights, with the leading space for RoBERTa that it was meant to add.
     """
 
     name = "bertscore"
@@ -53,12 +53,12 @@ class Bertscore(ModelComponent):
     model: str = setting(DISTILROBERTA, "Hugging Face repository, or folder, of the encoder.", changes_scores=False)
     layer: int = setting(5, "The layer whose vectors are compared; 0 for the embeddings.")
     baseline: float = setting(
-        _PUBLISHED, "What unrelated texts score, below 1: rescales; 0 does not; -1: as published for model and layer."
+        _PUBLISHED, "Score of unrelated texts, below 1, for rescaling; 0: none; -1: as published for model and layer."
     )
     measure: Literal["f1", "precision", "recall"] = setting("f1", "f1, precision or recall.")
     idf_corpus: str = setting("", "Text file, one report a line, whose rare words weigh more.", changes_scores=False)
     long_texts: LongTexts = setting("truncate", "Beyond the encoder's limit: truncate, or windows.")
-    stored: Stored = setting("no", "What a cache file keeps of references' vectors: float32, float16, or no.")
+    stored: Stored = setting("no", "References' vectors in a cache file: float32, float16, or no.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

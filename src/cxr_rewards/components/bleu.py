@@ -15,9 +15,9 @@ class Bleu(Component):
         BLEU = min(1, exp(1 - r / c)) * (p_1 * ... * p_N) ** (1 / N)
 
     c and r are the tokens of candidate and reference, N is `max_order`, and p_n is the share of the candidate's
-    n-grams that match, each at most as often as it occurs in the reference. Where none of order n matches, 0.1 counts
-    as matched; where the candidate is too short to have any, p_n is 0.1. Tokens: lower case, full stops set apart,
-    split at spaces.
+    n-grams that match, each at most as often as it occurs in the reference. If none of order n matches, 0.1 counts as
+    matched; if the candidate is too short to have any, p_n is 0.1. Tokens: lower case, full stops set apart, split at
+    spaces.
 
     Source: Papineni et al. 2002; smoothing method 1 of Chen and Cherry 2014. The default equals ReXrank's BLEU-2
     (CXRMetric/run_eval.py at 8152f99), and all orders equal nltk's `sentence_bleu` with `method1` and uniform

@@ -1,4 +1,4 @@
-"""Agreement of two reports on what has changed since an earlier image."""
+"""Agreement of two reports on changes since an earlier image."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class ChangeF1(Component):
     have the same direction and their sides can be the same: 1 for the same observation, `related_credit` if one is a
     kind of the other ("new opacity" for "new pneumonia"), or if one names no finding ("no interval change"). Findings
     are read by the rules of `cxr_rewards.findings`, their mentions joined; each observation, side and direction counts
-    once, a bilateral finding as one on the left and one on the right. What is denied counts only where it resolved.
+    once, a bilateral finding as one on the left and one on the right. A denied finding counts only if it resolved.
 
-    With `directions="coarse"` new counts as increased and resolved as decreased. The default keeps them apart, for
+    With `directions="coarse"` new counts as increased and resolved as decreased. The default keeps them apart, because
     "resolved" says that a finding is gone and "decreased" that it is there; both values are in the details.
 
     The reference's words are the truth: priors are not read (`prior_consistency` does). A wrong direction costs more
-    than silence where anything else is right, as it lowers the precision too.
+    than silence if anything else is right, because it lowers the precision too.
 
-    Range: [0, 1], higher is better. Neither report states a change: 1, as they agree that there is nothing to compare;
-    anything less would pay for inventing a comparison, which here costs all. A reward needs others beside it: on
-    references without a change, silence earns the full value. A candidate in which nothing is read, not even a normal
-    statement: 0. A reference in which nothing is read: missing, with the reason.
+    Range: [0, 1], higher is better. Neither report states a change: 1, because they agree that there is nothing to
+    compare; anything less would pay for inventing a comparison, which here costs everything. A reward needs others
+    beside it: on references without a change, silence earns the full value. A candidate in which nothing is read, not
+    even a normal statement: 0. A reference in which nothing is read: missing, with the reason.
 
     Details: `exact` and `coarse`, the values for both settings; `matched` (pairs with their credit), `missed` and
     `extra` statements, each with its span.
@@ -52,7 +52,7 @@ class ChangeF1(Component):
         >>> score = ChangeF1().score("The left effusion is smaller. New opacity.", reference)
         >>> score.value, score.details["coarse"]
         (0.25, 0.75)
-        >>> [(told["observation"], told["change"]) for told in score.details["extra"]]
+        >>> [(finding["observation"], finding["change"]) for finding in score.details["extra"]]
         [('pleural_effusion', 'decreased')]
     """
 
@@ -89,10 +89,10 @@ class ChangeF1(Component):
         for directions in ("exact", "coarse"):
             reference = _statements(of_reference, directions)
             candidate = _statements(of_candidate, directions) if of_candidate else []
-            value, told = self._compare(reference, candidate, directions)
+            value, matches = self._compare(reference, candidate, directions)
             values[directions] = value if of_candidate else 0.0
             if directions == self.directions:
-                lists = told
+                lists = matches
         return Score(values[self.directions], {**values, **lists})
 
     def _compare(
@@ -107,7 +107,7 @@ class ChangeF1(Component):
         }
         pairs = pair_up(worth)
         ours, theirs = {i for i, _ in pairs}, {j for _, j in pairs}
-        told = {
+        matches = {
             "matched": [
                 {"reference": reference[i].as_dict(), "candidate": candidate[j].as_dict(), "credit": worth[i, j]}
                 for i, j in pairs
@@ -116,7 +116,7 @@ class ChangeF1(Component):
             "extra": [finding.as_dict() for j, finding in enumerate(candidate) if j not in theirs],
         }
         total = len(reference) + len(candidate)
-        return 2 * sum(worth[pair] for pair in pairs) / total if total else 1.0, told
+        return 2 * sum(worth[pair] for pair in pairs) / total if total else 1.0, matches
 
     def _credit(self, known: Ontology, one: Finding, two: Finding) -> float:
         if one.observation == two.observation:
@@ -131,9 +131,9 @@ def _direction(finding: Finding, directions: str) -> str:
 
 def _statements(report: Report, directions: str) -> list[Finding]:
     """Return the report's statements of change, each finding, side and direction once."""
-    told = [f for f in (*report.abnormal, *report.absent, *report.comparisons) if f.change]
-    told.sort(key=lambda finding: finding.start)
+    stated = [f for f in (*report.abnormal, *report.absent, *report.comparisons) if f.change]
+    stated.sort(key=lambda finding: finding.start)
     distinct: dict[tuple[str, str, str], Finding] = {}
-    for finding in by_side(told):
+    for finding in by_side(stated):
         distinct.setdefault((finding.observation, finding.side, _direction(finding, directions)), finding)
     return list(distinct.values())

@@ -22,9 +22,9 @@ class ChexbertF1(ModelComponent):
     over CheXpert's 14 observations, No Finding among them unless `no_finding` is off, or over the five of the
     leaderboards (Cardiomegaly, Edema, Consolidation, Atelectasis, Pleural Effusion).
 
-    Range: [0, 1], higher is better. Nothing positive on either side: 1, for the reports agree; scikit-learn's
-    convention is 0, which would punish a right normal report. An empty text is labelled like any other, as [CLS][SEP].
-    Beyond 512 tokens see `long_texts`.
+    Range: [0, 1], higher is better. Nothing positive on either side: 1, because the reports agree; scikit-learn's
+    convention is 0, which would punish a correct normal report. An empty text is labelled like any other, as
+    [CLS][SEP]. Beyond 512 tokens see `long_texts`.
 
     Over a file: micro and macro F1 (`micro_f1_14`, `macro_f1_14`, `micro_f1_5`, `macro_f1_5`), as `f1chexbert` and
     RadEval report them.
@@ -43,11 +43,11 @@ class ChexbertF1(ModelComponent):
 
     conditions: Literal[14, 5] = setting(14, "14 or 5 observations.")
     uncertain: Uncertain = setting(
-        "positive", "What an uncertain observation counts as: positive, negative, or ignore (left out on both sides)."
+        "positive", "How an uncertain observation counts: positive, negative, or ignore (left out on both sides)."
     )
     no_finding: bool = setting(True, "Count No Finding as an observation among the 14.")
     long_texts: LongTexts = setting("truncate", "Beyond 512 tokens: `truncate`, or `windows`: labels of all of them.")
-    stored: Stored = setting("float32", "What a cache file keeps of CheXbert's vectors: float32, float16, or no.")
+    stored: Stored = setting("float32", "CheXbert's vectors in a cache file: float32, float16, or no.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -64,7 +64,7 @@ class ChexbertF1(ModelComponent):
         """Compare the labels."""
         (feature,) = self.needs
         labels: list[str] = [features.value(feature, case.candidate), features.value(feature, case.reference)]
-        found = [
+        positive = [
             {name for name, hit in zip(CONDITIONS, positives(row, self.uncertain), strict=True) if hit}
             for row in labels
         ]
@@ -73,7 +73,7 @@ class ChexbertF1(ModelComponent):
             counted.discard("No Finding")
         if self.uncertain == "ignore":
             counted -= {name for name, *pair in zip(CONDITIONS, *labels, strict=True) if "3" in pair}
-        candidate, reference = (side & counted for side in found)
+        candidate, reference = (side & counted for side in positive)
         total = len(candidate) + len(reference)
         details = {
             "labels": labels,

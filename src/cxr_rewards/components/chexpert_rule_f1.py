@@ -29,17 +29,17 @@ class ChexpertRuleF1(Component):
     tp, fp and fn count labels that are positive in both reports, in the candidate alone, in the reference alone. A
     label is positive if a finding of that class is present in the report, as the rules of `cxr_rewards.findings` read
     it, else uncertain if one is possible, else negative if one is denied, by name or by a normal statement, else blank.
-    Each mention has the label of its own observation: as with CheXpert's labeler, nothing is handed up to a class above
-    it, so "pneumonia" alone is neither Consolidation nor Lung Opacity. `No Finding` is positive if no other label
+    Each mention has the label of its own observation: as with CheXpert's labeler, nothing is passed up to a parent
+    class, so "pneumonia" alone is neither Consolidation nor Lung Opacity. `No Finding` is positive if no other label
     but `Support Devices` is positive or uncertain, else blank; findings that belong to no class do not matter to it.
 
-    `uncertain` says what an uncertain label counts as: "positive" (as in RadEval's CheXbert F1), "negative" (which
-    does not make it `No Finding`), or "ignore" (a label that is uncertain in either report is left out).
+    `uncertain` says how an uncertain label counts: "positive" (as in RadEval's CheXbert F1), "negative" (which does not
+    make it `No Finding`), or "ignore" (a label that is uncertain in either report is left out).
 
-    Range: [0, 1], higher is better. Neither report has a positive label (with all fourteen only where some are
-    uncertain and not counted as positive): 1, for their labels agree; scikit-learn's F1 of no positives is 0, which
-    would punish being right. A candidate in which nothing is read, not even a normal statement: no labels, and 0. A
-    reference in which nothing is read: missing, with the reason.
+    Range: [0, 1], higher is better. Neither report has a positive label (with all fourteen, only if some are uncertain
+    and not counted as positive): 1, because their labels agree; scikit-learn's F1 of no positives is 0, which would
+    punish being right. A candidate in which nothing is read, not even a normal statement: no labels, and 0. A reference
+    in which nothing is read: missing, with the reason.
 
     Details: `candidate` and `reference`, state by label (blank ones left out); `tp`, `fp`, `fn`, the labels of each.
 
@@ -66,7 +66,7 @@ class ChexpertRuleF1(Component):
         14, "14: all labels; 5: Cardiomegaly, Edema, Consolidation, Atelectasis, Pleural Effusion."
     )
     uncertain: Literal["positive", "negative", "ignore"] = setting(
-        "positive", "What an uncertain label counts as; ignore leaves out labels that are uncertain in either report."
+        "positive", "How an uncertain label counts; ignore leaves out labels that are uncertain in either report."
     )
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ class ChexpertRuleF1(Component):
 def labels_of(findings: Iterable[Finding]) -> dict[str, str]:
     """Return the state of each CheXpert label that is not blank: positive, negative or uncertain.
 
-    Empty where there are no findings, not even absent ones: nothing was read, which is not `No Finding`.
+    Empty if there are no findings, not even absent ones: nothing was read, which is not `No Finding`.
 
     Example:
         >>> from cxr_rewards.findings import read
@@ -116,15 +116,15 @@ def labels_of(findings: Iterable[Finding]) -> dict[str, str]:
         {'No Finding': 'positive'}
     """
     observations = ontology().observations
-    found: dict[str, str] = {}
+    states: dict[str, str] = {}
     nothing = True
     for finding in findings:
         nothing = False
         if label := observations[finding.observation].label:
             state = _STATES[finding.polarity]
-            found[label] = max(found.get(label, state), state, key=_RANK.index)
+            states[label] = max(states.get(label, state), state, key=_RANK.index)
     if nothing:
         return {}
-    if all(state == "negative" for label, state in found.items() if label != _DEVICES):
-        found[_NO_FINDING] = "positive"
-    return {label: found[label] for label in CHEXPERT if label in found}
+    if all(state == "negative" for label, state in states.items() if label != _DEVICES):
+        states[_NO_FINDING] = "positive"
+    return {label: states[label] for label in CHEXPERT if label in states}

@@ -1,4 +1,4 @@
-"""Copying guard: is the candidate an earlier report, written out again?"""
+"""Copying guard: does the candidate repeat an earlier report?"""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class CopyPrior(Component):
 
         value = max over priors of  |(G(candidate) & G(prior)) - G(reference)| / |G(candidate)|
 
-    G are the distinct n-grams of words (lower case; runs of letters, digits and underscores). What the reference says
-    too is not copying, however the candidate came by it: standing phrases cost nothing, and where the reference equals
+    G are the distinct n-grams of words (lower case; runs of letters, digits and underscores). N-grams that the
+    reference has too are not copying, wherever they come from: stock phrases cost nothing, and if the reference equals
     the prior, because nothing changed, the value is 0. A prior copied whole scores the share of it that the reference
     no longer holds. If the candidate has fewer than `n` words, n is their number.
 
@@ -52,7 +52,7 @@ class CopyPrior(Component):
     bounds = (0.0, 1.0)
     higher_is_better = False
     reads = ("candidate", "reference", "priors")
-    n: int = setting(4, "Length of the n-grams, in words, 1 to 20. Longer ones forgive more standing phrases.")
+    n: int = setting(4, "Length of the n-grams, in words, 1 to 20. Longer ones forgive more stock phrases.")
 
     def __post_init__(self) -> None:
         if not 1 <= self.n <= 20:

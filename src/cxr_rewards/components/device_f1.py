@@ -16,11 +16,11 @@ from cxr_rewards.types import Case, Score
 _REPORTS = Reports()
 _DEVICE = "support_device"
 _JUDGED = frozenset(("in_place", "malpositioned"))
-"""Positions that judge where a tip lies, and do not say where."""
+"""Positions that judge a tip's place without naming it."""
 
 
 class DeviceF1(Component):
-    """F1 of the lines, tubes and devices that two reports tell, with credit for kind and position.
+    """F1 of the lines, tubes and devices that two reports mention, with credit for kind and position.
 
         P = credit / candidate's,  R = credit / reference's,  F = 2 P R / (P + R)
 
@@ -34,17 +34,17 @@ class DeviceF1(Component):
                   1 otherwise
 
     Positions are the same if they share one ("3 cm above the carina", "4 cm above the carina"), or if one only judges
-    ("in standard position", "malpositioned") and the other is of that judgement; what is misplaced for which device is
-    `cxr_rewards.findings.misplaced`. Where the reference gives no position, none is asked for, but calling the device
-    misplaced earns `position_credit`. Devices are read by the rules of `cxr_rewards.findings`, their mentions joined,
-    and count if present or possible; one that was removed is not there.
+    ("in standard position", "malpositioned") and the other agrees with that judgement; which position is misplaced for
+    which device is in `cxr_rewards.findings.misplaced`. If the reference gives no position, none is required, but
+    calling the device misplaced earns `position_credit`. Devices are read by the rules of `cxr_rewards.findings`, their
+    mentions joined, and count if present or possible; a removed one is not there.
 
-    Range: [0, 1], higher is better. Neither report tells of a device: 1, for they agree that there is none to tell of,
-    and less would pay for inventing one. A candidate in which nothing is read, not even a normal statement: 0. A
-    reference in which nothing is read: missing, with the reason.
+    Range: [0, 1], higher is better. Neither report mentions a device: 1, because they agree that there is none, and
+    less would pay for inventing one. A candidate in which nothing is read, not even a normal statement: 0. A reference
+    in which nothing is read: missing, with the reason.
 
-    Details: `matched` (pairs with their `credit`, 0 where one is misplaced), `missed` and `extra`, each with its span;
-    pairs of credit 0 count as missed and extra.
+    Details: `matched` (pairs with their `credit`, 0 if just one is misplaced), `missed` and `extra`, each with its
+    span; pairs of credit 0 count as missed and extra.
 
     Source: defined here.
 
@@ -62,7 +62,7 @@ class DeviceF1(Component):
     summary = "F1 of lines, tubes and devices by kind, side and position"
     bounds = (0.0, 1.0)
 
-    position_credit: float = setting(0.5, "Credit for a device whose side or position is wrong or not told, 0 to 1.")
+    position_credit: float = setting(0.5, "Credit for a device whose side or position is wrong or missing, 0 to 1.")
     related_credit: float = setting(0.5, "Credit for a device of a more general or more special kind, 0 to 1.")
 
     def __post_init__(self) -> None:
@@ -90,7 +90,7 @@ class DeviceF1(Component):
             if related(known, one.observation, two.observation) and sides_meet(one, two)
         }
         pairs = pair_up(worth)
-        # What is left goes together all the same, to show what is wrong with it.
+        # The rest is paired all the same, to show what is wrong with it.
         ours, theirs = {i for i, _ in pairs}, {j for _, j in pairs}
         pairs += pair_up({(i, j): 1.0 for i, j in worth if i not in ours and j not in theirs})
         pairs.sort()

@@ -15,7 +15,7 @@ from cxr_rewards.types import Case, Score
 class External(Component):
     """Value of a RadEval metric or a Python function for a pair, with this library's caching and failure handling.
 
-    `metric = "radeval:green"` is RadEval's metric of that name, one value for each report; where it has several,
+    `metric = "radeval:green"` is RadEval's metric of that name, one value for each report; if it has several,
     `radeval:radgraph/radgraph_partial` chooses. `metric = "package.module:function"` is
 
         function(candidates: list[str], references: list[str], **options) -> sequence of numbers
@@ -25,7 +25,7 @@ class External(Component):
 
     A reward's TOML is data that may come from others, so one that names a function (or gives RadEval's metric options
     that are not numbers) is refused unless `CompositeReward.from_config` gets `allow_code=True`, or a command
-    `--allow-code`. In Python, `External(metric=...)` asks for nothing.
+    `--allow-code`. In Python, `External(metric=...)` needs no permission.
 
     The value of a pair must not depend on the other pairs of the call. Values are kept in the cache under the metric,
     its options, the version of its package and `revision`: change that when you change a function of your own.
@@ -48,8 +48,8 @@ class External(Component):
     high: float = setting(math.inf, "Largest value.")
     higher_is_better: bool = setting(True, "Whether larger values are better.")  # type: ignore[misc]
     priors: bool = setting(False, "Pass each case's priors as a third list; not for RadEval.")
-    revision: str = setting("", "Changed by you whenever you change a function of your own.")
-    batch: int = setting(64, "Pairs a call.", changes_scores=False)
+    revision: str = setting("", "Any text; change it whenever you change a function of your own.")
+    batch: int = setting(64, "Pairs per call.", changes_scores=False)
 
     def __post_init__(self) -> None:
         check_metric(self.metric, self.options, self.name)
@@ -63,7 +63,7 @@ class External(Component):
 
     @property
     def foreign_code(self) -> str:
-        """The metric, unless it is RadEval's by name; its options, if a text in them may name a model to be loaded."""
+        """The metric, unless it is RadEval's by name; its options, if a text in them may name a model to load."""
         if self.metric.partition(":")[0] != "radeval":
             return f"metric = {self.metric!r}"
         plain = all(isinstance(value, int | float | None) for value in json.loads(self.options).values())

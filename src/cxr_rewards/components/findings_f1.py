@@ -1,4 +1,4 @@
-"""F1 of what two reports say is there, exactly."""
+"""F1 of the findings that two reports state, compared exactly."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _REPORTS = Reports()
 
 
 class FindingsF1(Component):
-    """F1 between the sets of (observation, polarity, side) that two reports tell.
+    """F1 between the sets of (observation, polarity, side) that two reports state.
 
         P = both / candidate's,  R = both / reference's,  F = 2 P R / (P + R)
 
     Findings as read by the rules of `cxr_rewards.findings`, their mentions joined; polarity is present or possible, and
-    absent where `absences` is set. A bilateral finding counts as one on the left and one on the right. All findings
-    weigh the same; `findings_score` weighs them by significance and grades what differs.
+    absent if `absences` is set. A bilateral finding counts as one on the left and one on the right. All findings weigh
+    the same; `findings_score` weighs them by significance and grades what differs.
 
     Range: [0, 1]. Neither report has anything to count: 1, whatever the words. A candidate in which nothing is read,
     not even a normal statement (it may only compare): 0. A reference in which nothing is read: missing, with the
@@ -44,7 +44,9 @@ class FindingsF1(Component):
     summary = "F1 of findings by observation, polarity and side"
     bounds = (0.0, 1.0)
 
-    absences: bool = setting(False, "Count what is denied by name too; what a normal statement implies never counts.")
+    absences: bool = setting(
+        False, "Count findings denied by name too; those implied by a normal statement never count."
+    )
 
     @property
     def needs(self) -> tuple[Reports, ...]:

@@ -1,4 +1,4 @@
-"""How much of what matters in the reference the candidate tells, and rightly."""
+"""Share of the reference's significant findings that the candidate reports correctly."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FULL_COST = 0.25
 
 
 class FindingsScore(Component):
-    """Findings matched, missed, false or told wrongly, weighted by clinical significance with CRIMSON's arithmetic.
+    """Findings matched, missed, false or reported wrongly, weighted by clinical significance with CRIMSON's arithmetic.
 
     Both reports are read by the rules of `cxr_rewards.findings`, the mentions of each finding are joined, and the
     abnormal findings (present or possible) are matched one to one, kinds of a finding with the finding itself. Then
@@ -32,22 +32,22 @@ class FindingsScore(Component):
                + half of what the candidate's w of a matched finding exceeds the reference's by: a healed fracture that
                  is called acute is in part a false alarm
                + `denial_cost` * sum of w over missed findings that the candidate denies
-               + `denial_cost` * sum of w over findings that the candidate both tells and denies
+               + `denial_cost` * sum of w over findings that the candidate both states and denies
         S    = (C - E) / (sum of w over the reference's findings);  if that sum is 0:  1 if E = 0, else -(E + 1)
         score = S if S >= 0, else -d / (1 + d), d = E - C, and 0 if d <= 0
 
     Significance depends on attributes and on the case's context (`age`, `indication`, `history`), see
     `cxr_rewards.findings.significance`; what differs and its cost on `cxr_rewards.findings.differences.differences`.
-    Normal statements neither earn nor cost, except where they deny what the reference tells.
+    Normal statements neither earn nor cost, unless they deny a finding of the reference.
 
     Range: (-1, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,
     not even a normal statement (empty, only comparisons, not a report): 0, because saying nothing is not saying that
     the chest is normal. A reference in which nothing is read: missing, with the reason.
 
     Details: `matched` (pairs with their weight and differences), `missed` (with the candidate's denial, if there is
-    one), `false`, `contradicted` (told and denied), each with its weight and spans, and `significance`.
+    one), `false`, `contradicted` (stated and denied), each with its weight and spans, and `significance`.
 
-    Source: CRIMSON (arXiv 2603.06183) for weights and arithmetic, where a language model finds and matches; the reader,
+    Source: CRIMSON (arXiv 2603.06183) for weights and arithmetic; there a language model finds and matches; the reader,
     the matching, the graded costs and `denial_cost` are defined here. With `denial_cost=0` and CRIMSON's lists of
     findings and errors, the numbers are CRIMSON's (tests/unit/formulas/test_crimson.py).
 
@@ -66,9 +66,7 @@ class FindingsScore(Component):
     summary = "findings matched, missed, false or wrong, by clinical significance"
     bounds = (-1.0, 1.0)
 
-    denial_cost: float = setting(
-        0.5, "What denying a finding costs beyond missing it, in units of its weight, 0 to 10."
-    )
+    denial_cost: float = setting(0.5, "Cost of denying a finding beyond missing it, in units of its weight, 0 to 10.")
     possible_weight: float = setting(0.5, "Weight of a possible finding against a certain one, 0 to 1.")
     benign_weight: float = setting(0.0, "Weight of a benign or expected finding, 0 to 0.25; CRIMSON has 0.")
 
@@ -93,30 +91,30 @@ class FindingsScore(Component):
         penalty = 0.0
         details: dict[str, Any] = {"matched": [], "missed": [], "false": [], "contradicted": []}
         for match in comparison.matched:
-            weight, told = self._weigh(match.reference, case)
+            weight, entry = self._weigh(match.reference, case)
             others_weight, others = self._weigh(match.candidate, case)
             cost = match.cost * min(1.0, weight / _FULL_COST)
             excess = max(0.0, others_weight - weight) / 2
             matched.append((weight, cost))
             penalty += excess
             differs = [{"kind": d.kind, "cost": d.cost, "says": d.says} for d in match.differences]
-            pair = {"reference": told, "candidate": others, "differs": differs, "cost": cost, "excess": excess}
+            pair = {"reference": entry, "candidate": others, "differs": differs, "cost": cost, "excess": excess}
             details["matched"].append(pair)
         for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
-            weight, told = self._weigh(finding, case)
+            weight, entry = self._weigh(finding, case)
             missed.append(weight)
             if denial is not None:
                 penalty += self.denial_cost * weight
-                told["denied_by"] = denial.as_dict()
-            details["missed"].append(told)
+                entry["denied_by"] = denial.as_dict()
+            details["missed"].append(entry)
         for finding in comparison.false:
-            weight, told = self._weigh(finding, case)
+            weight, entry = self._weigh(finding, case)
             false.append(weight)
-            details["false"].append(told)
+            details["false"].append(entry)
         for finding in comparison.contradicted:
-            weight, told = self._weigh(finding, case)
+            weight, entry = self._weigh(finding, case)
             penalty += self.denial_cost * weight
-            details["contradicted"].append(told)
+            details["contradicted"].append(entry)
         reports = (features.value(_REPORTS, text) for text in (case.candidate, case.reference))
         if [silent(report) for report in reports] == [True, False]:
             return Score(0.0, details)

@@ -24,15 +24,15 @@ class FindingsSoftF1(Component):
         credit(m) = 1 / (1 + 2 * cost(m)):  1 without a difference, 1/2 at a significant one (cost 0.5)
         M = sum over m of credit(m) * (w of the reference's finding + w of the candidate's)
         W = sum over f of w(f)
-        D = sum of w over missed findings that the candidate denies, and over those it both tells and denies
+        D = sum of w over missed findings that the candidate denies, and over those it both states and denies
         score = (M + n) / (W + `denial_cost` * D + n),  n = `normal_weight`
 
     Without n and D that is the weighted Dice coefficient, which is the F1. n stands for all the rest of the image, on
     which both reports agree by silence or denial: so that one false finding against a normal reference costs less than
-    three, where F1 would be 0 for both. Agreement on particular denials earns nothing: boilerplate does not pay.
+    three; F1 would be 0 for both. Agreement on particular denials earns nothing: boilerplate does not pay.
 
-    `findings_score` takes false findings off the sum and soon falls below 0; here they only dilute it, so that reports
-    that are partly right stay apart.
+    `findings_score` subtracts false findings and soon falls below 0; here they only dilute it, so that reports that are
+    partly right stay apart.
 
     Range: [0, 1]. Neither report has a finding of weight: 1, whatever the words. A candidate in which nothing is read,
     not even a normal statement (it may only compare): 0. A reference in which nothing is read: missing, with the
@@ -53,10 +53,8 @@ class FindingsSoftF1(Component):
     summary = "F1 of findings by significance, with partial credit"
     bounds = (0.0, 1.0)
 
-    normal_weight: float = setting(0.25, "Weight of all that neither report calls abnormal, 0 to 10.")
-    denial_cost: float = setting(
-        0.5, "What denying a finding costs beyond missing it, in units of its weight, 0 to 10."
-    )
+    normal_weight: float = setting(0.25, "Weight of everything that neither report calls abnormal, 0 to 10.")
+    denial_cost: float = setting(0.5, "Cost of denying a finding beyond missing it, in units of its weight, 0 to 10.")
     possible_weight: float = setting(0.8, "Weight of a possible finding against a certain one, 0 to 1.")
     benign_weight: float = setting(0.05, "Weight of a benign or expected finding, 0 to 0.25.")
 

@@ -16,9 +16,9 @@ _OTHER = {"findings": "impression", "impression": "findings"}
 _LETTER = re.compile(r"[^\W\d_]")
 
 
-def _two_sections(text: str, found: tuple[Section, ...]) -> dict[str, bool]:
-    filled = {s.name for s in found if _LETTER.search(text, s.start, s.end)}
-    order = [s.name for s in found if s.name in _OTHER]
+def _two_sections(text: str, parts: tuple[Section, ...]) -> dict[str, bool]:
+    filled = {s.name for s in parts if _LETTER.search(text, s.start, s.end)}
+    order = [s.name for s in parts if s.name in _OTHER]
     return {
         "findings": "findings" in filled,
         "impression": "impression" in filled,
@@ -26,10 +26,10 @@ def _two_sections(text: str, found: tuple[Section, ...]) -> dict[str, bool]:
     }
 
 
-def _one_section(text: str, found: tuple[Section, ...], wanted: str) -> dict[str, bool]:
-    filled = any(s.name in ("", wanted) and _LETTER.search(text, s.start, s.end) for s in found)
+def _one_section(text: str, parts: tuple[Section, ...], wanted: str) -> dict[str, bool]:
+    filled = any(s.name in ("", wanted) and _LETTER.search(text, s.start, s.end) for s in parts)
     unwanted = {_OTHER[wanted], "findings_impression"}
-    return {wanted: filled, f"no {_OTHER[wanted]}": filled and not any(s.name in unwanted for s in found)}
+    return {wanted: filled, f"no {_OTHER[wanted]}": filled and not any(s.name in unwanted for s in parts)}
 
 
 class Format(Component):
@@ -42,8 +42,8 @@ class Format(Component):
     - `free`: any words.
 
     A heading that joins the two ("FINDINGS AND IMPRESSION:") stands for neither. Other sections (history, technique,
-    ...) may stand anywhere. Words are what has a letter: "FINDINGS: . IMPRESSION: 2." has none. Headings are read by
-    `cxr_rewards.text.sections`.
+    ...) may stand anywhere. A section has words if it has a letter: "FINDINGS: . IMPRESSION: 2." has none. Headings are
+    read by `cxr_rewards.text.sections`.
 
     Range: [0, 1], higher is better; 1 exactly if all conditions are met, so it serves as a gate. Empty candidate: 0.
 
@@ -64,7 +64,7 @@ class Format(Component):
     reads = ("candidate",)
     identical = "it judges the candidate alone, and a reference need not have the sections of the profile"
     profile: Literal["findings_impression", "findings", "impression", "free"] = setting(
-        "findings_impression", "What a report must hold: findings_impression, findings, impression or free."
+        "findings_impression", "Required sections: findings_impression, findings, impression or free."
     )
 
     def __post_init__(self) -> None:

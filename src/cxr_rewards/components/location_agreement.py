@@ -1,4 +1,4 @@
-"""Agreement on where findings are."""
+"""Agreement on the location of findings."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ _BOTH = frozenset(("left", "right"))
 
 
 class LocationAgreement(Component):
-    """Mean agreement on side and place over the reference's findings that are given one.
+    """Mean agreement on side and place over the reference's findings that state one.
 
     For each abnormal finding of the reference with a side, lobe or zone, with the candidate's partner (see
     `findings_score`), both as sets: the side {left}, {right} or {left, right}; the places with the larger places they
     lie in, such as {base, lower}:
 
-        agreement of sets = F1 = 2 * shared / (size of one + size of the other); 0 where the candidate gives none
+        agreement of sets = F1 = 2 * shared / (size of one + size of the other); 0 if the candidate gives none
         finding           = the mean over what the reference gives, side and places;
                             0 on opposite sides or without a partner
 
-    Range: [0, 1]. The reference gives no side or place: 1, as there is nothing to disagree on. A reference in which
-    nothing is read: missing, with the reason.
+    Range: [0, 1]. The reference gives no side or place: 1, because there is nothing to disagree on. A reference in
+    which nothing is read: missing, with the reason.
 
     Details: `findings`, each with what the two reports say and its `agreement`.
 
@@ -33,7 +33,7 @@ class LocationAgreement(Component):
 
     Example:
         >>> score = LocationAgreement().score("Left basilar opacity. Effusion.", "Left lower opacity. Right effusion.")
-        >>> [(found["reference"]["observation"], round(found["agreement"], 2)) for found in score.details["findings"]]
+        >>> [(pair["reference"]["observation"], round(pair["agreement"], 2)) for pair in score.details["findings"]]
         [('lung_opacity', 0.83), ('pleural_effusion', 0.0)]
     """
 

@@ -1,4 +1,4 @@
-"""Is what a report says of change borne out by the earlier reports it was given?"""
+"""Check of a report's statements of change against the earlier reports it was given."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Judgement(NamedTuple):
 
 
 class PriorConsistency(Component):
-    """Share of the candidate's statements of change that the earlier reports bear out, smoothed by one.
+    """Share of the candidate's statements of change that the earlier reports support, smoothed by one.
 
         value = (1 + sum of credits) / (1 + n)
 
@@ -46,7 +46,7 @@ class PriorConsistency(Component):
 
     With priors the last decides; a finding is shown in it if the same observation, a kind of it, or what it is a kind
     of, is present or possible there with a side and place that can be the same. A change of no named finding is then
-    left out, for no prior can contradict it.
+    left out, because no prior can contradict it.
 
     ============================== ============================================= =============
     statement                      prior                                         verdict
@@ -64,11 +64,11 @@ class PriorConsistency(Component):
     any but new                    else                                          unknown
     ============================== ============================================= =============
 
-    "Unknown" costs less than "contradicted", for a report need not mention all that it leaves unchanged.
+    "Unknown" costs less than "contradicted", because a report need not mention everything that is unchanged.
 
     Range: [0, 1], higher is better; never 0. No statement of change: 1, with and without priors, so also for an empty
-    candidate: this guards against invented comparisons and rewards none (`change_f1` does). Blank priors count as not
-    given; those in which nothing is read are passed over, and where that leaves none, nothing can be judged: 1.
+    candidate: this guards against invented comparisons and rewards no real ones (`change_f1` does). Blank priors count
+    as not given; those in which nothing is read are skipped, and if that leaves none, nothing can be judged: 1.
 
     Details: `statements`, each with its span, `verdict`, and the index of the `prior` and the finding in it (`by`) that
     decided, or null.
@@ -79,7 +79,7 @@ class PriorConsistency(Component):
     Example:
         >>> report = "New left effusion. Stable cardiomegaly. No pneumothorax."
         >>> score = PriorConsistency().score(report, "", ["Small left effusion. The heart is enlarged."])
-        >>> [(told["observation"], told["verdict"]) for told in score.details["statements"]]
+        >>> [(entry["observation"], entry["verdict"]) for entry in score.details["statements"]]
         [('pleural_effusion', 'contradicted'), ('cardiomegaly', 'supported')]
         >>> round(score.value, 3)
         0.667
@@ -89,12 +89,12 @@ class PriorConsistency(Component):
 
     name = "prior_consistency"
     version = 1
-    summary = "share of stated changes that the earlier reports bear out"
+    summary = "share of stated changes that the earlier reports support"
     bounds = (0.0, 1.0)
     reads = ("candidate", "priors")
     identical = "the reference itself may compare with an image of which no report is given"
 
-    unknown_credit: float = setting(0.5, "Credit for a change of what no prior mentions or denies, 0 to 1.")
+    unknown_credit: float = setting(0.5, "Credit for a change of a finding that no prior mentions or denies, 0 to 1.")
 
     def __post_init__(self) -> None:
         if not 0 <= self.unknown_credit <= 1:
@@ -129,7 +129,7 @@ class PriorConsistency(Component):
 
 
 def _statements(findings: Sequence[Finding], priors: bool) -> list[Finding]:
-    """Return what is to be judged, each observation, side and direction once."""
+    """Return the statements to judge, each observation, side and direction once."""
     distinct: dict[tuple[str, str, str], Finding] = {}
     for finding in by_side(findings):
         bare = finding.observation == _COMPARISON

@@ -21,12 +21,12 @@ class RadcliqV0(ModelComponent):
     it. Lower is better; unbounded, and below 0 for very good reports, so 1 / RadCliQ of one report is not a reward: use
     the transforms `negate`, or `negate` and `sigmoid` with a weight of 2.
 
-    Over a file: `1/mean`, the inverse of the mean, by which ReXrank ranks; none where the mean is not above 0.
+    Over a file: `1/mean`, the inverse of the mean, by which ReXrank ranks; none if the mean is not above 0.
 
     Details: the four metrics.
 
     Source: Yu et al. 2023 (Patterns 4(9)); coefficients of the models published with CXR-Report-Metric at 9c9ecad. IDF
-    is off, as in ReXrank; RadEval's number differs, for it fits IDF to the batch.
+    is off, as in ReXrank; RadEval's number differs, because it fits IDF to the batch.
     """
 
     name = "radcliq_v0"

@@ -1,4 +1,4 @@
-"""RadGraph F1 as RadCliQ and ReXrank have it."""
+"""RadGraph F1 as RadCliQ and ReXrank compute it."""
 
 from __future__ import annotations
 

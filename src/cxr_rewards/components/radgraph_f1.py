@@ -19,8 +19,8 @@ class RadgraphF1(ModelComponent):
     Level `simple` compares (tokens, label), `partial` (tokens, label, whether it has a relation), `complete` (tokens,
     label, kind, tokens of the other) for each relation and (tokens, label) for entities without one.
 
-    Range: [0, 1], higher is better. 0 where either report has no entities, both included, as the radgraph package
-    has it: the annotator found nothing to agree on.
+    Range: [0, 1], higher is better. 0 if either report, or both, has no entities, as in the radgraph package: there is
+    nothing to agree on.
 
     Details: `simple`, `partial` and `complete`.
 
@@ -32,11 +32,11 @@ class RadgraphF1(ModelComponent):
     name = "radgraph_f1"
     summary = "F1 of RadGraph's entities and relations"
     bounds = (0.0, 1.0)
-    identical = "0 where RadGraph finds no entities in the reports"
+    identical = "0 if RadGraph finds no entities in the reports"
 
     model: RadgraphModel = setting("radgraph-xl", "radgraph, radgraph-xl or modern-radgraph-xl (unproved).")
     level: Level = setting("partial", "simple, partial or complete.")
-    case_sensitive: bool = setting(False, "Tell `Effusion` from `effusion`, as radgraph 0.1.18 from PyPI does.")
+    case_sensitive: bool = setting(False, "Distinguish `Effusion` from `effusion`, as radgraph 0.1.18 from PyPI does.")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,5 +51,5 @@ class RadgraphF1(ModelComponent):
         """Compare the annotations."""
         (feature,) = self.needs
         candidate, reference = (features.value(feature, text) for text in (case.candidate, case.reference))
-        found = level_f1s(candidate, reference, case_sensitive=self.case_sensitive)
-        return Score(found[self.level], {str(level): value for level, value in found.items()})
+        f1_by_level = level_f1s(candidate, reference, case_sensitive=self.case_sensitive)
+        return Score(f1_by_level[self.level], {str(level): value for level, value in f1_by_level.items()})

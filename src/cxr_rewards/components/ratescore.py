@@ -49,24 +49,24 @@ class Ratescore(ModelComponent):
         S(X -> Y) = sum over entities x of cos(x, y*) W[type x, type y*] n / sum of W[type x, type y*]
         RaTEScore = 2 S(X -> Y) S(Y -> X) / (S(X -> Y) + S(Y -> X))
 
-    y* is the entity of Y nearest to x; n is below 1 where one is said and the other denied. The weights W were fitted
-    to radiologists' ratings of long or of short texts.
+    y* is the entity of Y nearest to x; n is below 1 if one is stated and the other denied. The weights W were fitted to
+    radiologists' ratings of long or of short texts.
 
-    Range: [-1, 1], higher is better; in practice above 0. Where either report has no entities 0.5, as upstream: a text
-    without any is worth more than a wrong report, so that this score must not be rewarded alone. A candidate without
-    a letter or a digit, which upstream cannot pair, gets 0.
+    Range: [-1, 1], higher is better; in practice above 0. If either report has no entities: 0.5, as upstream. A text
+    without any is then worth more than a wrong report, so do not reward this score alone. A candidate without a letter
+    or a digit, which upstream cannot pair, gets 0.
 
     Details: the entities of `candidate` and `reference` as [text, type].
 
     Source: Zhao et al. 2024 (arXiv 2406.16845); RaTEScore at a970406, with the weights of release 0.6.0. Sentences are
-    split by this library and not by medspaCy, and an entity at the end of a sentence is never dropped; entities,
-    vectors and arithmetic are the same.
+    split by this library, not by medspaCy, and an entity at the end of a sentence is never dropped; entities, vectors
+    and arithmetic are the same.
     """
 
     name = "ratescore"
     summary = "match of medical entities (RaTEScore)"
     bounds = (-1.0, 1.0)
-    identical = "0.5 where no entities are found in the reports"
+    identical = "0.5 if no entities are found in the reports"
 
     matrix: Literal["long", "short"] = setting("long", "Weights for long texts (reports) or short ones (sentences).")
 

@@ -1,4 +1,4 @@
-"""Repetition guard: does the text go round in circles?"""
+"""Repetition guard: does the text repeat itself?"""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.types import Case, Score
 
-# Numbers are no words here, so that a loop with a counter in it is a loop all the same.
+# Numbers are not words here, so that a loop with a counter is still a loop.
 _WORD = re.compile(r"[^\W\d_]+")
 _STOP = re.compile(r"[.!?;\n]+")
 
 
 class Repetition(Component):
-    """Share of the candidate that says again what it has already said, in the same words.
+    """Share of the candidate that repeats its own earlier words.
 
-        value = max(n-grams said again / all n-grams,  words in sentences said again / all words)
+        value = max(repeated n-grams / all n-grams,  words in repeated sentences / all words)
 
-    The first `allowed` times that an n-gram or sentence occurs are free, every further one is said again: a report may
-    state a thing in the findings and once more in the impression. Words are runs of letters in lower case; sentences
-    end at . ! ? ; or a line's end. N-grams catch loops within and across sentences, and sentences catch short ones
-    that come back in another order. A text of fewer than `n` words is judged by its sentences alone. A report written
-    out twice over scores 0 unless `allowed` is 1; its length gives it away.
+    The first `allowed` times that an n-gram or sentence occurs are free, and every further one is a repetition: a
+    report may state a thing in the findings and once more in the impression. Words are runs of letters in lower case;
+    sentences end at . ! ? ; or a line's end. N-grams catch loops within and across sentences, and sentences catch short
+    ones that come back in another order. A text of fewer than `n` words is judged by its sentences alone. A report
+    written out twice over scores 0 unless `allowed` is 1; its length gives it away.
 
     Range: [0, 1], lower is better; ordinary reports score 0 or a few hundredths, a loop near 1. Empty candidate: 0.
 

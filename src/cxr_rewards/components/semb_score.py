@@ -28,7 +28,7 @@ class SembScore(ModelComponent):
     bounds = (-1.0, 1.0)
 
     long_texts: LongTexts = setting("truncate", "Beyond 512 tokens: `truncate`, or `windows`: the mean over them.")
-    stored: Stored = setting("float32", "What a cache file keeps of CheXbert's vectors: float32, float16, or no.")
+    stored: Stored = setting("float32", "CheXbert's vectors in a cache file: float32, float16, or no.")
 
     def __post_init__(self) -> None:
         super().__post_init__()

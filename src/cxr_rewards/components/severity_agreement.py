@@ -14,7 +14,7 @@ _STEPS = 4
 
 
 class SeverityAgreement(Component):
-    """Mean agreement on severity and size over the reference's findings that are given one.
+    """Mean agreement on severity and size over the reference's findings that state one.
 
     For each abnormal finding of the reference with a severity in words (trace 1, mild 2, moderate 3, severe 4,
     massive 5, "mild to moderate" 2.5), a measurement, or both, with the candidate's partner (see `findings_score`):
@@ -24,19 +24,19 @@ class SeverityAgreement(Component):
         both given by both: the mean of the two;  only one of them given by both: that one
         no partner, or neither given by the partner: 0
 
-    A severity and a measurement are not compared with each other: where each report has only the one that the other
-    lacks, the finding does not count.
+    A severity and a measurement are not compared with each other: if each report has only the one that the other lacks,
+    the finding does not count.
 
-    Range: [0, 1]. The reference gives no severity or size: 1, as there is nothing to disagree on; what the candidate
-    makes up then costs nothing here. A reference in which nothing is read: missing, with the reason.
+    Range: [0, 1]. The reference gives no severity or size: 1, because there is nothing to disagree on; anything that
+    the candidate makes up then costs nothing here. A reference in which nothing is read: missing, with the reason.
 
-    Details: `findings`, each with what the two reports say and its `agreement` (null where it does not count).
+    Details: `findings`, each with what the two reports say and its `agreement` (null if it does not count).
 
     Source: defined here; the steps of severity are those of `cxr_rewards.findings.SEVERITIES`.
 
     Example:
         >>> score = SeverityAgreement().score("Small effusion. 6 mm nodule.", "Large effusion. 8 mm nodule.")
-        >>> [(found["reference"]["observation"], found["agreement"]) for found in score.details["findings"]]
+        >>> [(pair["reference"]["observation"], pair["agreement"]) for pair in score.details["findings"]]
         [('pleural_effusion', 0.5), ('lung_nodule', 0.75)]
         >>> score.value
         0.625

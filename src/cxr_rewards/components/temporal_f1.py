@@ -31,11 +31,11 @@ class TemporalF1(Component):
         P = (both + e) / (candidate's + e),  R = (both + e) / (reference's + e),  F = 2 P R / (P + R + e)
 
     Each counts distinct words out of `KEYWORDS`, in any case; e is 1e-10. A word is an unbroken run of letters and
-    digits, so "newly" is not "new", and "stable/unchanged" and "new-onset" hold the words one expects. Which finding
-    changed does not matter: "new effusion, stable edema" and "stable effusion, new edema" agree.
+    digits, so "newly" is not "new", and "stable/unchanged" and "new-onset" hold the words that one expects. Which
+    finding changed does not matter: "new effusion, stable edema" and "stable effusion, new edema" agree.
 
     Source: RadEval's f1temporal (e0a3909), after Bannur et al. 2023 (arXiv 2301.04558) and Libra (ACL 2025). RadEval
-    deletes signs such as "/" before it looks for words, which joins the words beside them; here they part words.
+    deletes signs such as "/" before it looks for words, which joins the words beside them; here they separate words.
     Range: [0, 1], higher is better. Neither has such a word: 1. The reference alone has none: 1e-10. The candidate
     alone has none, or they share none: below 1e-9, never quite 0.
 
