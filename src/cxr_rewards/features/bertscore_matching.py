@@ -57,7 +57,7 @@ class BertscoreMatching(Feature):
         import numpy as np
 
         (feature,) = self.needs
-        found: list[list[float]] = [[0.0, 0.0, 0.0]] * len(items)
+        scores: list[list[float]] = [[0.0, 0.0, 0.0]] * len(items)
         by_reference: dict[str, list[int]] = defaultdict(list)
         for i, item in enumerate(items):
             by_reference[item.reference].append(i)
@@ -75,5 +75,5 @@ class BertscoreMatching(Feature):
             recall = np.maximum.reduceat(cosines, starts, axis=0) @ right[:, -1] / right[:, -1].sum()
             f1 = 2 * precision * recall / (precision + recall)
             for (i, _), *values in zip(kept, precision, recall, f1, strict=True):
-                found[i] = [float(value) for value in values]
-        return found
+                scores[i] = [float(value) for value in values]
+        return scores

@@ -53,7 +53,7 @@ class ChexbertEmbedding(_ChexbertFeature):
 
     name = "chexbert_embedding"
 
-    stored: Stored = setting("float32", "What a cache file keeps of a vector: float32, float16 (rounded), or no.")
+    stored: Stored = setting("float32", "Vectors in a cache file: float32, float16 (rounded), or no.")
 
     @property
     def persistent(self) -> bool:  # type: ignore[override]

@@ -44,7 +44,7 @@ class ExternalValues(Feature):
 
     @property
     def code_home(self) -> str | None:
-        """That of any feature, with the home of the function."""
+        """The home of the feature's code, joined with that of the function."""
         source = self.metric.partition(":")[0]
         homes = [super().code_home, "" if source == "radeval" else module_home(source)]
         return None if None in homes else join_homes([home for home in homes if home])
@@ -77,7 +77,7 @@ def check_metric(metric: str, options: str, where: str) -> None:
     """Check what can be checked without importing the metric.
 
     Raises:
-        ConfigError: no metric, none of the form that is asked for, or options that are no JSON object.
+        ConfigError: the metric is missing or malformed, or the options are not a JSON object.
         MissingDependencyError: its package is not installed; holds the pip line.
     """
     source, colon, name = metric.partition(":")
@@ -126,7 +126,7 @@ def load_metric(metric: str, options: str) -> Metric:
 
 
 def _radeval(registry: Any, name: str, options: dict[str, Any]) -> Metric:
-    """Return RadEval's own values of each pair, from its adapter: its front end silences all warnings for good."""
+    """Return RadEval's own value for each pair, from its adapter: its front end silences all warnings for good."""
     sys.modules.setdefault("RadEval", sys.modules["radeval"])  # some of its metrics still use its former name
     name, _, key = name.partition("/")
     if name not in registry.METRIC_REGISTRY:
@@ -134,11 +134,11 @@ def _radeval(registry: Any, name: str, options: dict[str, Any]) -> Metric:
     scorer = registry.get_metric_class(name)(**options)
 
     def values(candidates: list[str], references: list[str]) -> Sequence[Any]:
-        found = scorer.compute(refs=references, hyps=candidates, per_sample=True)
-        if key not in found and (key or len(found) != 1):
+        values_by_key = scorer.compute(refs=references, hyps=candidates, per_sample=True)
+        if key not in values_by_key and (key or len(values_by_key) != 1):
             given = f"radeval:{name}/{key or 'KEY'}"
-            raise ConfigError(unknown_name(f"external: {given}", "key", key, found))
-        chosen: Sequence[Any] = found[key or next(iter(found))]
+            raise ConfigError(unknown_name(f"external: {given}", "key", key, values_by_key))
+        chosen: Sequence[Any] = values_by_key[key or next(iter(values_by_key))]
         return chosen
 
     return values

@@ -1,4 +1,4 @@
-"""Places of a text that are aimed at a judge."""
+"""Passages of a text that are aimed at a judge."""
 
 from __future__ import annotations
 

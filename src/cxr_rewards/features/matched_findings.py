@@ -48,8 +48,8 @@ def mean_agreement(
     Args:
         comparison: the matched findings of two reports.
         has_property: whether a finding of the reference states the property.
-        agreement: of such a finding with its partner in the candidate (None: it has none), 0 to 1; None if it does
-            not count.
+        agreement: the agreement, 0 to 1, of such a finding with its partner in the candidate (None: no partner); None
+            if it does not count.
 
     Returns:
         The mean over all that count; 1 if none does.

@@ -39,12 +39,12 @@ class RadcliqMetrics(Feature):
     def compute(self, items: Sequence[PairItem], upstream: FeatureTable) -> list[list[float]]:
         """Compute the four metrics of each pair."""
         graphs, matching, vectors = self.needs
-        found = []
+        metrics = []
         for item in items:
             annotations = [upstream.value(graphs, text) for text in item]
             raw = upstream.value(matching, item)[2]
             sides = [upstream.value(vectors, text).mean(axis=0) for text in item]
-            found.append(
+            metrics.append(
                 [
                     sum(combined_f1(*annotations)) / 2,
                     rescaled(raw, BASELINE),
@@ -52,4 +52,4 @@ class RadcliqMetrics(Feature):
                     bleu(item.candidate, item.reference).value,
                 ]
             )
-        return found
+        return metrics

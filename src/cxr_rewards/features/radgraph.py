@@ -89,17 +89,17 @@ class RadgraphAnnotations(ModelFeature):
         """Annotate texts."""
         words = [split_words(text.encode("utf-8", "replace").decode(), self.model) for text in items]
         filled = [i for i, of_text in enumerate(words) if of_text]
-        found: list[dict[str, Any]] = [{} for _ in items]
+        annotations: list[dict[str, Any]] = [{} for _ in items]
         if not filled:
-            return found
+            return annotations
         reports = self.models()[0][1].pieces([words[i] for i in filled])
 
         def forward(model: Any, batch: list[int]) -> Any:
             return model([reports[i] for i in batch])
 
         for i, graph in zip(filled, self.run([len(r.ids) + 2 for r in reports], forward), strict=True):
-            found[i] = _as_json(graph, words[i])
-        return found
+            annotations[i] = _as_json(graph, words[i])
+        return annotations
 
 
 def _as_json(graph: Any, words: list[str]) -> dict[str, Any]:

@@ -51,8 +51,8 @@ class RateEntities(ModelFeature):
             labels = model(ids, lengths).tolist()
             return [model.entities(rows[i], of_row) for i, of_row in zip(batch, labels, strict=True)]
 
-        found = self.run(list(map(len, rows)), forward)
-        flat = [found[place[s]] for of_text in split for s in of_text]
+        entities = self.run(list(map(len, rows)), forward)
+        flat = [entities[place[s]] for of_text in split for s in of_text]
         return [
             [entity for of_sentence in flat[a:b] for entity in of_sentence]
             for a, b in pairwise(accumulate(map(len, split), initial=0))

@@ -25,8 +25,8 @@ def sentences_of(text: str) -> list[str]:
         >>> sentences_of("FINDINGS: Clear lungs. ... No effusion.")
         ['FINDINGS: Clear lungs.', 'No effusion.']
     """
-    found = (text[a:b] for a, b in sentences(text))
-    return [sentence for sentence in found if any(map(str.isalnum, sentence))]
+    pieces = (text[a:b] for a, b in sentences(text))
+    return [sentence for sentence in pieces if any(map(str.isalnum, sentence))]
 
 
 class SentenceEmbeddings(ModelFeature):

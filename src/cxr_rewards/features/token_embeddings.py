@@ -34,7 +34,7 @@ class TokenEmbeddings(ModelFeature):
     layer: int = setting(5, "Layer whose vectors are used; 0: the input embeddings.")
     idf_corpus: str = setting("", "Text file with one report per line, for IDF weights.", changes_scores=False)
     long_texts: LongTexts = setting("truncate", "Beyond the encoder's limit: truncate, or windows.")
-    stored: Stored = setting("no", "What a cache file keeps of the vectors: float32, float16 (rounded), or no.")
+    stored: Stored = setting("no", "Vectors in a cache file: float32, float16 (rounded), or no.")
 
     @property
     def persistent(self) -> bool:  # type: ignore[override]
@@ -82,18 +82,18 @@ class TokenEmbeddings(ModelFeature):
 
         vectors = iter(self.run(list(map(len, rows)), forward))
         weigh = self._weights(encoder)
-        found = []
+        embeddings = []
         for of_text in windows:
             parts = [next(vectors) for _ in of_text]
             ids = [i for row in of_text for i in row]
             if len(ids) == 2 * len(of_text):
-                found.append(np.zeros((0, parts[0].shape[1] + 1), dtype=np.float32))
+                embeddings.append(np.zeros((0, parts[0].shape[1] + 1), dtype=np.float32))
                 continue
             value = np.empty((len(ids), parts[0].shape[1] + 1), dtype=np.float32)
             np.concatenate(parts, out=value[:, :-1])
             value[:, -1] = weigh(ids)
-            found.append(value.astype(np.float16).astype(np.float32) if self.stored == "float16" else value)
-        return found
+            embeddings.append(value.astype(np.float16).astype(np.float32) if self.stored == "float16" else value)
+        return embeddings
 
     def _weights(self, encoder: Any) -> Any:
         """Return a function from ids to weights."""
