@@ -74,7 +74,7 @@ async def score_trace(trace: Any, data: Any, **options: Any) -> float:
 
     Args:
         trace: verifiers' trace of a rollout.
-        data: the task's data, with `reference` and, where there are some, priors and context.
+        data: the task's data: `reference`, and priors and context if there are any.
         **options: as above.
     """
     samples = samples_of(options)

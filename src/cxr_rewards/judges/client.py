@@ -21,7 +21,7 @@ from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE, JudgeSetti
 
 
 class Endpoint(NamedTuple):
-    """Key of a client: the model, and every setting of where and how fast to ask."""
+    """Key of a client: the model, and every setting of its endpoint, limits and prices."""
 
     model: str
     others: tuple[object, ...]
