@@ -109,8 +109,9 @@ class Connections:
 
         HTTP/1.1 has no number that ties a response to its request. If a server repeats a response after the next
         request has left, every question from then on gets the reply to the one before. So if a response equals the last
-        one to the byte, we wait to see whether another follows. If one does, the connection is dropped, and we keep
-        checking. If not, the server's responses are just alike (real servers number theirs), and we never wait again.
+        one to the byte, we wait to see whether another follows. If one does, the connection is dropped, and from then
+        on each request gets a connection of its own. If not, the server's responses are just alike (real servers number
+        theirs), and we never wait again. A repetition that is read together with the real response is not seen.
         """
         stream = response.extensions["network_stream"]
         last, self._last[stream] = self._last.get(stream), body

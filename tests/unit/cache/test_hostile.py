@@ -294,6 +294,7 @@ import os, sys, warnings
 import numpy
 from cxr_rewards.cache import CacheWarning, SqliteCache
 from tests.unit.cache.test_hostile import ITEMS, NOTE
+type(NOTE).code_home = NOTE.code_home  # another user may not be able to read the module's source
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
