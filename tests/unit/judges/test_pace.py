@@ -221,7 +221,7 @@ def test_a_judge_that_works_on_one_request_at_a_time_scores_all_rows_without_a_s
         return completion()
 
     with ScriptedJudge(respond) as judge, caplog.at_level(logging.WARNING):
-        component = Chexprompt(model="m", base_url=judge.url, timeout_s=1.0, deadline_s=20.0)
+        component = Chexprompt(model="m", base_url=judge.url, timeout_s=2.0, deadline_s=90.0)
         results = CompositeReward([component]).score_batch(cases(25))
         (tally,) = tallies().values()
     assert {result.reasons for result in results} == {""}
