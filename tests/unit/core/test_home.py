@@ -82,7 +82,8 @@ def test_modules_of_one_name_in_two_projects_never_share_values_and_each_finds_i
         (folder / "sizes.py").write_text(FEATURE.replace("{value}", str(value)))
         (folder / "program.py").write_text("from sizes import Size\n" + SCRIPT + "main()\n")
         done = subprocess.run(
-            [sys.executable, folder / "program.py", tmp_path / "cache.sqlite"],
+            # -B: Python takes a module's old bytecode if its file has the same size and was written in the same second
+            [sys.executable, "-B", folder / "program.py", tmp_path / "cache.sqlite"],
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert done.stderr == ""
