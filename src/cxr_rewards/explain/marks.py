@@ -65,6 +65,7 @@ def _span(finding: Finding) -> Span:
 def _finding_from(table: Mapping[str, Any]) -> Finding:
     """Return the finding that `Finding.as_dict` made a table of."""
     fields = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items() if k in Finding._fields}
+    fields.setdefault("certainty", table["polarity"])
     return Finding(**{**fields, "start": table["span"][0], "end": table["span"][1]})
 
 

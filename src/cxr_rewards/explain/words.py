@@ -65,15 +65,16 @@ def words(value: Any) -> str:
     return str(value)
 
 
-_DESCRIBED = (*Finding._fields, "span")
+_DESCRIBED = (*Finding._fields, "polarity", "span")
 
 
 def describe_finding(finding: Mapping[str, Any]) -> str:
     """Return a finding in words, with its span."""
     get = finding.get
     severity, size, change = get("severity"), get("size_mm"), get("change") or ""
+    certainty = words(get("certainty") or get("polarity") or "")
     head = [
-        {"absent": "" if change else "no", "possible": "possible"}.get(get("polarity") or "", ""),
+        {"present": "", "absent": "" if change else "no"}.get(certainty, certainty),
         change,
         in_words(severity) if isinstance(severity, int | float) and 1 <= severity <= 5 else words(severity or ""),
         get("side") or "",

@@ -15,7 +15,7 @@ class Findings(Feature):
     """
 
     name = "findings"
-    version = 2
+    version = 3
     over = "text"
     persistent = False
 

@@ -5,7 +5,7 @@
 """
 
 from cxr_rewards.findings.differences import Difference
-from cxr_rewards.findings.finding import CHANGES, MANY, SEVERITIES, Finding
+from cxr_rewards.findings.finding import CERTAINTIES, CHANGES, MANY, SEVERITIES, Finding
 from cxr_rewards.findings.matching import Comparison, Match, compare
 from cxr_rewards.findings.ontology import CHEXPERT, SIGNIFICANCES, Observation, Ontology, data_digest, ontology
 from cxr_rewards.findings.reader import READ_SECTIONS, read
@@ -13,6 +13,7 @@ from cxr_rewards.findings.report import Report, merge, regions, silent
 from cxr_rewards.findings.significance import misplaced, significance
 
 __all__ = [
+    "CERTAINTIES",
     "CHANGES",
     "CHEXPERT",
     "MANY",

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Literal, NamedTuple, get_args
 
-Polarity = Literal["present", "absent", "possible"]
+Certainty = Literal["present", "likely", "possible", "unlikely", "absent"]
+Polarity = Literal["present", "possible", "absent"]
 Side = Literal["", "left", "right", "bilateral"]
 Change = Literal["", "new", "increased", "decreased", "stable", "resolved"]
 FindingData = dict[str, str | int | float | list[str] | list[int]]
 """A finding as JSON-compatible data."""
 
+CERTAINTIES: tuple[Certainty, ...] = get_args(Certainty)
+"""The grades of certainty, from stated as a fact to denied."""
+_POLARITY: Mapping[Certainty, Polarity] = {
+    "present": "present",
+    "likely": "present",
+    "possible": "possible",
+    "unlikely": "absent",
+    "absent": "absent",
+}
+DENIED: frozenset[Certainty] = frozenset(("unlikely", "absent"))
+"""The certainties of what is not there."""
 SIDES = ("left", "right", "bilateral")
 SEVERITIES = ("trace", "mild", "moderate", "severe", "massive")
 """The scale of severity and size in words: 1 to 5 in `Finding.severity`."""
@@ -24,7 +37,8 @@ class Finding(NamedTuple):
 
     Attributes:
         observation: canonical name, a key of `ontology().observations`.
-        polarity: `present`, `absent` (denied, resolved, or ruled out by a normal statement) or `possible`.
+        certainty: `present`, `likely`, `possible`, `unlikely` or `absent` (denied, resolved, or ruled out by a normal
+            statement).
         side: `left`, `right`, `bilateral`, or "" if none is given.
         places: lobes, zones and other places, sorted: `("base",)`, `("lower", "upper")`.
         severity: 1 (trace) to 5 (massive), 2.5 for "mild to moderate"; 0 if none is given.
@@ -40,7 +54,7 @@ class Finding(NamedTuple):
     """
 
     observation: str
-    polarity: Polarity = "present"
+    certainty: Certainty = "present"
     side: Side = ""
     places: tuple[str, ...] = ()
     severity: float = 0.0
@@ -53,6 +67,11 @@ class Finding(NamedTuple):
     start: int = 0
     end: int = 0
 
+    @property
+    def polarity(self) -> Polarity:
+        """The certainty in three steps: a likely finding is present, an unlikely one absent."""
+        return _POLARITY[self.certainty]
+
     def as_dict(self) -> FindingData:
         """Return the attributes that are given, and the span, as JSON-compatible data.
 
@@ -61,6 +80,8 @@ class Finding(NamedTuple):
             {'observation': 'lung_nodule', 'polarity': 'present', 'side': 'left', 'size_mm': 8.0, 'span': [5, 11]}
         """
         data: FindingData = {"observation": self.observation, "polarity": self.polarity}
+        if self.certainty != self.polarity:
+            data["certainty"] = self.certainty
         for key, value in zip(_ATTRIBUTES, self[2:-2], strict=True):
             if value:
                 data[key] = list(value) if isinstance(value, tuple) else value

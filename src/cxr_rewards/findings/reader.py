@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypedDict, cast
 
-from cxr_rewards.findings.finding import Change, Finding, Polarity
+from cxr_rewards.findings.finding import DENIED, Certainty, Change, Finding
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.walker import Fields, Sentence, walk
@@ -39,10 +39,10 @@ def read(text: str) -> tuple[Finding, ...]:
 
     Example:
         >>> report = "INDICATION: Pneumonia? FINDINGS: No effusion or pneumothorax. The heart is mildly enlarged."
-        >>> [(f.observation, f.polarity, f.severity) for f in read(report)]
+        >>> [(f.observation, f.certainty, f.severity) for f in read(report)]
         [('pleural_effusion', 'absent', 0.0), ('pneumothorax', 'absent', 0.0), ('cardiomegaly', 'present', 2.0)]
         >>> nodule = read("Possible new 8 mm nodule at the left base.")[0]
-        >>> nodule.polarity, nodule.side, nodule.places, nodule.size_mm, nodule.change
+        >>> nodule.certainty, nodule.side, nodule.places, nodule.size_mm, nodule.change
         ('possible', 'left', ('base',), 8.0, 'new')
         >>> (nodule.start, nodule.end)
         (18, 24)
@@ -90,13 +90,13 @@ def _add(findings: list[Finding], sentence: Sentence, start: int) -> None:
 
 def _can_repeat(last: Finding, fields: Fields) -> bool:
     """Return whether fields without an observation can be of the last finding: not if it is absent on their side."""
-    if last.polarity != "absent" or last.severity:
+    if last.certainty not in DENIED or last.severity:
         return True
     return not last.implied and last.side in ("left", "right") and fields[2] != last.side
 
 
 class _Amendment(TypedDict, total=False):
-    polarity: Polarity
+    certainty: Certainty
     severity: float
     size_mm: float
     change: Change
@@ -105,7 +105,7 @@ class _Amendment(TypedDict, total=False):
 
 def _amended(last: Finding, sentence: Sentence) -> Finding:
     """Return the last finding with what a sentence without findings says of it: "It measures 8 mm."."""
-    if last.polarity == "absent" or last.observation == "comparison":
+    if last.certainty in DENIED or last.observation == "comparison":
         return last
     amendment: _Amendment = {}
     for slot, value in sentence.unclaimed:
@@ -115,8 +115,8 @@ def _amended(last: Finding, sentence: Sentence) -> Finding:
             amendment["positions"] = tuple(sorted({*last.positions, *amendment.get("positions", ()), str(value)}))
         elif not sentence.refers_back:
             continue
-        elif slot == "polarity":
-            amendment["polarity"] = cast("Polarity", value)
+        elif slot == "certainty":
+            amendment["certainty"] = cast("Certainty", value)
         elif slot == "change" and not last.change:
             amendment["change"] = cast("Change", value)
         elif slot == "severity" and not last.severity:

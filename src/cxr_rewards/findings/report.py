@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from cxr_rewards.findings.finding import MANY, Finding, Side
+from cxr_rewards.findings.finding import CERTAINTIES, MANY, Finding, Side
 from cxr_rewards.findings.ontology import Ontology, ontology
 
 
@@ -76,12 +76,12 @@ def _by_kind(known: Ontology, places: Iterable[str]) -> tuple[set[str], set[str]
 
 
 def join(one: Finding, two: Finding) -> Finding:
-    """Return one finding from two mentions of it: the first, completed by the second; present if either is."""
+    """Return one finding from two mentions of it: the first, completed by the second; with the higher certainty."""
     side = one.side or two.side
     if one.side and two.side and one.side != two.side:
         side = "bilateral"
     return one._replace(
-        polarity="present" if "present" in (one.polarity, two.polarity) else one.polarity,
+        certainty=min(one.certainty, two.certainty, key=CERTAINTIES.index),
         side=side,
         places=tuple(sorted({*one.places, *two.places})),
         severity=max(one.severity, two.severity),
@@ -176,7 +176,7 @@ def _absorb(known: Ontology, groups: dict[str, list[Finding]]) -> None:
                     remaining.append(general)
                 else:
                     kind = specific[i]
-                    specific[i] = join(kind, general)._replace(polarity=kind.polarity, side=kind.side or general.side)
+                    specific[i] = join(kind, general)._replace(certainty=kind.certainty, side=kind.side or general.side)
                     if general.side == "bilateral" and kind.side in _OTHER_SIDE:  # bilateral opacities, left pneumonia
                         remaining.append(general._replace(side=_OTHER_SIDE[kind.side]))
             if remaining:

@@ -111,8 +111,8 @@ def nodule(**attributes):
         (nodule(number=2), NODULE, [("descriptor", 0.0625)]),
         (NODULE, nodule(number=2), []),
         # certainty
-        (NODULE, nodule(polarity="possible"), [("certainty", 0.125)]),
-        (nodule(polarity="possible"), NODULE, [("certainty", 0.125)]),
+        (NODULE, nodule(certainty="possible"), [("certainty", 0.125)]),
+        (nodule(certainty="possible"), NODULE, [("certainty", 0.125)]),
         (NODULE, NODULE, []),
     ],
 )

@@ -8,7 +8,7 @@ from importlib import resources
 import pytest
 
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.findings import Finding, misplaced, ontology, significance
+from cxr_rewards.findings import CERTAINTIES, Finding, misplaced, ontology, significance
 from cxr_rewards.findings.significance import build, rules
 from cxr_rewards.text.ages import age_in_years
 
@@ -136,9 +136,9 @@ def test_an_indication_is_known_by_how_its_words_begin(indication, expected):
     assert significance(Finding("consolidation", change="new"), {"indication": indication}) == expected
 
 
-def test_polarity_does_not_matter():
+def test_certainty_does_not_matter():
     tension = Finding("pneumothorax", descriptors=("tension",))
-    assert {significance(tension._replace(polarity=p)) for p in ("present", "possible", "absent")} == {"urgent"}
+    assert {significance(tension._replace(certainty=p)) for p in CERTAINTIES} == {"urgent"}
 
 
 # ---------------------------------------------------------------- misplaced devices

@@ -12,6 +12,7 @@ from cxr_rewards.findings.ontology.model import (
     DIRECTED,
     EFFECTS,
     ENDS_SCOPE,
+    GRADES,
     MARKS,
     MODIFIERS,
     OPENS_SCOPE,
@@ -29,7 +30,7 @@ from cxr_rewards.findings.ontology.vocabulary import Vocabulary
 
 _OBSERVATION_KEYS = ("phrases", "made_of", "parent", "label", "significance", "unpaired", "proper", "misplaced", "like")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute")
-_CUE_KEYS = ("effect", "direction", "ended_by", "states", "phrases", "examples")
+_CUE_KEYS = ("effect", "direction", "ended_by", "states", "grade", "phrases", "examples")
 _DEVICE = "support_device"
 
 
@@ -148,7 +149,11 @@ def _cue(where: str, name: str, entry: Table) -> Cue:
         raise ConfigError(f"{where}.direction: expected {expected}, got {shorten(direction)}")
     if not isinstance(ended_by, list) or not all(isinstance(other, str) for other in ended_by):
         raise ConfigError(f"{where}.ended_by: expected a list of names of cues, got {shorten(ended_by)}")
-    cue = Cue(name, effect, direction, frozenset(ended_by))
+    grades = GRADES.get(effect, ("present",))
+    grade = entry.get("grade", grades[0])
+    if grade not in grades:
+        raise ConfigError(f"{where}.grade: expected {' or '.join(map(repr, grades))}, got {shorten(grade)}")
+    cue = Cue(name, effect, direction, frozenset(ended_by), grade)
     if ended_by and cue.kind not in OPENS_SCOPE:
         raise ConfigError(f"{where}.ended_by: {cue.kind!r} does not reach forward, so nothing ends it; leave it out")
     return cue

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from cxr_rewards.findings.finding import CHANGES, NUMBERS, SEVERITIES, SIDES
+from cxr_rewards.findings.finding import CHANGES, NUMBERS, SEVERITIES, SIDES, Certainty
 from cxr_rewards.findings.ontology.spelling import Spelling
 from cxr_rewards.formulas.chexpert import CONDITIONS
 
@@ -66,6 +66,14 @@ EFFECTS = (
     "read_over",
 )
 """Effects of cues. `data/cues.toml` describes each effect; `walker/cues.py` has a function for each."""
+GRADES: Mapping[str, tuple[Certainty, ...]] = {
+    "deny": ("absent", "unlikely"),
+    "deny_elsewhere": ("absent",),
+    "doubt": ("possible", "likely"),
+    "disfavor": ("possible", "unlikely"),
+    "explain": ("present", "likely"),
+}
+"""Effect of a cue → the certainties it can give, the usual one first."""
 OPENS_SCOPE = ("deny_forward", "deny_backward", "doubt_forward", "set_aside_forward", "disfavor", "deny_elsewhere")
 """Kinds of cue whose effect can reach forward, until something ends it."""
 ENDS_SCOPE = ("end_scope", "explain")
@@ -130,12 +138,14 @@ class Cue:
         effect: one of `EFFECTS`.
         direction: which findings it affects: those after it, before it, or both. "" if the effect has no direction.
         ended_by: names of the cues that end its reach; a new clause always ends it.
+        grade: certainty of the findings it affects.
     """
 
     name: str
     effect: str
     direction: Direction = ""
     ended_by: frozenset[str] = frozenset()
+    grade: Certainty = "present"
 
     @property
     def kind(self) -> str:

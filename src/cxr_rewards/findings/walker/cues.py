@@ -11,6 +11,7 @@ from cxr_rewards.findings.walker.attributes import read_modifier
 from cxr_rewards.findings.walker.lookahead import (
     JOINS,
     REACH,
+    has_complement,
     next_of,
     parts_findings,
     speaks_of_next,
@@ -87,7 +88,7 @@ def _open(state: State) -> None:
     clause = state.clause
     state.bracket = Bracket(state.scope, list(clause.mentions), list(clause.since_comma))
     state.scope = Scope()
-    state.favored = False
+    state.favored = None
 
 
 def _close(state: State) -> None:
@@ -102,6 +103,9 @@ def _close(state: State) -> None:
 
 
 def _deny_forward(state: State) -> None:
+    if _cue(state).grade == "unlikely" and _is_said_of_previous(state):
+        _deny_previous(state)
+        return
     state.scope.denied = _cue(state)
 
 
@@ -121,9 +125,9 @@ def _deny_previous(state: State) -> None:
     for mention in _listed_together(state):
         if resolved or mention.change == "stable":  # "the previously seen nodule is not visualized"
             mention.change = "resolved"
-        mention.polarity = "absent"
+        mention.certainty = _cue(state).grade
     if not state.clause.mentions:
-        state.unclaimed.append(("polarity", "absent"))
+        state.unclaimed.append(("certainty", _cue(state).grade))
         state.unclaimed += state.item.attributes
 
 
@@ -154,13 +158,21 @@ def _deny_elsewhere(state: State) -> None:
 
 
 def _doubt_forward(state: State) -> None:
+    if _is_said_of_previous(state):
+        _doubt_backward(state)
+        return
     state.scope.doubted = _cue(state)
     _share_location(state)
 
 
+def _is_said_of_previous(state: State) -> bool:
+    """Return whether a finding precedes a cue, and none follows: "left effusion possible"."""
+    return bool(state.clause.mentions) and not has_complement(state.items, state.index)
+
+
 def _doubt_backward(state: State) -> None:
     for mention in _listed_together(state):
-        mention.polarity = "possible"
+        mention.certainty = _cue(state).grade
 
 
 def _doubt_both(state: State) -> None:
@@ -169,13 +181,13 @@ def _doubt_both(state: State) -> None:
     if state.scope.denied is not None or not mentions or next_of(state.items, state.index, ("observation",)) is None:
         return
     last = mentions[-1]
-    if last.polarity == "present" and state.item.first - last.at <= REACH:
-        last.polarity = "possible"
+    if last.certainty == "present" and state.item.first - last.at <= REACH:
+        last.certainty = "possible"
         state.scope.next_doubted = True
 
 
 def _disfavor(state: State) -> None:
-    if state.favored and state.scope.doubted is None:
+    if state.favored is not None and state.scope.doubted is None:
         state.scope.doubted = _cue(state)
 
 
@@ -207,9 +219,15 @@ def _end_scope(state: State) -> None:
 
 
 def _explain(state: State) -> None:
+    if _cue(state).grade != "present" and _is_said_of_previous(state):
+        _doubt_backward(state)
+        following = state.items[state.index + 1 : state.index + 2]
+        if following and following[0].kind == "disfavor":  # "atelectasis is more likely than pneumonia"
+            state.favored = _cue(state)
+        return
     _end_scope(state)
     _share_location(state)
-    state.favored = True
+    state.favored = _cue(state)
 
 
 def _share_location(state: State) -> None:

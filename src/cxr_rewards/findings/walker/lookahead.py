@@ -12,6 +12,8 @@ LOOK = 14
 JOINS = frozenset(("comma", "and", "or"))
 _ENDS_STATEMENT = frozenset(("end_clause", "comma", "verb", "open", "close"))
 _ENDS_FINDING = frozenset(("end_clause", "end_scope", "explain", "link", "doubt_forward", "deny_forward", *JOINS))
+_ENDS_COMPLEMENT = frozenset(("end_scope", "deny_forward", "deny_backward", "disfavor", "and"))
+_COMPLEMENTS = frozenset(("observation", "quality", "repeat"))
 _ENDS_LIST = frozenset(("end_clause", "verb", "and", "deny_forward"))
 _BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "begin_statement"))
 _PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))
@@ -27,6 +29,18 @@ def next_of(items: list[Item], i: int, kinds: tuple[str, ...]) -> int | None:
         if item.kind in kinds:
             return j
     return None
+
+
+def has_complement(items: list[Item], i: int) -> bool:
+    """Return whether the words after the phrase at `i` name what it is about: "possible effusion"."""
+    origin = items[i].last
+    for j in range(i + 1, min(i + 1 + LOOK, len(items))):
+        item = items[j]
+        if item.first - origin > REACH or item.kind in _ENDS_STATEMENT or item.kind in _ENDS_COMPLEMENT:
+            return False
+        if item.kind in _COMPLEMENTS:
+            return True
+    return False
 
 
 def speaks_of_next(state: State, i: int) -> bool:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NamedTuple, cast
 
-from cxr_rewards.findings.finding import Change, Polarity, Side
+from cxr_rewards.findings.finding import DENIED, Certainty, Change, Side
 from cxr_rewards.findings.ontology import Value
 
 Stated = Value | tuple[str, ...]
 """Value of an attribute; places and descriptors can have several."""
 Names = tuple[str, ...]
-Fields = tuple[str, Polarity, Side, Names, float, float, int, Change, Names, Names, bool, int, int]
+Fields = tuple[str, Certainty, Side, Names, float, float, int, Change, Names, Names, bool, int, int]
 """Fields of a `Finding`. Many thousand sentences are remembered, and plain tuples spare the garbage collector work."""
 
 
@@ -21,7 +21,7 @@ class Mention:
 
     Attributes:
         observation: name of the observation; "" for that of the finding before the sentence ("a small one").
-        polarity: present, absent or possible.
+        certainty: from present to absent, as in `Finding`.
         start: where its phrase begins in the sentence.
         end: where its phrase ends.
         at: index of the first word of its phrase.
@@ -33,7 +33,7 @@ class Mention:
     """
 
     observation: str
-    polarity: Polarity
+    certainty: Certainty
     start: int
     end: int
     at: int
@@ -68,11 +68,11 @@ class Mention:
     def fields(self) -> Fields:
         """Return the fields of the finished finding, with its span in the sentence."""
         change: Change = self.change
-        if self.polarity == "absent":
+        if self.certainty in DENIED:
             change = "resolved" if change == "resolved" else ""
         return (
             self.observation,
-            self.polarity,
+            self.certainty,
             self.side,
             self.place if len(self.place) < 2 else _sorted(self.place),
             self.severity,

@@ -28,8 +28,8 @@ class Scope:
     """Scope of the cues for the findings to come; each field is the cue that opened it, or None.
 
     Attributes:
-        denied: they are absent.
-        doubted: they are only possible.
+        denied: they are absent, or unlikely.
+        doubted: they are only possible, or likely.
         set_aside: they are not said of this image, and are dropped.
         next_doubted: the next finding is only possible ("atelectasis or scarring").
     """
@@ -85,7 +85,7 @@ class State:
         unclaimed: attributes that belong to no finding of the sentence.
         clause: the clause that is being read.
         scope: denials and doubts that reach to the next finding.
-        favored: an explanation ("favor", "likely") reaches to here.
+        favored: the explanation ("favor", "likely") that reaches to here.
         bracket: state outside the open bracket; None outside of brackets.
         waiting: attributes for the next finding, other than its side.
         side: side for the next finding; "" for none.
@@ -115,7 +115,7 @@ class State:
     unclaimed: list[tuple[str, Stated]] = field(default_factory=list)
     clause: Clause = field(default_factory=Clause)
     scope: Scope = field(default_factory=Scope)
-    favored: bool = False
+    favored: Cue | None = None
     bracket: Bracket | None = None
     waiting: Waiting = field(default_factory=dict)
     side: Side = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from cxr_rewards.findings.finding import Polarity, Side
+from cxr_rewards.findings.finding import DENIED, Certainty, Side
 from cxr_rewards.findings.ontology import Attribute
 from cxr_rewards.findings.walker.lookahead import REACH
 from cxr_rewards.findings.walker.mention import Mention
@@ -25,7 +25,7 @@ def add_finding(
     part: Part | None = None,
     use_attributes: bool = True,
 ) -> None:
-    """Add a finding with what was said before it, and with the polarity that the scope gives it.
+    """Add a finding with what was said before it, and with the certainty that the scope gives it.
 
     Args:
         state: state of the walk.
@@ -37,18 +37,14 @@ def add_finding(
     scope, item = state.scope, state.item
     if scope.set_aside is not None:
         return
-    polarity: Polarity = "present"
-    if scope.denied is not None:
-        polarity = "absent"
-    elif scope.doubted is not None or scope.next_doubted or possible:
-        polarity = "possible"
+    certainty = _certainty(state, possible)
     scope.next_doubted = False
     attributes = item.attributes if use_attributes else ()
     if attributes and ("change", "resolved") in attributes:  # "extubated"
-        polarity = "absent"
+        certainty = "absent"
     if state.bundles:
-        _add_bundles(state, observation, polarity, attributes)
-    mention = Mention(observation, polarity, item.start, item.end, item.first)
+        _add_bundles(state, observation, certainty, attributes)
+    mention = Mention(observation, certainty, item.start, item.end, item.first)
     _take_waiting(state, mention)
     if part is not None:
         mention.side = mention.side or part.side
@@ -57,6 +53,18 @@ def add_finding(
     if source is not None and not mention.side and not mention.place:
         mention.side, mention.place = source.side, source.place
     _keep(state, mention, attributes)
+
+
+def _certainty(state: State, possible: bool) -> Certainty:
+    """Return the certainty of the next finding: what denies it counts before what doubts it."""
+    scope = state.scope
+    if scope.denied is not None:
+        return scope.denied.grade
+    if scope.doubted is not None and not possible:
+        return scope.doubted.grade
+    if scope.doubted is not None or scope.next_doubted or possible:
+        return "possible"
+    return state.favored.grade if state.favored is not None else "present"
 
 
 def _take_waiting(state: State, mention: Mention) -> None:
@@ -77,11 +85,11 @@ def _take_waiting(state: State, mention: Mention) -> None:
             del waiting[slot]
 
 
-def _add_bundles(state: State, observation: str, polarity: Polarity, attributes: tuple[Attribute, ...]) -> None:
+def _add_bundles(state: State, observation: str, certainty: Certainty, attributes: tuple[Attribute, ...]) -> None:
     """Add a finding for each side that has attributes of its own: "small left and moderate right effusions"."""
     item, bundles, state.bundles = state.item, state.bundles, []
     for side, waiting in bundles:
-        mention = Mention(observation, polarity, item.start, item.end, item.first, side=side)
+        mention = Mention(observation, certainty, item.start, item.end, item.first, side=side)
         for slot, (value, _) in waiting.items():
             mention.give(slot, value)
         _keep(state, mention, attributes)
@@ -134,7 +142,7 @@ def rule_out(
 def can_repeat(state: State) -> bool:
     """Return whether the last finding can be spoken of again: not if it is absent, unless on the other side only."""
     last = state.mentions[-1] if state.mentions else None
-    if last is None or last.polarity != "absent" or state.clause.joint == "end_scope":
+    if last is None or last.certainty not in DENIED or state.clause.joint == "end_scope":
         return True  # after "other than"
     if last.severity:  # "no large effusion; a small one persists"
         return True
@@ -154,7 +162,7 @@ def end_scopes(state: State, ender: str = "") -> None:
     if scope.set_aside is not None and (not ender or ender in scope.set_aside.ended_by):
         scope.set_aside = None
     scope.next_doubted = False
-    state.favored = False
+    state.favored = None
 
 
 def end_clause(state: State) -> None:
@@ -164,7 +172,7 @@ def end_clause(state: State) -> None:
         _drop_waiting(state)
     state.clause = Clause()
     state.scope = Scope()
-    state.favored = False
+    state.favored = None
 
 
 def _repeat_last(state: State) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from cxr_rewards.findings.finding import Change, Finding
+from cxr_rewards.findings.finding import DENIED, Change, Finding
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.attributes import read_modifier
@@ -59,7 +59,7 @@ def _finish(state: State) -> Sentence:
             mention.number = mention.number or mention.rows
         if mention.descriptor:
             mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
-        if mention.polarity == "absent" and (others or mention.change in ("new", "increased")):
+        if mention.certainty in DENIED and (others or mention.change in ("new", "increased")):
             mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that was there
     findings = [mention.fields() for mention in state.mentions]
     if findings or not refers_back:

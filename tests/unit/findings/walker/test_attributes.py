@@ -8,7 +8,7 @@ import pytest
 
 from cxr_rewards.findings import CHANGES, MANY, SEVERITIES, Finding, read
 
-UNSET = {"polarity": "present", "side": "", "places": (), "severity": 0.0, "size_mm": 0.0, "number": 0, "change": ""}
+UNSET = {"certainty": "present", "side": "", "places": (), "severity": 0.0, "size_mm": 0.0, "number": 0, "change": ""}
 
 
 def attributes(finding):
@@ -56,7 +56,7 @@ def sided(text, key):
             "Opacity at the left base, likely pneumonia.",
             {
                 "lung_opacity": {"side": "left", "places": ("base",)},
-                "pneumonia": {"side": "left", "places": ("base",)},
+                "pneumonia": {"certainty": "likely", "side": "left", "places": ("base",)},
             },
         ),
     ],
@@ -550,4 +550,6 @@ def test_a_finding_as_data_has_what_is_told_and_its_span():
         "span": [18, 25],
     }
     assert Finding("picc").as_dict() == {"observation": "picc", "polarity": "present", "span": [0, 0]}
+    likely = {"observation": "picc", "polarity": "present", "certainty": "likely", "span": [0, 0]}
+    assert Finding("picc", "likely").as_dict() == likely
     assert Finding("picc", "absent", implied=True).as_dict()["implied"] is True

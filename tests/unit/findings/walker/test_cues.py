@@ -9,7 +9,7 @@ import pytest
 from cxr_rewards.findings import Finding, ontology, read
 from cxr_rewards.findings.ontology.build import build
 from cxr_rewards.findings.ontology.load import data_files, parse
-from cxr_rewards.findings.ontology.model import CUE_KINDS, MARKS
+from cxr_rewards.findings.ontology.model import CUE_KINDS, GRADES, MARKS
 from cxr_rewards.findings.ontology.vocabulary import expand
 from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.walker import walk
@@ -22,7 +22,7 @@ EXAMPLES = [(name, *example) for name, cue in CUES.items() for example in cue.ge
 
 def describe(findings):
     """Return findings in the notation of the examples in cues.toml."""
-    return ", ".join(" ".join(filter(None, (f.observation, f.polarity, f.side, f.change))) for f in findings)
+    return ", ".join(" ".join(filter(None, (f.observation, f.certainty, f.side, f.change))) for f in findings)
 
 
 def read_with(text, **cues):
@@ -59,7 +59,10 @@ FRAMES = {
 
 @pytest.mark.parametrize("name", [name for name, cue in ontology().cues.items() if cue.kind in FRAMES])
 def test_every_phrase_of_a_cue_has_the_effect_of_the_cue(name):
-    frame, expected = FRAMES[ontology().cues[name].kind]
+    cue = ontology().cues[name]
+    frame, expected = FRAMES[cue.kind]
+    if cue.effect in GRADES:
+        expected = expected.replace(GRADES[cue.effect][0], cue.grade)
     for phrase in CUES[name]["phrases"]:
         for words in expand(name, phrase):
             text = frame.format(" ".join(words))

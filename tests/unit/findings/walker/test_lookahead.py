@@ -43,7 +43,7 @@ def test_a_modifier_speaks_of_the_next_finding_if_only_modifiers_are_between(tex
 )
 def test_a_statement_after_a_denial_is_told_from_an_item_of_its_list(text, expected):
     state = at(text, ",")
-    state.scope.denied = Cue("negation", "deny", "forward")
+    state.scope.denied = Cue("negation", "deny", "forward", grade="absent")
     assert lookahead.starts_statement(state, state.index) is expected
 
 

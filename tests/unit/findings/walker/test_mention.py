@@ -33,7 +33,7 @@ def test_fields_are_those_of_a_finding_in_order():
 
 def test_what_is_absent_has_no_change_but_to_have_resolved():
     new, resolved = mention(change="new"), mention(change="resolved")
-    new.polarity = resolved.polarity = "absent"
+    new.certainty = resolved.certainty = "absent"
     assert Finding(*new.fields()).change == ""
     assert Finding(*resolved.fields()).change == "resolved"
 

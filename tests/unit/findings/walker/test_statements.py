@@ -8,8 +8,8 @@ from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.walker import statements
 from cxr_rewards.findings.walker.state import State
 
-DENIAL = Cue("negation", "deny", "forward", frozenset(("turn",)))
-DOUBT = Cue("possibility", "doubt", "forward")
+DENIAL = Cue("negation", "deny", "forward", frozenset(("turn",)), "absent")
+DOUBT = Cue("possibility", "doubt", "forward", grade="possible")
 
 
 def state_of(text="effusion"):
@@ -17,14 +17,14 @@ def state_of(text="effusion"):
     return State(ontology(), found, count, item=found[0])
 
 
-def test_a_finding_takes_the_polarity_of_the_scope_and_what_waits():
+def test_a_finding_takes_the_certainty_of_the_scope_and_what_waits():
     state = state_of()
     state.scope.denied = DENIAL
     state.side, state.side_at = "left", 0
     state.waiting = {"severity": (2.0, 0)}
     statements.add_finding(state, "pleural_effusion")
     (mention,) = state.mentions
-    assert (mention.polarity, mention.side, mention.severity) == ("absent", "left", 2.0)
+    assert (mention.certainty, mention.side, mention.severity) == ("absent", "left", 2.0)
     assert state.waiting == {}
 
 
@@ -40,7 +40,7 @@ def test_a_doubt_from_or_holds_for_one_finding_only():
     state.scope.next_doubted = True
     statements.add_finding(state, "atelectasis")
     statements.add_finding(state, "scarring")
-    assert [mention.polarity for mention in state.mentions] == ["possible", "present"]
+    assert [mention.certainty for mention in state.mentions] == ["possible", "present"]
 
 
 def test_an_ender_ends_only_the_scopes_that_name_it():

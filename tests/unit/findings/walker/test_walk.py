@@ -30,7 +30,7 @@ def test_a_sentence_may_refer_back(text, expected):
     [
         ("it measures 8 mm", (("size", 8.0),)),
         ("the tip is in the stomach", (("position", "stomach"),)),
-        ("not seen", (("polarity", "absent"),)),
+        ("not seen", (("certainty", "absent"),)),
         ("8 mm nodule", ()),
     ],
 )
