@@ -1,11 +1,12 @@
 """Does a reward tell reports apart that differ in one clinical respect? Minimal pairs, in families.
 
-Run: `python benchmarks/minimal_pairs.py [--preset rules] [--component NAME] [--family F] [--show-failures]
-[--json FILE]`. Each family is a file of `benchmarks/minimal_pairs`. A pair has a reference, perhaps `priors` and
-`context`, the reason (`why`), and two candidates on which radiologists would not argue: `better` and `worse`, which
-passes if the first scores higher, or `alike`, which passes if their scores differ by no more than `tolerance` (larger
-where the wording differs, for a lexical part of a reward may move a little). A candidate without a score fails its
-pair. With `--component` that component scores alone, and lower counts as higher where lower is better.
+Run: `python benchmarks/minimal_pairs.py [--folder FOLDER] [--preset rules] [--component NAME] [--family F]
+[--show-failures] [--json FILE]`. Each family is a file of the folder, by default `benchmarks/minimal_pairs`. A pair has
+a reference, perhaps `priors` and `context`, the reason (`why`), and two candidates on which radiologists would not
+argue: `better` and `worse`, which passes if the first scores higher, or `alike`, which passes if their scores differ by
+no more than `tolerance` (larger where the wording differs, for a lexical part of a reward may move a little). A
+candidate without a score fails its pair. With `--component` that component scores alone, and lower counts as higher
+where lower is better.
 
 All reports are made up.
 """
@@ -156,12 +157,13 @@ def _rounded(value: float | None) -> float | None:
 def main() -> None:
     """Score the pairs and tell passes and failures."""
     parser = options_of(__doc__)
+    parser.add_argument("--folder", type=Path, default=FOLDER)
     parser.add_argument("--preset", default="rules")
     parser.add_argument("--component", choices=component_names(), help="score with this component alone")
     parser.add_argument("--family", help="only this family")
     parser.add_argument("--show-failures", action="store_true", help="list the pairs that fail, with both scores")
     options = parser.parse_args()
-    pairs = load_pairs()
+    pairs = load_pairs(options.folder)
     if options.family is not None:
         if options.family not in {pair.family for pair in pairs}:
             parser.error(f"--family: there is no {options.family}; {', '.join(sorted({p.family for p in pairs}))}")
