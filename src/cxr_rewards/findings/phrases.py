@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from cxr_rewards.findings.finding import MANY
 from cxr_rewards.findings.ontology import Attribute, Ontology
+from cxr_rewards.findings.ontology.model import OTHERWISE, Entry, Node
 
 
 class Item(NamedTuple):
@@ -32,6 +33,9 @@ class Item(NamedTuple):
 
 
 _TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]]")
+_COMPANY = 6
+"""How many words before and after a phrase tell its sense."""
+_PARTS = frozenset((",", ";", ":", "(", ")", "[", "]", "and", "or", "but", "with"))
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,3})?)"
 _SIZE = re.compile(
     rf"(?<![a-z0-9.]){_NUMBER}(?:\s?(x|by|-|to)\s?{_NUMBER})?(?:\s?(?:x|by)\s?{_NUMBER})?"
@@ -110,6 +114,26 @@ def _corrected(known: Ontology, token: str) -> str | None:
     return known.forms[word] if word else None
 
 
+def _in_company(node: Node, tokens: list[tuple[str, int]], first: int, last: int) -> Entry:
+    """Return what a phrase with several senses means among the words around it."""
+    before = _company(tokens, range(first - 1, first - 1 - _COMPANY, -1))
+    after = _company(tokens, range(last + 1, last + 1 + _COMPANY))
+    for sense in node[OTHERWISE]:
+        if not sense.follows.isdisjoint(before) or not sense.precedes.isdisjoint(after):
+            return cast("Entry", sense.entry)
+    return cast("Entry", node[""])
+
+
+def _company(tokens: list[tuple[str, int]], places: range) -> list[str]:
+    """Return the words in these places, up to the first that parts them from the phrase."""
+    company: list[str] = []
+    for i in places:
+        if not 0 <= i < len(tokens) or tokens[i][0] in _PARTS:
+            break
+        company.append(tokens[i][0])
+    return company
+
+
 def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     """Return the known phrases of a lower-case sentence, at each word the longest one, and the number of words.
 
@@ -147,17 +171,23 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
                 result.append(numbered[tokens[i][1]])
             i += 1
             continue
-        entry, last, j = None, i, i + 1
+        found, last, j = None, i, i + 1
         node = tree.get(word)
         while node is not None:
             if "" in node:
-                entry, last = node[""], j - 1
+                found, last = node, j - 1
             if j == count or (word := words[j]) is None:
                 break
             node = node.get(word)
             j += 1
-        if entry is not None:
-            kind, names, attributes = entry
+        if found is not None:
+            kind, names, attributes = found[""]
+            if OTHERWISE in found:
+                kind, names, attributes = _in_company(found, tokens, i, last)
+            if kind == "observation" and last + 1 < count and tokens[last + 1][0] in known.heads:
+                # "pneumonia vaccine", but not "limited study"
+                kind = "observation" if known.observations[names[0]].significance == "benign" else "read_over"
+                last += kind == "read_over"
             token, at = tokens[last]
             result.append(new(Item, (kind, names, attributes, i, last, tokens[i][1], at + len(token))))
         i = last + 1

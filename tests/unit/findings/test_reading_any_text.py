@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from cxr_rewards.components.findings_score import FindingsScore
 from cxr_rewards.findings import CHANGES, MANY, Finding, compare, merge, ontology, read, reader
+from cxr_rewards.findings.ontology.model import OTHERWISE
 from cxr_rewards.text.sections import sections
 from cxr_rewards.text.sentences import sentences
 
@@ -26,6 +27,8 @@ def phrases_by_kind():
     while nodes:
         words, node = nodes.pop()
         for word, below in node.items():
+            if word == OTHERWISE:
+                continue
             if word:
                 nodes.append(((*words, word), below))
             else:

@@ -19,18 +19,21 @@ from cxr_rewards.findings.ontology.model import (
     SIGNIFICANCES,
     Attribute,
     Cue,
+    Entry,
     Observation,
     Ontology,
+    Sense,
     Structure,
     Table,
     Value,
 )
 from cxr_rewards.findings.ontology.spelling import Spelling
-from cxr_rewards.findings.ontology.vocabulary import Vocabulary
+from cxr_rewards.findings.ontology.vocabulary import Vocabulary, plurals
 
 _OBSERVATION_KEYS = ("phrases", "made_of", "parent", "label", "significance", "unpaired", "proper", "misplaced", "like")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute")
 _CUE_KEYS = ("effect", "direction", "ended_by", "states", "grade", "phrases", "examples")
+_SENSE_KEYS = ("phrases", "follows", "precedes", "near", "means", "examples")
 _DEVICE = "support_device"
 
 
@@ -38,8 +41,8 @@ def build(files: Mapping[str, Table]) -> Ontology:
     """Check and compile the contents of the data files.
 
     Args:
-        files: path in `data/` → contents: `anatomy.toml`, `cues.toml`, `modifiers.toml`, `spelling.toml`, and any
-            number of `observations/<region>.toml`. A file that is not given is empty.
+        files: path in `data/` → contents: `anatomy.toml`, `cues.toml`, `modifiers.toml`, `senses.toml`,
+            `spelling.toml`, and any number of `observations/<region>.toml`. A file that is not given is empty.
 
     Raises:
         ConfigError: an unknown key or name, a phrase that cannot be read or that has two meanings, a circle of
@@ -48,6 +51,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
     anatomy = _table("anatomy.toml", files.get("anatomy.toml", {}), ("structures", "qualities"))
     cues_file = _table("cues.toml", files.get("cues.toml", {}), ("cues",))
     modifiers_file = _table("modifiers.toml", files.get("modifiers.toml", {}), ("modifiers", "within"))
+    senses = _table("senses.toml", files.get("senses.toml", {}), ("senses", "heads"))
     spelling = _table("spelling.toml", files.get("spelling.toml", {}), ("ordinary",))
     vocabulary = Vocabulary()
     # The order counts if a phrase is listed twice: the first place is that in messages, its attributes come first.
@@ -62,6 +66,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
     for name, phrases in qualities.items():
         vocabulary.add(f"anatomy.toml: qualities.{name}", "quality", name, phrases)
     cues = _cues(cues_file.get("cues", {}), modifiers, vocabulary)
+    _senses(senses.get("senses", {}), observations, modifiers, vocabulary)
     combinations = _combinations(raw, sources, {*structures, *observations}, {*qualities, *observations})
     return Ontology(
         observations=observations,
@@ -72,6 +77,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
         within=_within(modifiers_file.get("within", {}), modifiers.get("place", ())),
         combinations=combinations,
         refined_by_structure=frozenset(right for _, right in combinations if right in observations),
+        heads=_company("senses.toml: heads", senses.get("heads", [])),
         phrases=vocabulary.tree(),
         forms={**vocabulary.forms(), **{mark: mark for mark in MARKS}},
         spelling=Spelling(vocabulary.corrected_words(), spelling.get("ordinary", ())),
@@ -167,6 +173,56 @@ def _stated(where: str, raw: object, modifiers: Mapping[str, tuple[str, ...]]) -
             raise ConfigError(unknown_name(f"{where}.{slot}", slot, name, modifiers[slot]))
         stated.append((slot, _value(slot, name)))
     return tuple(stated)
+
+
+# ---------------------------------------------------------------- senses
+
+
+def _senses(
+    raw: Table,
+    observations: Mapping[str, Observation],
+    modifiers: Mapping[str, tuple[str, ...]],
+    vocabulary: Vocabulary,
+) -> None:
+    """Add the other senses of words: in any company if none is named, or else as a second meaning."""
+    for name, entry in raw.items():
+        where = f"senses.toml: senses.{name}"
+        table = _table(where, entry, _SENSE_KEYS)
+        kind, names, attributes = _meaning(f"{where}.means", name, table.get("means", ""), observations, modifiers)
+        follows, precedes, near = (
+            _company(f"{where}.{key}", table.get(key, [])) for key in ("follows", "precedes", "near")
+        )
+        phrases = table.get("phrases")
+        if follows or precedes or near:
+            vocabulary.add_sense(
+                f"{where}.phrases", phrases, Sense(follows | near, precedes | near, (kind, names, attributes))
+            )
+        else:
+            vocabulary.add(f"{where}.phrases", kind, names[0] if names else "", phrases, attributes)
+
+
+def _meaning(
+    where: str,
+    name: str,
+    means: object,
+    observations: Mapping[str, Observation],
+    modifiers: Mapping[str, tuple[str, ...]],
+) -> Entry:
+    """Return what a sense means: an observation, attributes, or nothing, so that the words are read over."""
+    if not means:
+        return ("read_over", (name,), ())
+    if isinstance(means, str):
+        if means not in observations:
+            raise ConfigError(unknown_name(where, "observation", means, observations))
+        return ("observation", (means,), ())
+    return ("modifier", (), _stated(where, means, modifiers))
+
+
+def _company(where: str, words: object) -> frozenset[str]:
+    """Return words with their plurals."""
+    if not isinstance(words, list) or not all(isinstance(word, str) and word.isalnum() for word in words):
+        raise ConfigError(f"{where}: expected a list of single words, got {shorten(words)}")
+    return frozenset((*words, *(plural for word in words for plural in plurals(word))))
 
 
 # ---------------------------------------------------------------- observations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from cxr_rewards.findings.finding import CHANGES, NUMBERS, SEVERITIES, SIDES, Certainty
 from cxr_rewards.findings.ontology.spelling import Spelling
@@ -88,7 +88,23 @@ Entry = tuple[str, tuple[str, ...], tuple[Attribute, ...]]
 Kinds are `observation`, `structure`, `quality`, `modifier`, the values of `MARKS`, and `CUE_KINDS`.
 """
 Node = dict[str, Any]
-"""Node of the tree of phrases: each next word → its node, and "" → the `Entry` of the phrase that ends here."""
+"""Node of the tree of phrases: each next word → its node, "" → the `Entry` of the phrase that ends here."""
+OTHERWISE = "~"
+"""Key of a node of the tree of phrases → the `Sense`s that the phrase that ends here has in other company."""
+
+
+class Sense(NamedTuple):
+    """Another meaning that a phrase has in the company of certain words.
+
+    Attributes:
+        follows: words, one of which stands before the phrase.
+        precedes: words, one of which stands after it.
+        entry: what it means then.
+    """
+
+    follows: frozenset[str]
+    precedes: frozenset[str]
+    entry: Entry
 
 
 Table = Mapping[str, Any]
@@ -173,6 +189,7 @@ class Ontology:
         combinations: (structure or observation, quality or observation) → (observation, whether only possible).
         refined_by_structure: observations that are the second part of a combination.
         phrases: tree of all phrases.
+        heads: words that turn a finding before them into the name of something else ("pneumonia vaccine").
         forms: each known spelling of a word, plurals included → the word as it stands in `phrases`.
         spelling: corrects misspelled words of observations, structures and some modifiers.
     """
@@ -185,6 +202,7 @@ class Ontology:
     within: Mapping[str, str]
     combinations: Mapping[tuple[str, str], tuple[str, bool]]
     refined_by_structure: frozenset[str]
+    heads: frozenset[str]
     phrases: Node = field(repr=False)
     forms: Mapping[str, str] = field(repr=False)
     spelling: Spelling = field(repr=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cxr_rewards.errors import ConfigError, shorten
-from cxr_rewards.findings.ontology.model import MARKS, Attribute, Entry, Node
+from cxr_rewards.findings.ontology.model import MARKS, OTHERWISE, Attribute, Entry, Node, Sense
 
 _PLAIN = re.compile("[a-z0-9]+(?: [a-z0-9]+)*")
 _INHERITED = ("side", "place", "severity", "descriptor", "number")
@@ -57,6 +57,12 @@ def plurals(word: str) -> list[str]:
     return [word + "s"]
 
 
+def _listed(where: str, phrases: object) -> list[str]:
+    if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
+        raise ConfigError(f"{where}: expected a list of phrases, got {shorten(phrases)}")
+    return phrases
+
+
 class Phrase(NamedTuple):
     """A sequence of words and what it means; `where` is the place in the data files that lists it."""
 
@@ -72,6 +78,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._phrases: list[Phrase] = []
+        self._senses: list[tuple[str, tuple[str, ...], Sense]] = []
 
     def add(self, where: str, kind: str, name: str, phrases: object, attributes: tuple[Attribute, ...] = ()) -> None:
         """Add a list of phrases in the notation of the data files.
@@ -79,12 +86,20 @@ class Vocabulary:
         Raises:
             ConfigError: it is not a list of phrases, or a phrase cannot be read.
         """
-        if not isinstance(phrases, list) or not all(isinstance(phrase, str) for phrase in phrases):
-            raise ConfigError(f"{where}: expected a list of phrases, got {shorten(phrases)}")
         names = (name,) if name else ()
         self._phrases += [
-            Phrase(where, kind, names, attributes, words) for phrase in phrases for words in expand(where, phrase)
+            Phrase(where, kind, names, attributes, words)
+            for phrase in _listed(where, phrases)
+            for words in expand(where, phrase)
         ]
+
+    def add_sense(self, where: str, phrases: object, sense: Sense) -> None:
+        """Add another sense of phrases that have a meaning; the first that fits its company counts.
+
+        Raises:
+            ConfigError: it is not a list of phrases, or a phrase cannot be read.
+        """
+        self._senses += [(where, words, sense) for phrase in _listed(where, phrases) for words in expand(where, phrase)]
 
     def corrected_words(self) -> set[str]:
         """Return the words whose misspellings are corrected, with their plurals."""
@@ -136,6 +151,16 @@ class Vocabulary:
         for node, words in compounds:
             kind, names, attributes = node[""]
             node[""] = (kind, names, _union(attributes, tuple(_inherited(root, words))))
+        for where, words, sense in self._senses:
+            found: Node | None = root
+            for word in words:
+                found = found.get(forms.get(word, "")) if found is not None else None
+            if found is None or "" not in found:
+                raise ConfigError(
+                    f"{where}: {' '.join(words)!r} has no first meaning; list it in another file, or leave out the "
+                    "company and it means this always"
+                )
+            found[OTHERWISE] = (*found.get(OTHERWISE, ()), sense)
         return root
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.findings.ontology.build import build
+from cxr_rewards.findings.phrases import items
 
 FILES = {
     "observations/chest.toml": {
@@ -40,9 +41,19 @@ FILES = {
         },
         "within": {"base": "lower"},
     },
+    "senses.toml": {
+        "senses": {
+            "hot_tube": {"phrases": ["tube"], "precedes": ["boiler"]},
+            "word": {"phrases": ["pneumonia"], "near": ["prose"], "means": "opacity"},
+            "high": {"phrases": ["pneumonia"], "follows": ["sky"], "means": {"place": "base"}},
+            "shadow_cabinet": {"phrases": ["shadow cabinet"]},
+        },
+        "heads": ["vaccine"],
+    },
     "spelling.toml": {"ordinary": ["opacify"]},
 }
 FILE_OF = {"structures": "anatomy.toml", "qualities": "anatomy.toml", "cues": "cues.toml"}
+FILE_OF |= {"senses": "senses.toml", "heads": "senses.toml"}
 FILE_OF |= {"observations": "observations/chest.toml", "modifiers": "modifiers.toml", "within": "modifiers.toml"}
 
 
@@ -142,6 +153,36 @@ def test_a_cue_may_be_a_modifier_too():
     assert built.phrases["cleared"][""] == ("deny_backward", ("gone",), (("change", "resolved"),))
 
 
+def read_over(text):
+    """Return kinds and names of the phrases that are found in a text."""
+    return [(item.kind, item.names) for item in items(build(FILES), text)[0]]
+
+
+def test_a_word_has_another_sense_in_the_company_that_its_sense_names():
+    assert read_over("tube") == [("observation", ("tube",))]
+    assert read_over("tube of a boiler") == [("read_over", ("hot_tube",))]
+    assert read_over("boilers and tube")[1:] == [("observation", ("tube",))]
+    assert read_over("pneumonia of prose") == read_over("prose pneumonia") == [("observation", ("opacity",))]
+    assert read_over("sky pneumonia") == [("modifier", ())]
+    assert read_over("pneumonia of the sky") == [("observation", ("pneumonia",))]
+
+
+def test_the_company_of_a_word_is_within_six_words_and_in_its_clause():
+    assert read_over("tube a b c d e boiler") == [("read_over", ("hot_tube",))]
+    assert read_over("tube a b c d e f boiler") == [("observation", ("tube",))]
+    for joint in (",", ";", "(", "and", "or", "but", "with"):
+        assert ("observation", ("tube",)) in read_over(f"tube {joint} boiler")
+
+
+def test_a_sense_without_company_is_always_meant():
+    assert read_over("shadow cabinet") == [("read_over", ("shadow_cabinet",))]
+
+
+def test_a_head_makes_a_name_of_the_observation_before_it():
+    assert read_over("pneumonia vaccine") == [("read_over", ("pneumonia",))]
+    assert read_over("vaccine, pneumonia")[-1] == ("observation", ("pneumonia",))
+
+
 # ---------------------------------------------------------------- mistakes
 
 
@@ -173,6 +214,18 @@ def test_a_cue_may_be_a_modifier_too():
         ({"observations__opacity__made_of": ["heart + lrge"]}, "unknown quality or observation 'lrge'"),
         ({"observations__opacity__made_of": ["heart + large"]}, "already means"),
         ({"observations__opacity": "shade"}, "observations.opacity: expected a table, got 'shade'"),
+        ({"senses__word__near": ["two words"]}, "senses.word.near: expected a list of single words"),
+        ({"senses__word__means": "opacty"}, "senses.word.means: unknown observation 'opacty'.*'opacity'"),
+        ({"senses__word__means": {"place": "bse"}}, "senses.word.means.place: unknown place 'bse'.*'base'"),
+        ({"senses__word__nr": ["x"]}, "senses.toml: senses.word: unknown key 'nr'.*'near'"),
+        (
+            {"senses__word__phrases": ["ink"]},
+            "senses.word.phrases: 'ink' has no first meaning; list it in another file",
+        ),
+        (
+            {"senses__shadow_cabinet__phrases": ["opacity"]},
+            "'opacity' already belongs to .*observations.opacity.phrase",
+        ),
         ({"structures__heart__normal": ["larg_heart"]}, "unknown observation 'larg_heart'.*'large_heart'"),
         ({"structures__heart__no_acute": ["larg_heart"]}, "unknown observation 'larg_heart'"),
         ({"structures__heart__name": ["heart"]}, "anatomy.toml: structures.heart: unknown key 'name'"),
