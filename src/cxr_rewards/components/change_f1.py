@@ -9,7 +9,8 @@ from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Finding, Ontology, Report, ontology
+from cxr_rewards.findings import DENIED, Finding, Ontology, Report, ontology
+from cxr_rewards.findings.certainty import certainty_credit
 from cxr_rewards.findings.pairing import by_side, pair_up, related
 from cxr_rewards.findings.report import sides_meet
 from cxr_rewards.types import Case, Score
@@ -26,9 +27,10 @@ class ChangeF1(Component):
 
     `credit` is the sum over statements that are matched one to one, so that the sum is greatest. Two can match if they
     have the same direction and their sides can be the same: 1 for the same observation, `related_credit` if one is a
-    kind of the other ("new opacity" for "new pneumonia"), or if one names no finding ("no interval change"). Findings
-    are read by the rules of `cxr_rewards.findings`, their mentions joined; each observation, side and direction counts
-    once, a bilateral finding as one on the left and one on the right. A denied finding counts only if it resolved.
+    kind of the other ("new opacity" for "new pneumonia"), or if one names no finding ("no interval change"); times
+    `certainty_credit` if one calls the finding possible and the other certain. Findings are read by the rules of
+    `cxr_rewards.findings`, their mentions joined; each observation, side and direction counts once, a bilateral finding
+    as one on the left and one on the right. A denied finding counts only if it resolved.
 
     With `directions="coarse"` new counts as increased and resolved as decreased. The default keeps them apart, because
     "resolved" says that a finding is gone and "decreased" that it is there; both values are in the details.
@@ -57,7 +59,7 @@ class ChangeF1(Component):
     """
 
     name = "change_f1"
-    version = 1
+    version = 2
     summary = "F1 of stated changes by finding and direction"
     bounds = (0.0, 1.0)
 
@@ -119,10 +121,11 @@ class ChangeF1(Component):
         return 2 * sum(worth[pair] for pair in pairs) / total if total else 1.0, matches
 
     def _credit(self, known: Ontology, one: Finding, two: Finding) -> float:
+        credit = 1.0 if DENIED & {one.certainty, two.certainty} else certainty_credit(one.certainty, two.certainty)
         if one.observation == two.observation:
-            return 1.0
+            return credit
         general = _COMPARISON in (one.observation, two.observation)
-        return self.related_credit if general or related(known, one.observation, two.observation) else 0.0
+        return self.related_credit * credit if general or related(known, one.observation, two.observation) else 0.0
 
 
 def _direction(finding: Finding, directions: str) -> str:

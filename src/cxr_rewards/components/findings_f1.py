@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Report, silent
+from cxr_rewards.findings.certainty import certainty_credit
+from cxr_rewards.findings.finding import Certainty
+from cxr_rewards.findings.pairing import by_side, pair_up
 from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()
+_Statement = tuple[str, Certainty, str]
 
 
 class FindingsF1(Component):
-    """F1 between the sets of (observation, polarity, side) that two reports state.
+    """F1 between the sets of (observation, certainty, side) that two reports state.
 
-        P = both / candidate's,  R = both / reference's,  F = 2 P R / (P + R)
+        P = credit / candidate's,  R = credit / reference's,  F = 2 P R / (P + R)
 
-    Findings as read by the rules of `cxr_rewards.findings`, their mentions joined; polarity is present or possible, and
-    absent if `absences` is set. A bilateral finding counts as one on the left and one on the right. All findings weigh
-    the same; `findings_score` weighs them by significance and grades what differs.
+    `credit` is the sum over statements of one observation and side that are matched one to one: 1 for the same
+    certainty, less for another (`certainty_credit`). Findings as read by the rules of `cxr_rewards.findings`, their
+    mentions joined; they are present, likely or possible, and unlikely or absent if `absences` is set. A bilateral
+    finding counts as one on the left and one on the right. All findings weigh the same; `findings_score` weighs them by
+    significance and grades what differs.
 
     Range: [0, 1]. Neither report has anything to count: 1, whatever the words. A candidate in which nothing is read,
     not even a normal statement (it may only compare): 0. A reference in which nothing is read: missing, with the
     reason.
 
-    Details: `shared`, `missed` and `extra`, each a list of [observation, polarity, side].
+    Details: `credit`; `shared`, `missed` and `extra`, each a list of [observation, certainty, side], `shared` with the
+    reference's certainty.
 
     Source: the F1 of RadGraph and CheXbert, with the findings of this library's reader; defined here.
 
@@ -40,8 +45,8 @@ class FindingsF1(Component):
     """
 
     name = "findings_f1"
-    version = 2
-    summary = "F1 of findings by observation, polarity and side"
+    version = 3
+    summary = "F1 of findings by observation, certainty and side"
     bounds = (0.0, 1.0)
 
     absences: bool = setting(
@@ -58,29 +63,30 @@ class FindingsF1(Component):
         if of_reference is None:
             return unread_reference(self.name)
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
-        reference = self._set(of_reference)
-        candidate = self._set(of_candidate) if of_candidate else set[tuple[str, str, str]]()
-        shared = len(candidate & reference)
+        reference = self._stated(of_reference)
+        candidate = self._stated(of_candidate) if of_candidate else []
+        worth = {
+            (i, j): certainty_credit(one[1], two[1])
+            for i, one in enumerate(reference)
+            for j, two in enumerate(candidate)
+            if (one[0], one[2]) == (two[0], two[2])
+        }
+        pairs = pair_up(worth)
+        ours, theirs = {i for i, _ in pairs}, {j for _, j in pairs}
+        credit = sum((worth[pair] for pair in pairs), 0.0)
         details = {
-            "shared": _listed(candidate & reference),
-            "missed": _listed(reference - candidate),
-            "extra": _listed(candidate - reference),
+            "credit": credit,
+            "shared": [list(one) for i, one in enumerate(reference) if i in ours],
+            "missed": [list(one) for i, one in enumerate(reference) if i not in ours],
+            "extra": [list(two) for j, two in enumerate(candidate) if j not in theirs],
         }
         if silent(of_candidate) and not silent(of_reference):
             return Score(0.0, details)
         total = len(candidate) + len(reference)
-        return Score(2 * shared / total if total else 1.0, details)
+        return Score(2 * credit / total if total else 1.0, details)
 
-    def _set(self, report: Report) -> set[tuple[str, str, str]]:
+    def _stated(self, report: Report) -> list[_Statement]:
         findings: list[Finding] = list(report.abnormal)
         if self.absences:
             findings += [finding for finding in report.absent if not finding.implied]
-        return {
-            (finding.observation, finding.polarity, side)
-            for finding in findings
-            for side in (("left", "right") if finding.side == "bilateral" else (finding.side,))
-        }
-
-
-def _listed(items: Iterable[tuple[str, str, str]]) -> list[list[str]]:
-    return [list(item) for item in sorted(items)]
+        return sorted({(finding.observation, finding.certainty, finding.side) for finding in by_side(findings)})

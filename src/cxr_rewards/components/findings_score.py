@@ -9,7 +9,8 @@ from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Comparison, Finding, significance, silent
+from cxr_rewards.findings import DENIED, Comparison, Finding, Match, significance, silent
+from cxr_rewards.findings.certainty import certainty_weight, denial_weight
 from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
 from cxr_rewards.types import Case, Score
 
@@ -22,16 +23,20 @@ class FindingsScore(Component):
     """Findings matched, missed, false or reported wrongly, weighted by clinical significance with CRIMSON's arithmetic.
 
     Both reports are read by the rules of `cxr_rewards.findings`, the mentions of each finding are joined, and the
-    abnormal findings (present or possible) are matched one to one, kinds of a finding with the finding itself. Then
+    abnormal findings (at least possible) and the unlikely ones are matched one to one, kinds of a finding with the
+    finding itself. Then
 
         w(f) = 1, 0.5, 0.25, `benign_weight` if f is urgent, actionable, not actionable, benign;
-               times `possible_weight` if f is only possible
+               times the share that its certainty has (`certainty_weight`): `possible_weight` if it is possible,
+               halfway between that and 1 if likely; 0 if unlikely
         C    = sum over matched findings of the reference of w * w / (w + a), a the cost of what differs, which
                shrinks in proportion for w below 0.25
         E    = sum of w over false findings of the candidate
-               + half of what the candidate's w of a matched finding exceeds the reference's by: a healed fracture that
-                 is called acute is in part a false alarm
-               + `denial_cost` * sum of w over missed findings that the candidate denies
+               + half of what the candidate's w of a matched finding exceeds the reference's by, at the reference's
+                 certainty: a healed fracture that is called acute is in part a false alarm; so is a possible finding
+                 that the reference holds unlikely
+               + `denial_cost` * sum of w over missed findings that the candidate denies, half of it if it holds
+                 them unlikely
                + `denial_cost` * sum of w over findings that the candidate both states and denies
         S    = (C - E) / (sum of w over the reference's findings);  if that sum is 0:  1 if E = 0, else -(E + 1)
         score = S if S >= 0, else -d / (1 + d), d = E - C, and 0 if d <= 0
@@ -62,7 +67,7 @@ class FindingsScore(Component):
     """
 
     name = "findings_score"
-    version = 1
+    version = 2
     summary = "findings matched, missed, false or wrong, by clinical significance"
     bounds = (-1.0, 1.0)
 
@@ -92,9 +97,9 @@ class FindingsScore(Component):
         details: dict[str, Any] = {"matched": [], "missed": [], "false": [], "contradicted": []}
         for match in comparison.matched:
             weight, entry = self._weigh(match.reference, case)
-            others_weight, others = self._weigh(match.candidate, case)
+            _, others = self._weigh(match.candidate, case)
             cost = match.cost * min(1.0, weight / _FULL_COST)
-            excess = max(0.0, others_weight - weight) / 2
+            excess = self._excess(match, case)
             matched.append((weight, cost))
             penalty += excess
             differs = [{"kind": d.kind, "cost": d.cost, "says": d.says} for d in match.differences]
@@ -104,7 +109,7 @@ class FindingsScore(Component):
             weight, entry = self._weigh(finding, case)
             missed.append(weight)
             if denial is not None:
-                penalty += self.denial_cost * weight
+                penalty += self.denial_cost * weight * denial_weight(denial.certainty)
                 entry["denied_by"] = denial.as_dict()
             details["missed"].append(entry)
         for finding in comparison.false:
@@ -120,9 +125,14 @@ class FindingsScore(Component):
             return Score(0.0, details)
         return Score(crimson_score(matched, missed, false, penalty), details)
 
+    def _excess(self, match: Match, case: Case) -> float:
+        if match.reference.certainty in DENIED:
+            return self._weigh(match.candidate, case)[0] / 2
+        as_certain = match.candidate._replace(certainty=match.reference.certainty)
+        return max(0.0, self._weigh(as_certain, case)[0] - self._weigh(match.reference, case)[0]) / 2
+
     def _weigh(self, finding: Finding, case: Case) -> tuple[float, dict[str, Any]]:
         matters = significance(finding, case.context)
         weight = self.benign_weight if matters == "benign" else WEIGHTS[matters]
-        if finding.polarity == "possible":
-            weight *= self.possible_weight
+        weight *= 0.0 if finding.certainty in DENIED else certainty_weight(finding.certainty, self.possible_weight)
         return weight, {**finding.as_dict(), "significance": matters, "weight": weight}

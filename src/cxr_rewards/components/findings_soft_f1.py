@@ -8,6 +8,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Comparison, Finding, significance, silent
+from cxr_rewards.findings.certainty import certainty_weight, denial_weight
 from cxr_rewards.formulas.crimson import WEIGHTS
 from cxr_rewards.types import Case, Score
 
@@ -18,13 +19,15 @@ _REPORTS = Reports()
 class FindingsSoftF1(Component):
     """F1 of matched findings, weighted by clinical significance, with partial credit for what differs.
 
-    The abnormal findings of both reports are matched one to one, as for `findings_score`, with the same weights w and
-    the same costs of what differs. Over the matches m, and all findings f of both reports:
+    The abnormal and the unlikely findings of both reports are matched one to one, as for `findings_score`, with the
+    same costs of what differs, and the same weights w, except that an unlikely finding has an eighth of the weight of a
+    possible one. Over the matches m, and all findings f of both reports:
 
         credit(m) = 1 / (1 + 2 * cost(m)):  1 without a difference, 1/2 at a significant one (cost 0.5)
         M = sum over m of credit(m) * (w of the reference's finding + w of the candidate's)
         W = sum over f of w(f)
-        D = sum of w over missed findings that the candidate denies, and over those it both states and denies
+        D = sum of w over missed findings that the candidate denies (half of it if it holds them unlikely), and over
+            those it both states and denies
         score = (M + n) / (W + `denial_cost` * D + n),  n = `normal_weight`
 
     Without n and D that is the weighted Dice coefficient, which is the F1. n stands for all the rest of the image, on
@@ -49,7 +52,7 @@ class FindingsSoftF1(Component):
     """
 
     name = "findings_soft_f1"
-    version = 1
+    version = 2
     summary = "F1 of findings by significance, with partial credit"
     bounds = (0.0, 1.0)
 
@@ -83,7 +86,7 @@ class FindingsSoftF1(Component):
             weight += both
         for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
             weight += self._weigh(finding, case)
-            denied += self._weigh(finding, case) if denial is not None else 0.0
+            denied += self._weigh(finding, case) * denial_weight(denial.certainty) if denial is not None else 0.0
         weight += sum(self._weigh(finding, case) for finding in comparison.false)
         denied += sum(self._weigh(finding, case) for finding in comparison.contradicted)
         details = {"credit": credit, "weight": weight, "denied": denied}
@@ -96,4 +99,4 @@ class FindingsSoftF1(Component):
     def _weigh(self, finding: Finding, case: Case) -> float:
         matters = significance(finding, case.context)
         weight = self.benign_weight if matters == "benign" else WEIGHTS[matters]
-        return weight * (self.possible_weight if finding.polarity == "possible" else 1.0)
+        return weight * certainty_weight(finding.certainty, self.possible_weight)

@@ -49,7 +49,7 @@ def marks_of(role: str, findings: Sequence[Finding], rows: Iterable[FindingRow])
     notes = [_Spanned(_span(finding), note) for finding, note in compared]
     for finding in findings:
         span = _span(finding)
-        if finding.polarity == "absent":
+        if finding.polarity == "absent" and span not in spans:
             clashes = [note for stated, note in contradicted if _denies(finding, stated)]
             notes += [_Spanned(span, note) for note in clashes or [Note(kind="denied")]]
         elif span not in spans:  # another mention of a compared finding, or a statement that is not compared

@@ -18,7 +18,7 @@ class MatchedFindings(Feature):
     """The `Comparison` of each pair; None if nothing could be read in the reference."""
 
     name = "matched_findings"
-    version = 1
+    version = 2
     over = "pair"
     persistent = False
 
@@ -65,7 +65,7 @@ def mean_agreement(
             "agreement": agreement(reference, candidate),
         }
         for reference, candidate in partners
-        if has_property(reference)
+        if reference.polarity != "absent" and has_property(reference)
     ]
     values = [finding["agreement"] for finding in findings if finding["agreement"] is not None]
     return Score(sum(values) / len(values) if values else 1.0, {"findings": findings})

@@ -5,7 +5,7 @@
 """
 
 from cxr_rewards.findings.differences import Difference
-from cxr_rewards.findings.finding import CERTAINTIES, CHANGES, MANY, SEVERITIES, Finding
+from cxr_rewards.findings.finding import CERTAINTIES, CHANGES, DENIED, MANY, SEVERITIES, Finding
 from cxr_rewards.findings.matching import Comparison, Match, compare
 from cxr_rewards.findings.ontology import CHEXPERT, SIGNIFICANCES, Observation, Ontology, data_digest, ontology
 from cxr_rewards.findings.reader import READ_SECTIONS, read
@@ -16,6 +16,7 @@ __all__ = [
     "CERTAINTIES",
     "CHANGES",
     "CHEXPERT",
+    "DENIED",
     "MANY",
     "READ_SECTIONS",
     "SEVERITIES",

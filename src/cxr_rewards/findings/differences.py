@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from cxr_rewards.findings.certainty import certainty_cost
 from cxr_rewards.findings.finding import MANY, SEVERITIES, Finding
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.pairing import kinship
@@ -51,7 +52,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     descriptor          acute for old or the reverse                                          0.5
     descriptor          displaced for nondisplaced, tension stated by one only                0.25
     descriptor          another number ("several" is three or more); the other side the worse 0.125
-    certainty           one is certain, the other only possible                               0.125
+    certainty           another grade: see `certainty_cost`                                   0.0625 to
+                                                                                              0.4375
     any                 stated by the reference only: a misplaced tip; a side; all else       0.25; 0.125;
                                                                                               0.0625
     =================== ===================================================================== =============
@@ -71,8 +73,9 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
         if not several:
             cost = SLIGHT if candidate.number else UNSAID
             errors.append(Difference("descriptor", cost, f"{_many(reference.number)}, not {_many(candidate.number)}"))
-    if reference.polarity != candidate.polarity:
-        errors.append(Difference("certainty", SLIGHT, f"{reference.polarity}, not {candidate.polarity}"))
+    if reference.certainty != candidate.certainty:
+        cost = certainty_cost(reference.certainty, candidate.certainty)
+        errors.append(Difference("certainty", cost, f"{reference.certainty}, not {candidate.certainty}"))
     if reference.positions != candidate.positions:
         _position(known, reference, candidate, errors)
     return tuple(errors)

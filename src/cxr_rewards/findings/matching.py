@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from cxr_rewards.findings.certainty import certainties_agree, certainty_cost
 from cxr_rewards.findings.differences import Difference, differences
 from cxr_rewards.findings.finding import Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
@@ -34,9 +35,9 @@ class Comparison(NamedTuple):
     """Two reports' abnormal findings side by side.
 
     Attributes:
-        matched: findings of the reference with their partners.
+        matched: findings of the reference with their partners; an unlikely finding can have a denial as its partner.
         missed: findings of the reference without one.
-        denied: for each of `missed`, the candidate's statement that denies it, or None.
+        denied: for each of `missed`, the candidate's statement that denies it or holds it unlikely, or None.
         false: findings of the candidate without a partner.
         contradicted: findings that the candidate both states and denies, unless the reference does too.
     """
@@ -49,12 +50,12 @@ class Comparison(NamedTuple):
 
 
 def compare(reference: Report, candidate: Report) -> Comparison:
-    """Match the abnormal findings of two reports one to one.
+    """Match the abnormal and the unlikely findings of two reports one to one.
 
     Two findings can be partners if they are of one observation, if one is a kind of the other, or if one is often
-    mistaken for the other (see `kinship`). Of all possible assignments, that with the greatest total credit by
-    CRIMSON's arithmetic is taken. Findings that one report states in parts and the other as one ("bilateral effusions";
-    "left effusion, right effusion") are joined first.
+    mistaken for the other (see `kinship`), and if their grades of certainty agree at least in part. Of all possible
+    assignments, that with the greatest total credit by CRIMSON's arithmetic is taken. Findings that one report states
+    in parts and the other as one ("bilateral effusions"; "left effusion, right effusion") are joined first.
 
     Example:
         >>> from cxr_rewards.findings.reader import read
@@ -65,23 +66,61 @@ def compare(reference: Report, candidate: Report) -> Comparison:
         (Difference(kind='severity', cost=0.5, says='severe, not mild'),)
     """
     known = ontology()
-    ours, theirs = list(reference.abnormal), list(candidate.abnormal)
+    ours, theirs = [*reference.abnormal, *_unlikely(reference)], [*candidate.abnormal, *_unlikely(candidate)]
     _join_parts(known, ours, theirs)
     _join_parts(known, theirs, ours)
     matched = [
         Match(ours[i], theirs[j], differences(known, ours[i], theirs[j])) for i, j in _pairs(known, ours, theirs)
     ]
-    matched.sort(key=lambda match: match.reference.start)
     taken = {id(match.reference) for match in matched} | {id(match.candidate) for match in matched}
-    missed = tuple(finding for finding in ours if id(finding) not in taken)
+    missed: list[Finding] = []
+    denied: list[Finding | None] = []
+    for finding in ours:
+        if id(finding) in taken:
+            continue
+        denial = _denial(known, candidate, finding)
+        if denial is not None and finding.certainty == "unlikely":
+            matched.append(Match(finding, denial, _difference_of_denial(finding, denial)))
+            continue
+        missed.append(finding)
+        denied.append(denial)
+    false: list[Finding] = []
+    for finding in theirs:
+        if id(finding) in taken or any(finding is denial for denial in denied):
+            continue
+        denial = _denial(known, reference, finding) if finding.certainty == "unlikely" else None
+        if denial is not None:
+            matched.append(Match(denial, finding, _difference_of_denial(denial, finding)))
+        else:
+            false.append(finding)
+    matched.sort(key=lambda match: match.reference.start)
     excused = {(finding.observation, finding.side) for finding in reference.contradicted}
     return Comparison(
         tuple(matched),
-        missed,
-        tuple(next((d for d in candidate.absent if denies(known, d, finding)), None) for finding in missed),
-        tuple(finding for finding in theirs if id(finding) not in taken),
+        tuple(missed),
+        tuple(denied),
+        tuple(false),
         tuple(f for f in candidate.contradicted if (f.observation, f.side) not in excused),
     )
+
+
+def _unlikely(report: Report) -> list[Finding]:
+    distinct: dict[tuple[str, str], Finding] = {}
+    for finding in report.absent:
+        if finding.certainty == "unlikely":
+            distinct.setdefault((finding.observation, finding.side), finding)
+    return list(distinct.values())
+
+
+def _denial(known: Ontology, report: Report, finding: Finding) -> Finding | None:
+    """Return the report's statement that denies a finding; one that only holds it unlikely if there is no other."""
+    denials = [denial for denial in report.absent if denies(known, denial, finding)]
+    return min(denials, key=lambda denial: denial.certainty == "unlikely", default=None)
+
+
+def _difference_of_denial(one: Finding, two: Finding) -> tuple[Difference, ...]:
+    cost = certainty_cost(one.certainty, two.certainty)
+    return (Difference("certainty", cost, f"{one.certainty}, not {two.certainty}"),) if cost else ()
 
 
 def _join_parts(known: Ontology, whole: list[Finding], parts: list[Finding]) -> None:
@@ -92,6 +131,7 @@ def _join_parts(known: Ontology, whole: list[Finding], parts: list[Finding]) -> 
             part
             for part in parts
             if part.observation == finding.observation
+            and part.polarity == finding.polarity
             and owners.get((part.observation, part.side, part.places), id(finding)) == id(finding)
             and (part.side == finding.side or finding.side in ("", "bilateral"))
             and (not finding.places or places_meet(known, part, finding))
@@ -111,7 +151,7 @@ def _pairs(known: Ontology, ours: Sequence[Finding], theirs: Sequence[Finding]) 
         (i, j)
         for i, one in enumerate(ours)
         for j, two in enumerate(theirs)
-        if kinship(one.observation, two.observation) is not None
+        if kinship(one.observation, two.observation) is not None and certainties_agree(one.certainty, two.certainty)
     ]
     return pair_up({(i, j): _gain(known, ours[i], theirs[j]) for i, j in edges})
 

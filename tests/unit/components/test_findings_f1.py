@@ -1,4 +1,4 @@
-"""F1 of what two reports say is there, by observation, polarity and side."""
+"""F1 of what two reports say is there, by observation, certainty and side."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ def test_same_findings_in_other_words_score_one():
         ("Effusion.", "Left effusion.", 0.0),
         ("Left effusion.", "Bilateral effusions.", 2 / 3),
         ("Left effusion. Right effusion.", "Bilateral effusions.", 1.0),
-        ("Possible pneumonia.", "Pneumonia.", 0.0),
+        ("Possible pneumonia.", "Pneumonia.", 0.8),
         ("Consolidation.", "Pneumonia.", 0.0),
         ("Scoliosis. Pneumothorax.", "Pneumothorax.", 2 / 3),  # all weigh the same
         (NORMAL, SICK, 0.0),
         (SICK, NORMAL, 0.0),
     ],
 )
-def test_is_the_f1_of_observation_polarity_and_side(candidate, reference, expected):
+def test_is_the_f1_of_observation_certainty_and_side(candidate, reference, expected):
     assert value(candidate, reference) == pytest.approx(expected)
 
 
@@ -127,6 +127,7 @@ def test_a_kind_takes_the_side_of_the_general_finding_it_replaces():
 def test_details_name_the_findings():
     score = FindingsF1().score("Cardiomegaly. No effusion. Right rib fracture. Possible pneumonia.", SICK)
     assert json.loads(json.dumps(score.details)) == {
+        "credit": 1.0,
         "shared": [["cardiomegaly", "present", ""]],
         "missed": [["pleural_effusion", "present", "left"]],
         "extra": [["pneumonia", "possible", ""], ["rib_fracture", "present", "right"]],
@@ -136,6 +137,7 @@ def test_details_name_the_findings():
 def test_details_split_bilateral_findings_and_list_absences():
     details = FindingsF1(absences=True).score("No pneumothorax.", "Bilateral effusions. No edema.").details
     assert details == {
+        "credit": 0.0,
         "shared": [],
         "missed": [
             ["pleural_effusion", "present", "left"],
