@@ -16,7 +16,7 @@ class Reports(Feature):
     """The `Report` of each text, or None if nothing could be read in it."""
 
     name = "reports"
-    version = 1
+    version = 2
     over = "text"
     persistent = False
 

@@ -7,6 +7,7 @@ from typing import NamedTuple, cast
 
 from cxr_rewards.findings.finding import MANY
 from cxr_rewards.findings.ontology import Attribute, Ontology
+from cxr_rewards.findings.ontology.contractions import CONTRACTED, spell_out
 from cxr_rewards.findings.ontology.model import OTHERWISE, Entry, Node
 
 
@@ -159,6 +160,8 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         tokens += [(match[0], match.start()) for match in _TOKEN.finditer(sentence, at)]
     else:
         tokens = [(match[0], match.start()) for match in _TOKEN.finditer(sentence)]
+    if CONTRACTED.search(sentence):
+        tokens = spell_out(tokens)
     form = forms.get
     words = [form(token) or (_corrected(known, token) if len(token) > 5 else None) for token, _ in tokens]
     result: list[Item] = []

@@ -1,7 +1,8 @@
 """Read a report: find its sections and sentences, and walk over each sentence.
 
 1. `tidy` the text, and split it into sections and sentences (`cxr_rewards.text`).
-2. Find the known phrases of a sentence (`phrases.py`), and walk over them (`walker/`). Sentences are remembered.
+2. Find the known phrases of a sentence (`phrases.py`), cut it into clauses (`clauses.py`), and walk over them
+   (`walker/`). Sentences are remembered.
 3. Join what a sentence says of the finding before it ("It measures 8 mm.").
 
 What concerns the layout of a report, as tables and check boxes, belongs between steps 1 and 2.
@@ -13,9 +14,9 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TypedDict, cast
 
+from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, Certainty, Change, Finding
 from cxr_rewards.findings.ontology import ontology
-from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.walker import Fields, Sentence, walk
 from cxr_rewards.text.sections import Section, sections
 from cxr_rewards.text.sentences import sentences
@@ -69,7 +70,7 @@ def _read_sections(tidied: str, parts: Sequence[Section], skip: int = 0) -> tupl
 
 def _read_sentence(text: str) -> Sentence:
     known = ontology()
-    return walk(known, *items(known, text))
+    return walk(known, *clauses(known, text))
 
 
 _remembered = lru_cache(maxsize=1 << 14)(_read_sentence)

@@ -32,7 +32,7 @@ from cxr_rewards.findings.ontology.vocabulary import Vocabulary, plurals
 
 _OBSERVATION_KEYS = ("phrases", "made_of", "parent", "label", "significance", "unpaired", "proper", "misplaced", "like")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute")
-_CUE_KEYS = ("effect", "direction", "ended_by", "states", "grade", "phrases", "examples")
+_CUE_KEYS = ("effect", "direction", "ended_by", "after", "states", "grade", "phrases", "examples")
 _SENSE_KEYS = ("phrases", "follows", "precedes", "near", "means", "examples")
 _DEVICE = "support_device"
 
@@ -72,6 +72,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
         observations=observations,
         structures=structures,
         cues=cues,
+        verb_parts=frozenset(part for cue in cues.values() for part in cue.after),
         devices=frozenset(o.name for o in observations.values() if _DEVICE in (o.name, *o.ancestors)),
         descriptors=frozenset(modifiers.get("descriptor", ())),
         within=_within(modifiers_file.get("within", {}), modifiers.get("place", ())),
@@ -132,20 +133,23 @@ def _cues(raw: Table, modifiers: Mapping[str, tuple[str, ...]], vocabulary: Voca
     cues: dict[str, Cue] = {}
     for name, entry in raw.items():
         where = f"cues.toml: cues.{name}"
-        cues[name] = _cue(where, name, _table(where, entry, _CUE_KEYS))
-        stated = _stated(f"{where}.states", entry.get("states", {}), modifiers)
+        stated = _stated(f"{where}.states", _table(where, entry, _CUE_KEYS).get("states", {}), modifiers)
+        cues[name] = _cue(where, name, entry, stated)
         vocabulary.add(f"{where}.phrases", cues[name].kind, name, entry.get("phrases"), stated)
-    ends = [cue.name for cue in cues.values() if cue.kind in ENDS_SCOPE]
+    ends = ["comma", *(cue.name for cue in cues.values() if cue.kind in ENDS_SCOPE)]
     for name, cue in cues.items():
         for other in sorted(cue.ended_by):
             if other not in ends:
                 raise ConfigError(
                     unknown_name(f"cues.toml: cues.{name}.ended_by", "cue that ends a scope", other, ends)
                 )
+        for other in (*cue.after, *cue.after.values()):
+            if other not in cues:
+                raise ConfigError(unknown_name(f"cues.toml: cues.{name}.after", "cue", other, cues))
     return cues
 
 
-def _cue(where: str, name: str, entry: Table) -> Cue:
+def _cue(where: str, name: str, entry: Table, stated: tuple[Attribute, ...]) -> Cue:
     effect, direction, ended_by = entry.get("effect"), entry.get("direction", ""), entry.get("ended_by", [])
     if effect not in EFFECTS:
         raise ConfigError(unknown_name(f"{where}.effect", "effect", effect, EFFECTS))
@@ -159,7 +163,8 @@ def _cue(where: str, name: str, entry: Table) -> Cue:
     grade = entry.get("grade", grades[0])
     if grade not in grades:
         raise ConfigError(f"{where}.grade: expected {' or '.join(map(repr, grades))}, got {shorten(grade)}")
-    cue = Cue(name, effect, direction, frozenset(ended_by), grade)
+    after = _table(f"{where}.after", entry.get("after", {}), entry.get("after", {}))
+    cue = Cue(name, effect, direction, frozenset(ended_by), grade, after, stated)
     if ended_by and cue.kind not in OPENS_SCOPE:
         raise ConfigError(f"{where}.ended_by: {cue.kind!r} does not reach forward, so nothing ends it; leave it out")
     return cue

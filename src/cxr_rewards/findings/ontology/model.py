@@ -53,6 +53,8 @@ EFFECTS = (
     "disfavor",
     "deny_elsewhere",
     "end_scope",
+    "relate",
+    "point",
     "explain",
     "link",
     "end_clause",
@@ -76,7 +78,7 @@ GRADES: Mapping[str, tuple[Certainty, ...]] = {
 """Effect of a cue → the certainties it can give, the usual one first."""
 OPENS_SCOPE = ("deny_forward", "deny_backward", "doubt_forward", "set_aside_forward", "disfavor", "deny_elsewhere")
 """Kinds of cue whose effect can reach forward, until something ends it."""
-ENDS_SCOPE = ("end_scope", "explain")
+ENDS_SCOPE = ("end_scope", "relate", "point", "explain")
 """Kinds of cue that can end the reach of another."""
 
 Value = str | float
@@ -153,8 +155,11 @@ class Cue:
         name: name of the table.
         effect: one of `EFFECTS`.
         direction: which findings it affects: those after it, before it, or both. "" if the effect has no direction.
-        ended_by: names of the cues that end its reach; a new clause always ends it.
+        ended_by: names of the cues that end its reach; a new clause always ends it. "comma": a comma does too, unless
+            a finding was affected before it.
         grade: certainty of the findings it affects.
+        after: name of a cue that can be part of a verb ("not") → name of the cue that both are ("not seen").
+        states: attributes that the words state besides.
     """
 
     name: str
@@ -162,6 +167,8 @@ class Cue:
     direction: Direction = ""
     ended_by: frozenset[str] = frozenset()
     grade: Certainty = "present"
+    after: Mapping[str, str] = field(default_factory=dict[str, str])
+    states: tuple[Attribute, ...] = ()
 
     @property
     def kind(self) -> str:
@@ -183,6 +190,7 @@ class Ontology:
         observations: by name.
         structures: by name.
         cues: by name.
+        verb_parts: names of the cues that can be part of a verb ("not").
         devices: names of lines, tubes and other devices (the kinds of `support_device`).
         descriptors: names of the descriptors.
         within: place → the larger place it lies in (a base lies in a lower zone).
@@ -197,6 +205,7 @@ class Ontology:
     observations: Mapping[str, Observation]
     structures: Mapping[str, Structure]
     cues: Mapping[str, Cue]
+    verb_parts: frozenset[str]
     devices: frozenset[str]
     descriptors: frozenset[str]
     within: Mapping[str, str]

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from cxr_rewards.errors import ConfigError, shorten
+from cxr_rewards.findings.ontology.contractions import spell_out
 from cxr_rewards.findings.ontology.model import MARKS, OTHERWISE, Attribute, Entry, Node, Sense
 
 _PLAIN = re.compile("[a-z0-9]+(?: [a-z0-9]+)*")
@@ -28,7 +29,7 @@ def expand(where: str, phrase: str) -> Iterator[tuple[str, ...]]:
         [('no', 'clear', 'sign'), ('no', 'clear', 'hint'), ('no', 'sign'), ('no', 'hint')]
     """
     if _PLAIN.fullmatch(phrase):  # most are
-        yield tuple(phrase.split())
+        yield tuple(word for word, _ in spell_out([(word, 0) for word in phrase.split()]))
         return
     slots: list[list[tuple[str, ...]]] = []
     for optional, word in re.findall(r"\(([^()]*)\)|([^()\s]+)", phrase):
@@ -43,7 +44,8 @@ def expand(where: str, phrase: str) -> Iterator[tuple[str, ...]]:
         raise ConfigError(f"{where}: {shorten(phrase)} is empty or has an unpaired bracket")
     for sequence in itertools.product(*slots):
         if any(sequence):
-            yield tuple(itertools.chain.from_iterable(sequence))
+            words = itertools.chain.from_iterable(sequence)
+            yield tuple(word for word, _ in spell_out([(word, 0) for word in words]))
 
 
 def plurals(word: str) -> list[str]:

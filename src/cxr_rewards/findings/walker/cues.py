@@ -46,6 +46,13 @@ def _note_joint(state: State, kind: str) -> None:
 def _comma(state: State) -> None:
     _note_joint(state, "comma")
     i, clause = state.index, state.clause
+    denied = state.scope.denied
+    if (
+        denied is not None
+        and "comma" in denied.ended_by
+        and not (clause.mentions and clause.mentions[-1].at > state.denied_at)
+    ):
+        state.scope.denied = None
     concluded = state.scope.denied is not None and i > 0 and state.items[i - 1].kind == "conclude"
     if concluded or starts_statement(state, i):
         end_clause(state)
@@ -107,6 +114,7 @@ def _deny_forward(state: State) -> None:
         _deny_previous(state)
         return
     state.scope.denied = _cue(state)
+    state.denied_at = state.item.first
 
 
 def _deny_backward(state: State) -> bool:
@@ -122,6 +130,12 @@ def _deny_previous(state: State) -> None:
     if state.referred_back:  # "the tip is not seen" denies no tube
         return
     resolved = ("change", "resolved") in state.item.attributes
+    following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
+    former = following is not None and following.kind in ("compare", "date_back")
+    if following is not None and former and not resolved and following.first - state.item.last <= 2:
+        for mention in state.clause.mentions[-1:]:  # "not seen on the prior film"
+            mention.give("change", "new")
+        return
     for mention in _listed_together(state):
         if resolved or mention.change == "stable":  # "the previously seen nodule is not visualized"
             mention.change = "resolved"
@@ -171,8 +185,11 @@ def _is_said_of_previous(state: State) -> bool:
 
 
 def _doubt_backward(state: State) -> None:
+    if not state.clause.mentions and speaks_of_next(state, state.index):
+        _doubt_forward(state)
     for mention in _listed_together(state):
-        mention.certainty = _cue(state).grade
+        if mention.certainty != "absent":
+            mention.certainty = _cue(state).grade
 
 
 def _doubt_both(state: State) -> None:
@@ -216,6 +233,22 @@ def _end_scope(state: State) -> None:
     end_scopes(state, state.item.names[0])
     state.clause.since_comma = []
     state.clause.joint = state.item.kind
+
+
+def _relate(state: State) -> None:
+    """End a denial before "of the" and a finding; a structure is its place: "no fluid in the fissure"."""
+    items = state.items
+    j = next_of(items, state.index, ("structure", "observation", "quality"))
+    if (
+        j is not None
+        and j + 1 < len(items)
+        and items[j].kind == "structure"
+        and items[j + 1].first - items[j].last == 1
+    ):
+        j += 1  # "the left upper lobe mass"
+    if j is not None and items[j].kind == "observation":
+        end_scopes(state, state.item.names[0])
+        state.clause.joint = state.item.kind
 
 
 def _explain(state: State) -> None:
@@ -290,6 +323,8 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "set_aside_forward": _set_aside_forward,
     "set_aside_backward": _set_aside_backward,
     "end_scope": _end_scope,
+    "relate": _relate,
+    "point": _relate,
     "explain": _explain,
     "link": _share_location,
     "end_clause": _end_clause,

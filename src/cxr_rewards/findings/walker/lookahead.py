@@ -15,7 +15,7 @@ _ENDS_FINDING = frozenset(("end_clause", "end_scope", "explain", "link", "doubt_
 _ENDS_COMPLEMENT = frozenset(("end_scope", "deny_forward", "deny_backward", "disfavor", "and"))
 _COMPLEMENTS = frozenset(("observation", "quality", "repeat"))
 _ENDS_LIST = frozenset(("end_clause", "verb", "and", "deny_forward"))
-_BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "begin_statement"))
+_BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "begin_statement", "point"))
 _PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))
 
 

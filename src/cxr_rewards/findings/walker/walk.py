@@ -32,8 +32,8 @@ def walk(known: Ontology, items: list[Item], word_count: int) -> Sentence:
 
     Example:
         >>> from cxr_rewards.findings.ontology import ontology
-        >>> from cxr_rewards.findings.phrases import items
-        >>> sentence = walk(ontology(), *items(ontology(), "no left effusion, but a small nodule"))
+        >>> from cxr_rewards.findings.clauses import clauses
+        >>> sentence = walk(ontology(), *clauses(ontology(), "no left effusion, but a small nodule"))
         >>> [fields[:3] for fields in sentence.findings]
         [('pleural_effusion', 'absent', 'left'), ('lung_nodule', 'present', '')]
     """

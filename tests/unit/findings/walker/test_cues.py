@@ -7,6 +7,7 @@ import copy
 import pytest
 
 from cxr_rewards.findings import Finding, ontology, read
+from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.ontology.build import build
 from cxr_rewards.findings.ontology.load import data_files, parse
 from cxr_rewards.findings.ontology.model import CUE_KINDS, GRADES, MARKS
@@ -30,7 +31,7 @@ def read_with(text, **cues):
     files = copy.deepcopy(FILES)
     files["cues.toml"]["cues"].update(cues)
     known = build(files)
-    return describe(Finding(*fields) for fields in walk(known, *items(known, text)).findings)
+    return describe(Finding(*fields) for fields in walk(known, *clauses(known, text)).findings)
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), EXAMPLES, ids=[f"{name}: {text}" for name, text, _ in EXAMPLES])
@@ -75,18 +76,19 @@ def test_every_cue_has_an_example():
 
 def test_every_example_has_a_word_of_its_cue():
     for name, text, _ in EXAMPLES:
-        assert name in {n for item in items(ontology(), text.lower())[0] for n in item.names}, (name, text)
+        found = [*items(ontology(), text.lower())[0], *clauses(ontology(), text.lower())[0]]
+        assert name in {n for item in found for n in item.names}, (name, text)
 
 
 def test_every_kind_of_cue_and_mark_has_an_effect():
     assert set(EFFECTS) == {*CUE_KINDS, *MARKS.values()}
 
 
-CONCESSION = {"effect": "end_scope", "phrases": ["in spite of"]}
+CONCESSION = {"effect": "end_scope", "phrases": ["regardless of"]}
 
 
 def test_a_cue_can_be_added_as_data_alone():
-    text = "no pneumothorax in spite of a rib fracture"
+    text = "no pneumothorax regardless of a rib fracture"
     assert read_with(text) == "pneumothorax absent, rib_fracture absent"
     negation = {**CUES["negation"], "ended_by": ["turn", "explanation", "concession"]}
     read = read_with(text, negation=negation, concession=CONCESSION)
@@ -94,7 +96,7 @@ def test_a_cue_can_be_added_as_data_alone():
 
 
 def test_a_cue_ends_only_what_names_it():
-    text = "possible pneumothorax in spite of a rib fracture"
+    text = "possible pneumothorax regardless of a rib fracture"
     assert read_with(text, concession=CONCESSION) == "pneumothorax possible, rib_fracture possible"
     possibility = {**CUES["possibility"], "ended_by": ["concession"]}
     read = read_with(text, possibility=possibility, concession=CONCESSION)

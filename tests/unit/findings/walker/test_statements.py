@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cxr_rewards.findings import ontology
+from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.ontology import Cue
-from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.walker import statements
 from cxr_rewards.findings.walker.state import State
 
@@ -13,7 +13,7 @@ DOUBT = Cue("possibility", "doubt", "forward", grade="possible")
 
 
 def state_of(text="effusion"):
-    found, count = items(ontology(), text)
+    found, count = clauses(ontology(), text)
     return State(ontology(), found, count, item=found[0])
 
 

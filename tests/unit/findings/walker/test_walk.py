@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from cxr_rewards.findings import ontology
-from cxr_rewards.findings.phrases import items
+from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.walker import walk
 
 
 def walked(text):
-    return walk(ontology(), *items(ontology(), text))
+    return walk(ontology(), *clauses(ontology(), text))
 
 
 def test_spans_are_those_of_the_sentence():

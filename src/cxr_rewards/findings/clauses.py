@@ -1,0 +1,165 @@
+"""Prepare the phrases of a sentence for the walk: join what belongs to one verb, and cut the sentence into clauses.
+
+1. `clauses` finds the phrases (`phrases.py`).
+2. A word that denies or doubts a verb, as "not" or "cannot", is joined with it: "has not been clearly seen" is the cue
+   `not_seen`. The key `after` of a cue in `data/cues.toml` says what it becomes.
+3. A comma or "and" between two clauses becomes the end of a clause: "There is cardiomegaly, and the edema has
+   resolved." A list stays together: "Effusion and pneumothorax are not seen."
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from cxr_rewards.findings.ontology import Ontology
+from cxr_rewards.findings.phrases import Item, items
+
+_LOOK = 14
+"""Most phrases to look ahead or back: bounds the work on hostile text."""
+_JOINS = frozenset(("comma", "and", "or"))
+_NOUNS = frozenset(("observation", "structure", "quality", "repeat"))
+_STOPS = frozenset(("end_clause", "open", "close", "introduce"))
+_WITHIN_VERB = re.compile(
+    r"(?:\s+(?:(?!previous|former|new)[a-z]+ly|yet|been|be|being|to|now|any|appear|seem|thought|felt|considered))*\s+"
+)
+"""Words that may stand within a verb, between "not" and "seen"."""
+_FINITE = re.compile(
+    r"(?:(?P<plural>are|were|have|remain|appear)|is|was|has|can|could|may|might|will|remains|appears)(?:not|n't)?\b"
+)
+_RELATIVE = re.compile(r"\b(?:which|that|who|whose)\b")
+_NEUTRAL = frozenset(("can", "could", "may", "might", "will", "had"))
+"""Verbs that are the same in singular and plural."""
+_ARTICLE = re.compile(r"\s+(the|an?|this|these)\b")
+
+
+def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
+    """Return the phrases of a lower-case sentence, ready for the walk, and its number of words.
+
+    Example:
+        >>> from cxr_rewards.findings.ontology import ontology
+        >>> [item.kind for item in clauses(ontology(), "there is edema, and the effusion has not been seen")[0]]
+        ['end_clause', 'observation', 'end_clause', 'observation', 'verb', 'deny_backward']
+    """
+    found, count = items(known, sentence)
+    if len(found) > 1:
+        found = _cut(_join_verbs(known, found, sentence), sentence)
+    return found, count
+
+
+# ---------------------------------------------------------------- verbs
+
+
+def _join_verbs(known: Ontology, found: list[Item], sentence: str) -> list[Item]:
+    """Join each cue that can be part of a verb with the cue that it changes."""
+    result: list[Item] = []
+    parts, cues, skip, denied = known.verb_parts, known.cues, -1, False
+    for i, item in enumerate(found):
+        if i <= skip:
+            continue
+        if item.names and item.names[0] in parts and item.kind == cues[item.names[0]].kind:
+            for j in range(i + 1, min(i + 5, len(found))):
+                verb = found[j]
+                cue = cues.get(verb.names[0]) if verb.names else None
+                together = cue.after.get(item.names[0]) if cue is not None and cue.kind == verb.kind else None
+                if together and _WITHIN_VERB.fullmatch(sentence, item.end, verb.start):
+                    cue = cues[together]
+                    item = Item(cue.kind, (together,), cue.states, item.first, verb.last, item.start, verb.end)
+                    skip = j
+                    break
+        denied = denied or item.kind == "deny_forward"
+        if denied or item.kind != "point":
+            result.append(item)
+    return result
+
+
+# ---------------------------------------------------------------- clauses
+
+
+def _cut(found: list[Item], sentence: str) -> list[Item]:
+    """Turn each comma, "and" or both that part two clauses into the end of a clause."""
+    begin = 0
+    i, count = 0, len(found)
+    result: list[Item] | None = None
+    while i < count:
+        kind = found[i].kind
+        if kind == "end_clause":
+            begin = i
+        elif kind in _JOINS:
+            last = i
+            while last + 1 < count and found[last + 1].kind in _JOINS:
+                last += 1
+            if last + 1 < count and _parts_clauses(found, begin, i, last, sentence):
+                if result is None:
+                    result = list(found)
+                result[i] = found[i]._replace(kind="end_clause")
+                begin = last + 1
+            i = last
+        i += 1
+    return result if result is not None else found
+
+
+def _verb(item: Item, sentence: str) -> re.Match[str] | None:
+    """Return the finite verb that a phrase is or begins with."""
+    return None if item.kind in _NOUNS else _FINITE.match(sentence, item.start, item.end)
+
+
+class _Statement(NamedTuple):
+    """A statement with a subject and a verb.
+
+    Attributes:
+        verb: its verb.
+        several: its subject is a list ("effusion and edema are").
+        plural: its verb is a plural, and the last noun before it is not ("effusion are").
+        seen: it says only that something is there ("effusion is seen").
+    """
+
+    verb: str
+    several: bool
+    plural: bool
+    seen: bool
+
+
+def _statement(found: list[Item], first: int, sentence: str) -> _Statement | None:
+    """Return the statement that begins at the phrase `first`, or None if no subject with a verb follows."""
+    noun: Item | None = None
+    several = False
+    for j in range(first, min(first + _LOOK, len(found))):
+        item = found[j]
+        if item.kind in _STOPS:
+            return None
+        if item.kind in _JOINS:
+            several = several or noun is not None
+        elif item.kind in _NOUNS:
+            noun = item
+        elif (verb := _verb(item, sentence)) is not None:
+            if noun is None or _RELATIVE.search(sentence, noun.end, item.start):
+                return None
+            many = noun.kind == "observation" and sentence[noun.end - 1] == "s"
+            seen = j + 1 < len(found) and found[j + 1].kind == "conclude"
+            return _Statement(verb[0], several, verb["plural"] is not None and not many, seen)
+    return None
+
+
+def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentence: str) -> bool:
+    """Return whether a clause ends at the joining words `first` to `last`; it began at `begin`."""
+    before = found[max(begin, first - _LOOK) : first]
+    statement = _statement(found, last + 1, sentence)
+    if statement is None or not before or any(found[i].kind == "or" for i in range(first, last + 1)):
+        return False
+    begun = before[0].kind == "end_clause" and before[0].last > before[0].first  # "there is"
+    if begun or any(_verb(item, sentence) for item in before):
+        return not statement.several or statement.plural
+    # What stands before has no verb: a fragment ("Right effusion, and a pneumonia can't be excluded."), or the
+    # beginning of a list ("Effusion and pneumothorax can't be excluded.").
+    if statement.several or not any(item.kind in _NOUNS or item.kind == "deny_forward" for item in before):
+        return False
+    if found[last].kind == "comma":
+        return not statement.plural and not (statement.seen and any(item.kind == "deny_forward" for item in before))
+    article = _ARTICLE.match(sentence, found[last].end)
+    if article is None:
+        return False
+    if first < last and article[1] in ("a", "an"):
+        return True
+    singular = not statement.plural and statement.verb not in _NEUTRAL
+    return singular and not sentence.startswith(f"{article[1]} ", before[0].start)
