@@ -33,7 +33,9 @@ class Item(NamedTuple):
     end: int
 
 
-_TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]]")
+_TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]?]")
+_QUESTION = {True: "questioned", False: "query"}
+"""Whether a question mark follows a word directly → the word of cues.toml that it is read as."""
 _COMPANY = 6
 """How many words before and after a phrase tell its sense."""
 _PARTS = frozenset((",", ";", ":", "(", ")", "[", "]", "and", "or", "but", "with"))
@@ -164,6 +166,10 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         tokens = spell_out(tokens)
     form = forms.get
     words = [form(token) or (_corrected(known, token) if len(token) > 5 else None) for token, _ in tokens]
+    if "?" in sentence:
+        for k, (mark, at) in enumerate(tokens):
+            if mark == "?":  # "effusion?", but "? effusion"
+                words[k] = form(_QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")])
     result: list[Item] = []
     new = tuple.__new__  # a third of the time that the constructor takes
     i, count = 0, len(tokens)

@@ -24,6 +24,7 @@ _LINE_LIST_MARK = re.compile(r"[ ]*(?:[0-9]{1,2}[.)][ ]|\([0-9]{1,2}\)|[-*+\u202
 _BEFORE_STOP = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z])*\Z")
 _NEVER_END = re.compile("dr|mr|mrs|ms|prof|drs|vs|approx|fig|cf|e[.]g|i[.]e|eg|st|viz|resp|no|nos|ca|jr|sr|incl")
 _UNITS = re.compile("cm|mm|m|in|ml|cc|kg|lb|hr|hrs|min|a[.]m|p[.]m|am|pm|etc|yr|yrs")
+_ASKED = re.compile(r" (?!no\b|none\b|nil\b|yes\b)[a-z]")
 _WRAP = 60
 """A line shorter than this, in characters, is taken to end on purpose if the next begins with a capital."""
 
@@ -34,6 +35,8 @@ def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int
     `item` is the number of the list item that holds the sentence, or 0.
     """
     at, end_of_mark = mark
+    if text[at] == "?" and _asks_of_next(text, at, begin, end):
+        return None
     nearby = text[max(begin, at - 16) : at]
     word = nearby[nearby.rfind(" ") + 1 :]
     if not (word.isalpha() and word.isascii()):
@@ -63,6 +66,14 @@ def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int
     if len(word) == 1 and word.isupper() and after.isupper():
         return None  # an initial
     return end_of_mark
+
+
+def _asks_of_next(text: str, at: int, begin: int, end: int) -> bool:
+    """Return whether the question mark at `at` belongs to the words after it: "? effusion", "opacity, ?pneumonia"."""
+    if at > begin and text[at - 1] not in " \n(":
+        return False
+    following = text[at + 1 : min(end, at + 16)]
+    return following[:1].isalpha() or (text[begin:at].isspace() or at == begin) or bool(_ASKED.match(following))
 
 
 def _line_end(text: str, at: int, line_start: int, end: int) -> bool:

@@ -43,6 +43,10 @@ SAID = {
         ("Pneumonia seems improbable.", "unlikely"),
         ("Pneumonia is not likely.", "unlikely"),
         ("Possible but unlikely pneumonia.", "unlikely"),
+        ("Pneumonia cannot be excluded, but is less likely.", "unlikely"),
+        ("? pneumonia", "possible"),
+        ("Shadow in the lung base ?pneumonia", "possible"),
+        ("Pneumonia?", "possible"),
     ],
 )
 def test_words_of_doubt_have_a_grade(text, grade):

@@ -36,6 +36,8 @@ def test_sentences_are_in_order_and_lose_no_letter(text):
         ("Nodule of approx. 1.2 cm. in size.", ["Nodule of approx. 1.2 cm. in size."]),
         ("Nodule of 1.2 cm. No effusion.", ["Nodule of 1.2 cm.", "No effusion."]),
         ("A 5 x 3 mm nodule.", ["A 5 x 3 mm nodule."]),
+        ("Shadow ? pneumonia. ?Left effusion.", ["Shadow ? pneumonia.", "?Left effusion."]),
+        ("Effusion ? No. ? Nodule", ["Effusion ?", "No.", "? Nodule"]),
         ("Rib No. 5 is broken. Is there pain? No.", ["Rib No. 5 is broken.", "Is there pain?", "No."]),
         (
             "Measures Approx. 3 mm in diameter. Seen by Prof. Example.",

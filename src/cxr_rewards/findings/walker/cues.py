@@ -110,9 +110,13 @@ def _close(state: State) -> None:
 
 
 def _deny_forward(state: State) -> None:
-    if _cue(state).grade == "unlikely" and _is_said_of_previous(state):
-        _deny_previous(state)
-        return
+    if _cue(state).grade == "unlikely" and not has_complement(state.items, state.index):
+        if state.clause.mentions:
+            _deny_previous(state)
+            return
+        if state.mentions and not state.clause.parts:  # "pneumonia is possible, but unlikely"
+            state.mentions[-1].certainty = _cue(state).grade
+            return
     state.scope.denied = _cue(state)
     state.denied_at = state.item.first
 
