@@ -137,6 +137,13 @@ def _company(tokens: list[tuple[str, int]], places: range) -> list[str]:
     return company
 
 
+def _read_questions(known: Ontology, sentence: str, tokens: list[tuple[str, int]], words: list[str | None]) -> None:
+    """Replace each question mark by the word that it is read as: "effusion?", but "? effusion"."""
+    for i, (mark, at) in enumerate(tokens):
+        if mark == "?":
+            words[i] = known.forms.get(_QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")])
+
+
 def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     """Return the known phrases of a lower-case sentence, at each word the longest one, and the number of words.
 
@@ -167,9 +174,7 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     form = forms.get
     words = [form(token) or (_corrected(known, token) if len(token) > 5 else None) for token, _ in tokens]
     if "?" in sentence:
-        for k, (mark, at) in enumerate(tokens):
-            if mark == "?":  # "effusion?", but "? effusion"
-                words[k] = form(_QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")])
+        _read_questions(known, sentence, tokens, words)
     result: list[Item] = []
     new = tuple.__new__  # a third of the time that the constructor takes
     i, count = 0, len(tokens)
