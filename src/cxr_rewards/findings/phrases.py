@@ -137,11 +137,15 @@ def _company(tokens: list[tuple[str, int]], places: range) -> list[str]:
     return company
 
 
-def _read_questions(known: Ontology, sentence: str, tokens: list[tuple[str, int]], words: list[str | None]) -> None:
-    """Replace each question mark by the word that it is read as: "effusion?", but "? effusion"."""
-    for i, (mark, at) in enumerate(tokens):
-        if mark == "?":
-            words[i] = known.forms.get(_QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")])
+def _forms(known: Ontology, sentence: str, tokens: list[tuple[str, int]]) -> list[str | None]:
+    """Return the known word that each token is a form of, or None."""
+    form = known.forms.get
+    words = [form(token) or (_corrected(known, token) if len(token) > 5 else None) for token, _ in tokens]
+    if "?" in sentence:
+        for i, (mark, at) in enumerate(tokens):
+            if mark == "?":  # "effusion?", but "? effusion"
+                words[i] = form(_QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")])
+    return words
 
 
 def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
@@ -153,7 +157,7 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         [('deny_forward', ('negation',), ()), ('modifier', (), (('severity', 2.0),)),
          ('observation', ('pleural_effusion',), ())]
     """
-    forms, tree = known.forms, known.phrases
+    tree = known.phrases
     tokens: list[tuple[str, int]]
     numbered: dict[int, Item] = {}
     if _DIGIT_OR_RIB.search(sentence):
@@ -171,10 +175,7 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         tokens = [(match[0], match.start()) for match in _TOKEN.finditer(sentence)]
     if CONTRACTED.search(sentence):
         tokens = spell_out(tokens)
-    form = forms.get
-    words = [form(token) or (_corrected(known, token) if len(token) > 5 else None) for token, _ in tokens]
-    if "?" in sentence:
-        _read_questions(known, sentence, tokens, words)
+    words = _forms(known, sentence, tokens)
     result: list[Item] = []
     new = tuple.__new__  # a third of the time that the constructor takes
     i, count = 0, len(tokens)
