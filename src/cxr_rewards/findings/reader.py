@@ -16,6 +16,7 @@ from typing import TypedDict, cast
 
 from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, Certainty, Change, Finding
+from cxr_rewards.findings.layout import Statement, passages
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.walker import Fields, Sentence, walk
 from cxr_rewards.text.sections import Section, sections
@@ -50,22 +51,38 @@ def read(text: str) -> tuple[Finding, ...]:
     """
     tidied = tidy(text)
     parts = sections(tidied)
-    findings = _read_sections(tidied, [part for part in parts if part.name in READ_SECTIONS])
-    return findings or _read_sections(tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
+    findings = _read_sections(text, tidied, [part for part in parts if part.name in READ_SECTIONS])
+    return findings or _read_sections(text, tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
 
 
-def _read_sections(tidied: str, parts: Sequence[Section], skip: int = 0) -> tuple[Finding, ...]:
+def _read_sections(raw: str, tidied: str, parts: Sequence[Section], skip: int = 0) -> tuple[Finding, ...]:
     """Read sections, each without its first `skip` sentences."""
     plain = lower(tidied)
     findings: list[Finding] = []
     for part in parts:
-        for start, end in sentences(tidied, part.start, part.end, tidied=True)[skip:]:
-            text = plain[start:end]
-            sentence = _remembered(text) if end - start <= _REMEMBERED else _read_sentence(text)
-            if sentence.unclaimed and findings and (sentence.refers_back or not sentence.findings):
-                findings[-1] = _amended(findings[-1], sentence)
-            _add(findings, sentence, start)
+        left = skip
+        for passage in passages(tidied, plain, raw, part.start, part.end):
+            if isinstance(passage, Statement):
+                stated: list[Finding] = []
+                _read_into(stated, passage.text, 0)
+                for finding in stated:
+                    start, end = passage.span(finding.start, finding.end)
+                    findings.append(finding._replace(start=start, end=end))
+                continue
+            for start, end in sentences(tidied, *passage, tidied=True):
+                if left:
+                    left -= 1
+                else:
+                    _read_into(findings, plain[start:end], start)
     return tuple(findings)
+
+
+def _read_into(findings: list[Finding], text: str, start: int) -> None:
+    """Read a sentence that begins at `start`, and add its findings to those before it."""
+    sentence = _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
+    if sentence.unclaimed and findings and (sentence.refers_back or not sentence.findings):
+        findings[-1] = _amended(findings[-1], sentence)
+    _add(findings, sentence, start)
 
 
 def _read_sentence(text: str) -> Sentence:

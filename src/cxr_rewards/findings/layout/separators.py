@@ -1,0 +1,126 @@
+"""Find the labels within a line: "Pneumothorax: no. Effusion? Small. Edema - none, consolidation (-)"."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import NamedTuple
+
+from cxr_rewards.findings.layout.labels import LONGEST, Label, describes, label_of
+from cxr_rewards.findings.layout.statement import Span
+from cxr_rewards.findings.layout.values import trimmed, value_of
+from cxr_rewards.findings.layout.words import layout_words
+
+_BOUNDARY = re.compile(r"[.;!?,|()\]}\n][*_\"'\s]*|\s{2,}|[,;] *(?:and|but) +")
+_WORD_START = re.compile(r"(?<=\s)[A-Z]")
+_QUESTION = re.compile(r"(?:(?:is|are|was) there (?:(?:an?|any|evidence of) )*|any )")
+_FIRST_SEGMENT = re.compile(r"[^,;.()\n|]*?(?=\s+-\s|[,;.()\n|]|\Z)")
+
+
+class Labelled(NamedTuple):
+    """A label in a line, and where its value may begin."""
+
+    label: Label
+    span: Span
+    value_start: int
+    value_end: int
+    """-1: the value ends where the next label begins."""
+
+
+@cache
+def _separator() -> re.Pattern[str]:
+    known = layout_words()
+    signs = sorted((sign for sign in (*known.boxes, *known.marks) if sign[0] in "[("), key=len, reverse=True)
+    words = "absent|nil|none|negative|neg|positive|[-+]ve|not present"
+    return re.compile(
+        r"(?P<colon>[*_\"'`]*\s?\??\s?[*_\"'`]*\s?:(?![0-9/])[*_\"'`]*)"
+        r"|(?P<question>\?[*_\"'`]*(?=\s|\Z))"
+        rf"|(?P<mark>\s*(?:{'|'.join(map(re.escape, signs))}|\(\s*(?:{words}|no|yes|present)\s*\)|\s\u2713|\s\u2717))"
+        r"|(?P<weak>\s+(?:-{1,2}>?|=>|\u2192)\s+|\s?=\s?|\s*\.{2,}\s*|\s*\u2026\s*|\s*_{3,}\s*)"
+        rf"|(?P<word>[ ](?=(?:{words})\s*(?:[.,;]|\Z|\n)))"
+    )
+
+
+def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
+    """Return the labels of a line, in order.
+
+    Args:
+        tidied: the report in plain characters.
+        plain: the same in lower case.
+        start: where the line begins.
+        end: where it ends.
+    """
+    found: list[Labelled] = []
+    low = start
+    for match in _separator().finditer(plain, start, end):
+        if match.start() < low:
+            continue
+        kind = match.lastgroup
+        labelled = _before(tidied, plain, low, match.start(), after_label=bool(found))
+        if labelled is None:
+            continue
+        label, span = labelled
+        value_start, value_end = match.end(), -1
+        if kind != "colon":
+            if not label.states and not (kind in ("weak", "question") and label.kind == "structure"):
+                continue
+            if kind == "mark":
+                value_start, value_end = match.start(), match.end()
+                while plain[value_start].isspace():
+                    value_start += 1
+            elif not _has_value(plain, value_start, end):
+                continue
+        found.append(Labelled(label, span, value_start, value_end))
+        low = value_start if value_end < 0 else value_end
+    return found
+
+
+def _has_value(plain: str, start: int, end: int) -> bool:
+    """Return whether a value begins at `start`, and no ordinary words."""
+    while start < end and plain[start] in " \t:*_":
+        start += 1
+    first = _FIRST_SEGMENT.match(plain, start, end)
+    return first is not None and value_of(plain, *trimmed(plain, *first.span())) is not None
+
+
+def _before(tidied: str, plain: str, low: int, end: int, *, after_label: bool) -> tuple[Label, Span] | None:
+    """Return the label that ends at `end`, and its span: from the earliest place where one can begin."""
+    first = max(low, end - LONGEST - 8)
+    starts: list[int] = []
+    cut = False
+    for match in _BOUNDARY.finditer(plain, first, end):
+        if match.group()[0] in ".;!?\n" and match.end() < end:
+            starts, cut = [], True  # a label does not run on from another sentence
+        starts.append(match.end())
+    if first == low and not after_label and not cut:
+        starts.insert(0, low)
+    for at in starts:
+        labelled = _label_at(plain, at, end)
+        if labelled is not None and (not after_label or labelled[0].kind not in ("denial", "normal")):
+            return labelled
+    if after_label:
+        for match in _WORD_START.finditer(tidied, first, end):
+            labelled = _label_at(plain, match.start(), end)
+            if labelled is None:
+                continue
+            value = trimmed(plain, low, match.start())
+            if value_of(plain, *value) is not None or describes(plain[value[0] : value[1]]):
+                return labelled
+        if first == low and not cut:
+            labelled = _label_at(plain, low, end)
+            if labelled is not None and labelled[0].kind not in ("denial", "normal"):
+                return labelled
+    return None
+
+
+def _label_at(plain: str, start: int, end: int) -> tuple[Label, Span] | None:
+    span = trimmed(plain, start, end)
+    question = _QUESTION.match(plain, *span)
+    if question is not None:
+        span = question.end(), span[1]
+    if plain[span[0] : span[0] + 1] == "(" and ")" not in plain[span[0] : span[1]]:
+        span = trimmed(plain, span[0] + 1, span[1])
+    if span[0] >= span[1]:
+        return None
+    label = label_of(plain[span[0] : span[1]])
+    return (label, span) if label is not None else None
