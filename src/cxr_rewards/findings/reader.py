@@ -1,11 +1,10 @@
 """Read a report: find its sections and sentences, and walk over each sentence.
 
-1. `tidy` the text, and split it into sections and sentences (`cxr_rewards.text`).
-2. Find the known phrases of a sentence (`phrases.py`), cut it into clauses (`clauses.py`), and walk over them
+1. `tidy` the text, and split it into sections (`cxr_rewards.text`).
+2. Turn labels with their values, tables and check boxes into sentences (`layout/`), and split the rest into sentences.
+3. Find the known phrases of a sentence (`phrases.py`), cut it into clauses (`clauses.py`), and walk over them
    (`walker/`). Sentences are remembered.
-3. Join what a sentence says of the finding before it ("It measures 8 mm.").
-
-What concerns the layout of a report, as tables and check boxes, belongs between steps 1 and 2.
+4. Join what a sentence says of the finding before it ("It measures 8 mm.").
 """
 
 from __future__ import annotations

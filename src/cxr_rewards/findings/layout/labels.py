@@ -21,11 +21,6 @@ _OF_LABEL = frozenset(
      "begin_statement", "end_scope", "introduce", "read_over", "deny_forward")
 )  # fmt: skip
 _OF_QUALIFIER = frozenset(("modifier", "structure", "quality", "and", "or", "comma", "begin_statement", "conclude"))
-_SMALL_WORDS = frozenset(
-    ("on", "in", "at", "the", "of", "within", "over", "along", "side", "sides", "both", "either", "is", "are", "to", "by",
-     "this", "that", "study", "exam", "examination", "image", "view", "radiograph", "film", "for", "seen", "measuring",
-     "about", "approximately", "than", "and", "or", "a", "an", "with")
-)  # fmt: skip
 
 
 class Label(NamedTuple):
@@ -111,7 +106,7 @@ def _unknown(text: str, found: list[Item]) -> int:
     return sum(
         1
         for match in WORD.finditer(text)
-        if match.group() not in _SMALL_WORDS and not any(start <= match.start() < end for start, end in covered)
+        if match.group() not in layout_words().small and not any(start <= match.start() < end for start, end in covered)
     )
 
 
@@ -129,7 +124,9 @@ def qualifies(text: str) -> bool:
 def describes(text: str) -> bool:
     """Return whether words only say how something is: "normal", "mildly enlarged"."""
     found, _ = items(ontology(), text)
-    return bool(found) and all(item.kind in ("quality", "modifier", "and") for item in found) and not _unknown(text, found)
+    return (
+        bool(found) and all(item.kind in ("quality", "modifier", "and") for item in found) and not _unknown(text, found)
+    )
 
 
 @lru_cache(maxsize=1 << 12)

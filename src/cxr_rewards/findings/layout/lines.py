@@ -24,13 +24,29 @@ def _box() -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, signs)))
 
 
+_SIGNS = (" -", "   ", "...", " ..", "__")
+_WORDS = ("absent", "none", "nil", "neg", "positive", "-ve", "+ve", "not present")
+_VALUE_BEHIND = re.compile(r"(?:absent|none|nil|neg|negative|positive|[-+]ve|not present)[ *_]*(?:[.,;)]|\Z)")
+_IN_BRACKETS = re.compile(r"\(\s?(?:[-+?x\u00b1)]|[a-z]{1,8}\s?\))")
+
+
 @cache
-def _signs_of_layout() -> re.Pattern[str]:
-    boxes = {box[0] for box in layout_words().boxes}
+def _marks_of_layout() -> re.Pattern[str]:
     return re.compile(
-        rf"[:|=\[\t\n\u2026\u2192{''.join(map(re.escape, boxes - {'('}))}]|\?|\s-|\(\s?[-+a-z?\u00b1]{{0,8}}\s?\)|\.\.|\s\s"
-        r"|(?:absent|none|nil|negative|positive|neg)(?![a-z])|[-+]ve(?![a-z])|__"
+        f"[:|=?\n\t\u2026\u2192{''.join({re.escape(box[0]) for box in layout_words().boxes} - {re.escape('(')})}]"
     )
+
+
+def _has_layout(plain: str, raw: str, start: int, end: int) -> bool:
+    """Return whether there may be a label, table or check box; quick, because most reports have none."""
+    if _marks_of_layout().search(plain, start, end) is not None or raw.find("\t", start, end) >= 0:
+        return True
+    if any(plain.find(sign, start, end) >= 0 for sign in _SIGNS):
+        return True
+    bracket = plain.find("(", start, end)
+    if bracket >= 0 and _IN_BRACKETS.search(plain, bracket, end) is not None:
+        return True
+    return any((at := plain.find(word, start, end)) >= 0 and _VALUE_BEHIND.search(plain, at, end) for word in _WORDS)
 
 
 def passages(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Passage]:
@@ -49,7 +65,7 @@ def passages(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Pa
         >>> statement.text, text[slice(*prose)]
         ('no effusion', 'The heart is large.')
     """
-    if _signs_of_layout().search(plain, start, end) is None and raw.find("\t", start, end) < 0:
+    if not _has_layout(plain, raw, start, end):
         return [(start, end)]
     return _Lines(tidied, plain, raw).read(start, end)
 
@@ -143,7 +159,7 @@ class _Lines:
         if self._table_line(first, end):
             return
         self._end_table()
-        if self._boxes(first, end) or self._labels(start, first, end) or self._heading(first, end, following):
+        if self._boxes(first, end) or self._labels(first, end) or self._heading(first, end, following):
             return
         self._plain(start, first, end)
 
@@ -195,7 +211,7 @@ class _Lines:
 
     def _is_value(self, label: Label, span: Span, below: Span) -> bool:
         """Return whether the line below a label tells only more of it."""
-        if below[0] >= below[1] or self.prose_open and self.passages and not self._closed(span[0]):
+        if below[0] >= below[1] or (self.prose_open and self.passages and not self._closed(span[0])):
             return False
         first = trimmed(self.plain, below[0], self._first_end(*below))
         text = self.plain[first[0] : first[1]]
@@ -214,7 +230,7 @@ class _Lines:
 
     # ------------------------------------------------------------ labels
 
-    def _labels(self, start: int, first: int, end: int) -> bool:
+    def _labels(self, first: int, end: int) -> bool:
         """Read the labels of a line with their values; return whether there is one."""
         found = labels_in(self.tidied, self.plain, first, end)
         parent = (self.label, self.spans) if self.label is not None and self.label.kind != "side" else None
@@ -309,9 +325,7 @@ class _Lines:
             return False
         ends = [*(a for a, _ in boxes[1:]), end]
         chosen = [
-            trimmed(plain, b, stop)
-            for (_, b), stop, name in zip(boxes, ends, names, strict=True)
-            if name == "present"
+            trimmed(plain, b, stop) for (_, b), stop, name in zip(boxes, ends, names, strict=True) if name == "present"
         ]
         self.values += chosen
         if not self.values:
@@ -332,7 +346,7 @@ class _Lines:
                 self.label, self.waits = self.label, True
             return
         if name == "present":
-            if not self._labels(start, start, end):
+            if not self._labels(start, end):
                 self._flush()
                 self._state([span])
             return

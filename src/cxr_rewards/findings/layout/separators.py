@@ -36,7 +36,7 @@ def _separator() -> re.Pattern[str]:
         r"(?P<colon>[*_\"'`]*\s?\??\s?[*_\"'`]*\s?:(?![0-9/])[*_\"'`]*)"
         r"|(?P<question>\?[*_\"'`]*(?=\s|\Z))"
         rf"|(?P<mark>\s*(?:{'|'.join(map(re.escape, signs))}|\(\s*(?:{words}|no|yes|present)\s*\)|\s\u2713|\s\u2717))"
-        r"|(?P<weak>\s+(?:-{1,2}>?|=>|\u2192)\s+|\s?=\s?|\s*\.{2,}\s*|\s*\u2026\s*|\s*_{3,}\s*)"
+        r"|(?P<weak>\s+(?:-{1,2}>?|=>|\u2192)\s+|\s?=\s?|\s+\.{2,}\s*|\.{3,}\s*|\s*\u2026\s*|\s*_{3,}\s*)"
         rf"|(?P<word>[ ](?=(?:{words})\s*(?:[.,;]|\Z|\n)))"
     )
 
@@ -69,7 +69,9 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
                 while plain[value_start].isspace():
                     value_start += 1
             elif not _has_value(plain, value_start, end):
-                continue
+                if kind != "question" or not label.states:
+                    continue
+                value_start, value_end = match.start(), match.start() + 1  # "Pneumonia?" alone leaves it in doubt
         found.append(Labelled(label, span, value_start, value_end))
         low = value_start if value_end < 0 else value_end
     return found

@@ -14,6 +14,8 @@ from cxr_rewards.text.sections import sections
 Row = tuple[Span, ...]
 _RULE = re.compile(r"[\s|+:=_-]*\Z")
 _COLUMN = re.compile(r"\t+ *| *\t[\t ]*| {2,}")
+_ABOUT = ("finding", "abnormality", "structure", "denial", "normal")
+"""Kinds of label that a row can be about."""
 _DASHES = ("", "-", "--", "n/a", "na", "\u2014")
 
 
@@ -39,9 +41,9 @@ def cells_of(plain: str, raw: str, start: int, end: int) -> Row:
 def _cell(plain: str, start: int, end: int) -> Span:
     """Return the span of a cell's text; of signs alone, without spaces."""
     known = layout_words()
-    while start < end and plain[start] in " \t*_`\"":
+    while start < end and plain[start] in ' \t*_`"':
         start += 1
-    while end > start and plain[end - 1] in " \t*_`\"":
+    while end > start and plain[end - 1] in ' \t*_`"':
         end -= 1
     sign = plain[start:end]
     return (start, end) if sign in known.marks or sign in known.boxes else trimmed(plain, start, end)
@@ -69,33 +71,31 @@ def passages_of_table(plain: str, head: Row, rows: Sequence[Row]) -> list[Passag
 def _of_row(plain: str, head: Row, row: Row) -> list[Passage]:
     texts = [plain[start:end] for start, end in row]
     labels = [label_of(text) if text else None for text in texts]
-    about = [label is not None and (label.states or label.kind in ("structure", "denial", "normal")) for label in labels]
-    first = about.index(True) if any(about) else -1
     heads = [label_of(plain[start:end]) if start < end else None for start, end in head]
-    if any(label is not None and label.states for label in heads[1:]) and not (first >= 0 and labels[first].states):  # type: ignore[union-attr]
+    first = next((i for i, label in enumerate(labels) if label is not None and label.kind in _ABOUT), -1)
+    label = labels[first] if first >= 0 else None
+    if any(head is not None and head.states for head in heads[1:]) and not (label is not None and label.states):
         return _of_columns(plain, head, heads, row, labels)
-    if first < 0:
+    if label is None:
         return _of_unknown(plain, row, texts)
     passages: list[Passage] = []
-    label, span = labels[first], row[first]
-    assert label is not None
-    values: list[Span] = []
+    span, values = row[first], list[Span]()
     for i in range(first + 1, len(row)):
-        other = heads[i] if i < len(heads) else None
-        if not head and about[i] and values and not attributes_of(texts[i]):
+        other, column = labels[i], heads[i] if i < len(heads) else None
+        if not head and values and other is not None and other.kind in _ABOUT and not attributes_of(texts[i]):
             passages += passages_of(plain, label, [span], values)
-            label, span, values = labels[i], row[i], []  # type: ignore[assignment]
-        elif other is not None and other.kind in layout_words().values:
+            label, span, values = other, row[i], []
+        elif column is not None and column.kind in layout_words().values:
             if texts[i] and _is_mark(plain, row[i]):
                 values.append(head[i])
-        elif other is not None and other.kind == "side":
+        elif column is not None and column.kind == "side":
             if texts[i] not in _DASHES:
                 passages += passages_of(plain, label, [head[i], span], [row[i]])
-                values = []
         elif texts[i] and (texts[i] not in _DASHES or not values):
             values.append(row[i])
-    stated = bool(values) or not passages
-    return [*passages, *(passages_of(plain, label, [span], values) if stated else [])]
+    if values or not passages:
+        passages += passages_of(plain, label, [span], values)
+    return passages
 
 
 def _is_mark(plain: str, cell: Span) -> bool:

@@ -84,17 +84,22 @@ def value_of(plain: str, start: int, end: int) -> tuple[Value, Span | None] | No
 
 
 def _goes_with(value: Value, rest: str) -> bool:
+    """Return whether words beside a value tell more of the finding; "no change" and "no prior study" deny none."""
     if not qualifies(rest):
         return False
-    return value.name != "absent" or "change" not in attributes_of(rest)  # "no change" denies no finding
+    if value.name != "absent":
+        return True
+    stated = attributes_of(rest)
+    return "change" not in stated and "old" not in stated.get("descriptor", ())
 
 
 def _segments(plain: str, start: int, end: int) -> Iterator[Segment]:
     known = layout_words()
     at, breaks = start, False
     whole = plain[start:end].strip()
-    if whole in known.boxes:
-        yield Segment((start, end), known.values[known.boxes[whole]], None, breaks=False)
+    sign = known.boxes.get(whole) or known.marks.get(whole)
+    if sign is not None:
+        yield Segment((start, end), known.values[sign], None, breaks=False)
         return
     for match in (*_BREAK.finditer(plain, start, end), None):
         stop = match.start() if match is not None else end

@@ -15,6 +15,7 @@ from cxr_rewards.findings.ontology.vocabulary import expand
 Words = tuple[str, ...]
 WORD = re.compile(r"[a-z0-9]+")
 _FILE = "layout.toml"
+_KEYS = ("values", "headings", "small_words")
 _VALUE_KEYS = ("before", "after", "silent", "phrases", "marks", "boxes", "examples")
 HEADINGS = ("subject", "attribute")
 """Headings besides those that are named like a group of values."""
@@ -47,6 +48,7 @@ class LayoutWords:
         marks: sign that stands alone → name of its value.
         boxes: check box → name of its value.
         headings: words of a heading → `subject`, `attribute`, or the name of a value.
+        small: words that may stand beside known phrases in a label or value.
         longest: words of the longest value or heading.
     """
 
@@ -55,6 +57,7 @@ class LayoutWords:
     marks: Mapping[str, str]
     boxes: Mapping[str, str]
     headings: Mapping[Words, str]
+    small: frozenset[str]
     longest: int
 
 
@@ -71,8 +74,8 @@ def build(raw: Mapping[str, Any]) -> LayoutWords:
         ConfigError: an unknown key, a phrase that cannot be read or that has two meanings; names the place.
     """
     for key in raw:
-        if key not in ("values", "headings"):
-            raise ConfigError(unknown_name(_FILE, "key", key, ("values", "headings")))
+        if key not in _KEYS:
+            raise ConfigError(unknown_name(_FILE, "key", key, _KEYS))
     values: dict[str, Value] = {}
     phrases: dict[Words, str] = {}
     signs: dict[str, dict[str, str]] = {"marks": {}, "boxes": {}}
@@ -94,7 +97,8 @@ def build(raw: Mapping[str, Any]) -> LayoutWords:
             raise ConfigError(unknown_name(f"{_FILE}: headings", "heading", name, (*HEADINGS, *values)))
         _add(headings, f"{_FILE}: headings.{name}", name, listed)
     longest = max(map(len, (*phrases, *headings)), default=0)
-    return LayoutWords(values, phrases, signs["marks"], signs["boxes"], headings, longest)
+    small = frozenset(raw.get("small_words", ()))
+    return LayoutWords(values, phrases, signs["marks"], signs["boxes"], headings, small, longest)
 
 
 def _add(meanings: dict[Words, str], where: str, name: str, phrases: object) -> None:
