@@ -6,6 +6,7 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
+from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED
 from cxr_rewards.findings.layout.words import WORD, layout_words
 from cxr_rewards.findings.ontology import ontology
@@ -92,7 +93,7 @@ def _listed(text: str) -> list[str]:
 
 def _walked(text: str) -> Sentence:
     known = ontology()
-    return walk(known, *items(known, text))
+    return walk(known, *clauses(known, text))
 
 
 def finds(text: str) -> list[tuple[str, str]]:
