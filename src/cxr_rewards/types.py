@@ -66,7 +66,7 @@ class Case:
     candidate: str
     reference: str
     priors: tuple[str, ...] = ()
-    context: Mapping[str, Any] = field(default_factory=dict)
+    context: Mapping[str, object] = field(default_factory=dict)
     case_id: str = ""
     group: str = ""
 
@@ -78,7 +78,7 @@ class Case:
             object.__setattr__(self, "context", {})
 
 
-def _as_tuple(priors: Any) -> Any:
+def _as_tuple(priors: object) -> Any:
     if priors is None or (isinstance(priors, float) and priors != priors):  # noqa: PLR0124 - NaN, a table's empty cell
         return ()
     if isinstance(priors, str):

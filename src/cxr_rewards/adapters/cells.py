@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from cxr_rewards.core.engine import is_absent
 from cxr_rewards.core.filling import failure_of, kind_of
@@ -17,9 +17,11 @@ from cxr_rewards.types import Failure
 _UNWRAP = ("as_py", "to_pylist", "tolist", "to_list")
 """Methods by which Arrow, numpy, pandas, polars and torch return Python's own values."""
 _EMPTY_TYPES = ("NAType", "NaTType")
+Cell = TypeVar("Cell")
+Value = TypeVar("Value")
 
 
-def read(how: Callable[[Any], Any], cell: Any) -> Any:
+def read(how: Callable[[Cell], Value], cell: Cell) -> Value | Failure:
     """Return the result of `how` for a cell, or a `Failure` that says why the cell cannot be read."""
     try:
         return how(cell)
@@ -31,7 +33,7 @@ def read(how: Callable[[Any], Any], cell: Any) -> Any:
         return failure_of("rollout", error)
 
 
-def plain(cell: Any) -> Any:
+def plain(cell: object) -> object:
     """Return a cell as Python's own value, and None for an empty one (None, NaN, `pandas.NA`).
 
     Example:
@@ -51,7 +53,7 @@ def plain(cell: Any) -> Any:
     return None if isinstance(cell, float) and cell != cell else cell  # noqa: PLR0124 - NaN is an empty cell
 
 
-def rows_of(cells: Any) -> list[Any] | None:
+def rows_of(cells: object) -> list[object] | None:
     """Return the cells of a column in order; None if it is not a column.
 
     A column is a list, a tuple, an array, a Series, a tensor, a column of `datasets`, or any other iterable that is
@@ -65,7 +67,7 @@ def rows_of(cells: Any) -> list[Any] | None:
         return None
 
 
-def completion_of_cell(cell: Any) -> Any:
+def completion_of_cell(cell: object) -> object:
     """Return a completion as a text or messages of plain values.
 
     Raises:
@@ -75,7 +77,7 @@ def completion_of_cell(cell: Any) -> Any:
     if isinstance(given, str):
         return given
     several = isinstance(given, list | tuple)
-    messages = [_message(one) for one in given] if several else [given]
+    messages = [_message(one) for one in given] if isinstance(given, list | tuple) else [given]
     if messages and not any(isinstance(one, Mapping) and "content" in one for one in messages):
         raise InputError(f"a completion must be a text, a message or a list of messages, got {shorten(cell)}")
     said = [one for one in messages if isinstance(one, Mapping) and one.get("role", "assistant") == "assistant"]
@@ -84,7 +86,7 @@ def completion_of_cell(cell: Any) -> Any:
     return messages if several else messages[0]
 
 
-def _message(cell: Any) -> Any:
+def _message(cell: object) -> object:
     """Return a message with plain values; other cells as `plain` does."""
     if hasattr(cell, "model_dump"):  # verifiers' messages
         cell = cell.model_dump()
@@ -94,14 +96,14 @@ def _message(cell: Any) -> Any:
     return cell
 
 
-def _is_wordless(content: Any) -> bool:
+def _is_wordless(content: object) -> bool:
     if not isinstance(content, list | tuple) or not content:
         return False
     texts = (part.get("text") if isinstance(part, Mapping) else part for part in content)
     return not any(isinstance(text, str) for text in texts)
 
 
-def text_cell(cell: Any) -> Any:
+def text_cell(cell: object) -> object:
     """Return the text in a cell; any other value unchanged, because the engine makes it the case's failure."""
     text = plain(cell)
     return text if isinstance(text, str) else cell
@@ -134,18 +136,18 @@ def priors_of(cell: Any) -> tuple[Any, ...]:
     raise InputError(f"priors must be a text or a list of texts, got {shorten(cell)}")
 
 
-def name_of(cell: Any) -> str | None:
+def name_of(cell: object) -> str | None:
     """Return a cell as text, and None for an empty one."""
     value = plain(cell)
     return None if value is None else str(value)
 
 
-def context_of(cells: Mapping[str, Any]) -> dict[str, str]:
+def context_of(cells: Mapping[str, object]) -> dict[str, str]:
     """Return the context in cells by key, as texts, without the empty ones."""
     return {key: name for key, cell in cells.items() if (name := name_of(cell)) is not None}
 
 
-def fields_of(cell: Any) -> Mapping[str, Any]:
+def fields_of(cell: object) -> Mapping[str, object]:
     """Return the fields that come with a sample: an object, or one as JSON; none for an empty cell or prose.
 
     Raises:
@@ -165,7 +167,7 @@ def fields_of(cell: Any) -> Mapping[str, Any]:
     raise InputError(f"the fields of a sample must be an object, or one as JSON, got {shorten(cell)}")
 
 
-def _json(text: str, begin: str) -> Any:
+def _json(text: str, begin: str) -> object:
     """Return the JSON value in a text that starts with `begin`; None if there is none."""
     if not text.lstrip().startswith(begin):
         return None

@@ -9,12 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from cxr_rewards.errors import SetupError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+Outcome = TypeVar("Outcome")
 _Asked = tuple[Item, Future[Result]]
 
 
@@ -97,7 +98,7 @@ class Coalescer(Generic[Item, Result]):
                 _settle_future(future.set_result, result)
 
 
-def _settle_future(settle: Callable[[Any], object], outcome: Any) -> None:
+def _settle_future(settle: Callable[[Outcome], object], outcome: Outcome) -> None:
     """Settle a future; errors of its callbacks must not reach the others."""
     with suppress(BaseException):
         settle(outcome)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.text.reasoning import final_answer, unwrapped, with_reasoning
@@ -51,7 +50,7 @@ class Extract:
             if name not in SECTION_NAMES:
                 raise ConfigError(unknown_name("Extract", "section", name, SECTION_NAMES))
 
-    def __call__(self, completion: Any) -> str:
+    def __call__(self, completion: object) -> str:
         """Return the report of a completion: a text, a message, or a list of messages.
 
         Raises:
@@ -114,7 +113,7 @@ def completion_of(query: str, prompt: str, marker: str = "") -> str:
     return query[ends[of_prompt - 1] :]
 
 
-def text_of(completion: Any) -> str:
+def text_of(completion: object) -> str:
     """Return the text of a trainer's completion.
 
     That is the assistant's last message if there are several; the joined texts of a message in parts, without
@@ -141,5 +140,5 @@ def text_of(completion: Any) -> str:
     raise InputError(f"a completion must be a text, a message or a list of messages, got {shorten(completion)}")
 
 
-def _is_reasoning(part: Any) -> bool:
+def _is_reasoning(part: object) -> bool:
     return isinstance(part, Mapping) and str(part.get("type", "")).startswith(("reasoning", "thinking"))

@@ -15,7 +15,7 @@ from itertools import combinations
 from math import fsum, isfinite, sqrt
 from pathlib import Path
 from statistics import fmean, pstdev
-from typing import Any
+from typing import TypedDict
 
 from cxr_rewards.core.engine import problem_of
 from cxr_rewards.core.usage import LEDGER
@@ -32,6 +32,15 @@ _SAMPLE = 64
 """Candidates of a step that are read for findings: enough for a share, and cheap."""
 _HUGE = 1e60
 """From here on values are scaled before they are squared and summed, which would overflow."""
+
+
+class Summary(TypedDict):
+    """A run in numbers; see `Diagnostics.summary`."""
+
+    steps: int
+    metrics: dict[str, dict[str, float | None]]
+    unscored: dict[str, int]
+    unscored_kinds: dict[str, int]
 
 
 class CollapseWarning(UserWarning):
@@ -90,7 +99,7 @@ class Diagnostics:
         if at_exit:
             atexit.register(self._print)
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self)._again, (self._asked, self.warn)
 
     @classmethod
@@ -152,7 +161,7 @@ class Diagnostics:
                 warnings.warn(f"step {number}: {text}", CollapseWarning, stacklevel=3)
         return metrics
 
-    def _write(self, path: Path, line: Mapping[str, Any]) -> None:
+    def _write(self, path: Path, line: Mapping[str, object]) -> None:
         """Add a line to the file; a full disk ends the file, not the training."""
         try:
             with path.open("a", encoding="utf-8") as file:
@@ -187,7 +196,7 @@ class Diagnostics:
         if self.steps > _WINDOW:
             yield from _carrier(reward, first, now)
 
-    def summary(self) -> dict[str, Any]:
+    def summary(self) -> Summary:
         """Return first and last means (over ten steps each) of every metric, and why rollouts were unscored.
 
         `unscored` counts the ten most frequent reasons, `unscored_kinds` the kinds of failure: a rollout with several

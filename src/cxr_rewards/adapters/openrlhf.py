@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import TypedDict
 
 from cxr_rewards.adapters.cells import fields_of, plain, text_cell
 from cxr_rewards.adapters.completion import completion_of
@@ -21,12 +21,20 @@ from cxr_rewards.errors import InputError, shorten
 from cxr_rewards.types import Case, Failure, Reward
 
 
+class Reply(TypedDict):
+    """OpenRLHF's result, each list with one number per query."""
+
+    rewards: list[float]
+    scores: list[float]
+    extra_logs: dict[str, list[float]]
+
+
 def reward_func(
     queries: Sequence[str],
     prompts: Sequence[str],
-    labels: Sequence[Any],
-    **_: Any,
-) -> dict[str, Any]:
+    labels: Sequence[object],
+    **_: object,
+) -> dict[str, object]:
     """Return OpenRLHF's `rewards`, `scores` and `extra_logs` as tensors, each with one number per query.
 
     OpenRLHF averages `extra_logs` and takes only numbers: a component without a value adds 0 to the mean of its key and
@@ -50,7 +58,7 @@ def reward_func(
 
 
 def cases_of(
-    samples: Samples, queries: Sequence[str], prompts: Sequence[str], labels: Sequence[Any], marker: str = ""
+    samples: Samples, queries: Sequence[str], prompts: Sequence[str], labels: Sequence[object], marker: str = ""
 ) -> list[Case]:
     """Return a case for each query; one that cannot be read, or whose label holds no reference, will be unscored.
 
@@ -61,7 +69,7 @@ def cases_of(
         raise InputError(f"{len(queries)} queries, {len(prompts)} prompts and {len(labels)} labels: lengths differ")
     cases, lost = [], []
     for query, prompt, label in zip(queries, prompts, labels, strict=True):
-        completion: Any
+        completion: object
         fields = _fields_of_label(label)
         if fields is None:
             why = f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}"
@@ -83,7 +91,7 @@ def cases_of(
     return cases
 
 
-def reply(samples: Samples, rewards: Sequence[Reward]) -> dict[str, Any]:
+def reply(samples: Samples, rewards: Sequence[Reward]) -> Reply:
     """Return OpenRLHF's result for these rewards as lists, which is also the reply of an HTTP server."""
     values = [samples.value(reward) for reward in rewards]
     low, high = samples.rollouts.reward.bounds
@@ -96,7 +104,7 @@ def reply(samples: Samples, rewards: Sequence[Reward]) -> dict[str, Any]:
     return {"rewards": values, "scores": scores, "extra_logs": logs}
 
 
-def _fields_of_label(label: Any) -> Mapping[str, Any] | None:
+def _fields_of_label(label: object) -> Mapping[str, object] | None:
     """Return the fields of a label; None if it holds no reference."""
     fields = plain(label)
     if isinstance(fields, str):

@@ -73,7 +73,7 @@ class Rollouts:
     context: Sequence[str] | Mapping[str, str] = ()
     group: str | None = None
     group_size: int = 0
-    extract: Extract | Mapping[str, Any] = field(default_factory=Extract)
+    extract: Extract | Mapping[str, object] = field(default_factory=Extract)
     unscored: Unscored = None
     diagnostics: Diagnostics | str | Path | None = None
 
@@ -102,13 +102,16 @@ class Rollouts:
                 )
 
     def __call__(
-        self, completions: Sequence[Any], prompts: Sequence[Any] | None = None, **columns: Sequence[Any]
+        self, completions: Sequence[object], prompts: Sequence[object] | None = None, **columns: Sequence[object]
     ) -> list[float | None]:
         """Return a value for each completion, for your own training loop."""
         return self.score(completions, columns, prompts).values
 
     def cases(
-        self, completions: Sequence[Any], columns: Mapping[str, Sequence[Any]], prompts: Sequence[Any] | None = None
+        self,
+        completions: Sequence[object],
+        columns: Mapping[str, Sequence[object]],
+        prompts: Sequence[object] | None = None,
     ) -> list[Case]:
         """Return a case for each completion.
 
@@ -151,13 +154,13 @@ class Rollouts:
 
     def case(
         self,
-        completion: Any,
+        completion: object,
         reference: Any,
         *,
-        priors: Any = None,
-        context: Mapping[str, Any] | None = None,
-        group: Any = None,
-        prompt: Any = "",
+        priors: object = None,
+        context: Mapping[str, object] | None = None,
+        group: object = None,
+        prompt: object = "",
     ) -> Case:
         """Return the case of one rollout, from the cells of its columns.
 
@@ -177,7 +180,7 @@ class Rollouts:
             group=study if isinstance(study, str) else _group_of(prompt, reference, earlier),
         )
 
-    def report_of(self, completion: Any) -> str:
+    def report_of(self, completion: object) -> str:
         """Return the report of a completion.
 
         Raises:
@@ -186,7 +189,7 @@ class Rollouts:
         assert isinstance(self.extract, Extract)
         return self.extract(completion_of_cell(completion))
 
-    def _column(self, columns: Mapping[str, Any], name: str, what: str, length: int) -> list[Any]:
+    def _column(self, columns: Mapping[str, object], name: str, what: str, length: int) -> list[object]:
         if name not in columns:
             known = [key for key, cells in columns.items() if rows_of(cells) is not None]
             raise ConfigError(unknown_name(f"rollouts: {what}", "column", name, known))
@@ -194,9 +197,9 @@ class Rollouts:
 
     def score(
         self,
-        completions: Sequence[Any],
-        columns: Mapping[str, Sequence[Any]],
-        prompts: Sequence[Any] | None = None,
+        completions: Sequence[object],
+        columns: Mapping[str, Sequence[object]],
+        prompts: Sequence[object] | None = None,
         step: int | None = None,
     ) -> Scored:
         """Score a batch.
@@ -249,7 +252,7 @@ class Rollouts:
         ]
 
 
-def extract_of(arguments: Mapping[str, Any]) -> Extract:
+def extract_of(arguments: Mapping[str, object]) -> Extract:
     """Return an `Extract` from arguments by name, as a TOML or JSON file gives them."""
     known = {one.name for one in fields(Extract)}
     for name in arguments:
@@ -275,7 +278,7 @@ def options_from_environment() -> dict[str, Any]:
     return options
 
 
-def _rows(name: str, cells: Any, length: int | None = None) -> list[Any]:
+def _rows(name: str, cells: object, length: int | None = None) -> list[object]:
     rows = rows_of(cells)
     if rows is None:
         raise InputError(f"column {name!r} must be a list with a cell for each completion, got {shorten(cells)}")
@@ -284,7 +287,7 @@ def _rows(name: str, cells: Any, length: int | None = None) -> list[Any]:
     return rows
 
 
-def _group_of(prompt: Any, reference: Any, priors: Sequence[Any]) -> str:
+def _group_of(prompt: object, reference: object, priors: Sequence[object]) -> str:
     """Return the name of a group: equal for equal prompt, reference and priors."""
     try:
         asked = _prompt_text(plain(prompt))
@@ -293,7 +296,7 @@ def _group_of(prompt: Any, reference: Any, priors: Sequence[Any]) -> str:
     return json.dumps([asked, *(text if isinstance(text, str) else shorten(text) for text in (reference, *priors))])
 
 
-def _prompt_text(prompt: Any) -> str:
+def _prompt_text(prompt: object) -> str:
     """Return the parts of a prompt that can be compared: its texts, and which images it holds."""
     if isinstance(prompt, str):
         return prompt

@@ -55,7 +55,7 @@ class Samples:
         *,
         config: str = "",
         reward: BaseReward | None = None,
-        judge: Mapping[str, Any] | None = None,
+        judge: Mapping[str, object] | None = None,
         cache: str = "",
         allow_code: bool = False,
         unscored: float | None = None,
@@ -63,7 +63,7 @@ class Samples:
         priors: str = "priors",
         context: Sequence[str] = (),
         group: str = "",
-        extract: Mapping[str, Any] | None = None,
+        extract: Mapping[str, object] | None = None,
         diagnostics: str = "",
         wait_s: float = 0.02,
     ) -> None:
@@ -80,22 +80,22 @@ class Samples:
             raise ConfigError(f"{reward.name}: missing must be a number or None, got {missing!r}")
         self.unscored, self.missing = float(unscored), None if missing is None else float(missing)
         self.has_cut = False  # whether a report was found in a query: then the marker of the assistant's turn is right
-        watch: Any = Path(diagnostics) / f"{os.getpid()}.jsonl" if diagnostics else None
+        watch = Path(diagnostics) / f"{os.getpid()}.jsonl" if diagnostics else None
         self.rollouts = Rollouts(reward=reward, unscored=self.unscored, extract=extract or {}, diagnostics=watch)
         self.priors, self.context, self.group = priors, tuple(context), group
         self._batches: Coalescer[Case, Reward] = Coalescer(
             lambda cases: self.rollouts.score_cases(list(cases)).rewards, wait_s=wait_s
         )
 
-    def case(self, completion: Any, reference: Any, told: Any) -> Case:
+    def case(self, completion: object, reference: object, more: object) -> Case:
         """Return the case of a sample.
 
         Args:
             completion: the policy's text, or a `Failure` in its place.
             reference: the reference report.
-            told: the sample's further fields: an object, one as JSON, or None.
+            more: the sample's further fields: an object, one as JSON, or None.
         """
-        fields = read(fields_of, told)
+        fields = read(fields_of, more)
         if isinstance(fields, Failure):
             completion, fields = fields, {}
         return self.rollouts.case(
@@ -141,7 +141,7 @@ class Samples:
         return self.rollouts.score_cases(list(cases)).rewards
 
 
-def samples_of(options: Mapping[str, Any]) -> Samples:
+def samples_of(options: Mapping[str, object]) -> Samples:
     """Return the `Samples` of these options: made once per process, because it may hold models.
 
     Raises:
@@ -158,7 +158,7 @@ def samples_of(options: Mapping[str, Any]) -> Samples:
         return _made[key]
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return plain dicts and lists in place of a configuration's own kinds."""
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}

@@ -26,11 +26,11 @@ class SwiftReward:
     reward: BaseReward | None = None
     options: dict[str, Any] = {}  # noqa: RUF012 - each class has its own
 
-    def __init__(self, args: Any = None, **_: Any) -> None:
+    def __init__(self, args: object = None, **_: object) -> None:
         self.args = args
         self._rollouts: Rollouts | None = None
 
-    def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:
+    def __call__(self, completions: Sequence[object], **columns: Any) -> list[float | None]:
         """Return a value for each completion, in order."""
         if self._rollouts is None:
             group = {"group": "prompt_id"} if columns.get("prompt_id") is not None else {}
@@ -43,7 +43,7 @@ class SwiftReward:
 class AsyncSwiftReward(SwiftReward):
     """The same, awaited beside other asynchronous rewards."""
 
-    async def __call__(self, completions: Sequence[Any], **columns: Any) -> list[float | None]:  # type: ignore[override]
+    async def __call__(self, completions: Sequence[object], **columns: Any) -> list[float | None]:  # type: ignore[override]
         """Return a value for each completion, in order."""
         return await asyncio.to_thread(SwiftReward.__call__, self, completions, **columns)
 

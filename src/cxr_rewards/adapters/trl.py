@@ -34,10 +34,10 @@ class TrlReward:
 
     def __call__(
         self,
-        prompts: Sequence[Any] | None = None,
-        completions: Sequence[Any] = (),
+        prompts: Sequence[object] | None = None,
+        completions: Sequence[object] = (),
         *,
-        trainer_state: Any = None,
+        trainer_state: object = None,
         log_extra: Log | None = None,
         log_metric: Log | None = None,
         **columns: Any,
@@ -48,7 +48,7 @@ class TrlReward:
         return scored.values
 
     def _score(
-        self, prompts: Sequence[Any] | None, completions: Sequence[Any], columns: Mapping[str, Any], state: Any
+        self, prompts: Sequence[object] | None, completions: Sequence[object], columns: Mapping[str, Any], state: object
     ) -> Scored:
         return self.rollouts.score(completions, columns, prompts, getattr(state, "global_step", None))
 
@@ -81,7 +81,7 @@ def as_trl(
     context: Sequence[str] | Mapping[str, str] = (),
     group: str | None = None,
     group_size: int = 0,
-    extract: Extract | Mapping[str, Any] | None = None,
+    extract: Extract | Mapping[str, object] | None = None,
     diagnostics: Diagnostics | str | Path | None = None,
     asynchronous: bool = False,
     name: str = "cxr_rewards",

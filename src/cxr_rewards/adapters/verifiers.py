@@ -47,7 +47,7 @@ def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
     """
     samples = samples_of(options)
 
-    async def cxr_rewards(completion: Any, answer: Any, state: Any, info: Any = None) -> float:
+    async def cxr_rewards(completion: object, answer: object, state: dict[str, Any], info: object = None) -> float:
         case = samples.case(completion, answer, info)
         if isinstance(case.candidate, Failure):
             warnings.warn(f"unscored: {case.candidate}", stacklevel=2)
@@ -56,7 +56,7 @@ def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
         return samples.value(reward)
 
     def of_part(name: str) -> Score:
-        async def part(state: Any) -> float:  # a rubric calls its functions in order, this one after the reward
+        async def part(state: dict[str, Any]) -> float:  # a rubric calls it after the reward
             return float(state[_PARTS][name])
 
         part.__name__ = name
@@ -67,7 +67,7 @@ def reward_funcs(**options: Any) -> tuple[list[Score], list[float]]:
     return [cxr_rewards, *(of_part(name) for name in names)], [1.0, *(0.0 for _ in names)]
 
 
-async def score_trace(trace: Any, data: Any, **options: Any) -> float:
+async def score_trace(trace: Any, data: object, **options: Any) -> float:
     """Return the reward of a trace's last reply, and record among the trace's metrics each component that has a value.
 
     Each component's `<component>/unscored` and `unscored` are 0 or 1, and always recorded.

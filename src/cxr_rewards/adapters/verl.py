@@ -33,7 +33,7 @@ async def compute_score(
     data_source: str,  # noqa: ARG001 - verl's
     solution_str: str,
     ground_truth: str,
-    extra_info: Mapping[str, Any] | str | None = None,
+    extra_info: Mapping[str, object] | str | None = None,
     **options: Any,
 ) -> dict[str, float | None]:
     """Return `score`, the components and `unscored` of one sample: always the same keys.
@@ -56,7 +56,7 @@ def compute_scores(
     data_sources: Sequence[str],  # noqa: ARG001 - verl's
     solution_strs: Sequence[str],
     ground_truths: Sequence[str],
-    extra_infos: Sequence[Mapping[str, Any] | str | None] | None = None,
+    extra_infos: Sequence[Mapping[str, object] | str | None] | None = None,
     **options: Any,
 ) -> list[dict[str, float | None]]:
     """Return the same for a batch, for reward managers that pass whole batches (verl before 0.7.1, and forks).
@@ -75,7 +75,7 @@ def compute_scores(
     return [_scores_by_key(samples, reward) for reward in samples.score_many(cases)]
 
 
-def _ours(options: Mapping[str, Any]) -> dict[str, Any]:
+def _ours(options: Mapping[str, object]) -> dict[str, object]:
     """Leave out the options that verl itself passes for its reward models."""
     return {k: v for k, v in options.items() if k not in _VERLS}
 

@@ -154,9 +154,9 @@ def _check_schema(connection: sqlite3.Connection, path: Path) -> None:
     connection.execute("SELECT id FROM features LIMIT 1").fetchone()  # notices a truncated file at once
 
 
-def damaged(path: Path, found: object) -> DamagedError:
+def damaged(path: Path, problem: object) -> DamagedError:
     """Return the error for a file that is not a sound cache."""
-    return DamagedError(f"{path}: the cache file is damaged ({found}). {MOVE_AWAY}")
+    return DamagedError(f"{path}: the cache file is damaged ({problem}). {MOVE_AWAY}")
 
 
 _UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)

@@ -7,7 +7,7 @@ import threading
 import weakref
 from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 from cxr_rewards.core.feature import Feature, Item
 from cxr_rewards.errors import CacheError, ConfigError
@@ -25,21 +25,30 @@ _MISSING = object()
 class Cache(Protocol):
     """Interface of a cache for the engine. Values are shared, not copied: treat them as immutable."""
 
-    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
+    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, object]:
         """Return the values of those `items` that are kept."""
 
-    def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
+    def put_many(self, feature: Feature, values: Mapping[Item, object]) -> None:
         """Keep values, by item. Raises `CacheError` if one of them is a `Failure`."""
+
+
+class Pausable(Protocol):
+    """A cache that is paused during forks."""
+
+    @property
+    def _lock(self) -> threading.Lock | threading.RLock: ...
+
+    def _disconnect(self) -> None: ...
 
 
 # A connection must not survive a fork: the child would count on locks it does not hold, and both would write.
 # So before a fork every cache finishes its work and closes its file; both processes reopen it when needed.
-_live: weakref.WeakSet[Any] = weakref.WeakSet()
-_paused: list[Any] = []
+_live: weakref.WeakSet[Pausable] = weakref.WeakSet()
+_paused: list[Pausable] = []
 _fork_lock = threading.Lock()
 
 
-def register(cache: Any) -> None:
+def register(cache: Pausable) -> None:
     """Pause a cache during forks: take its `_lock`, and call its `_disconnect`."""
     with _fork_lock:
         _live.add(cache)
@@ -63,7 +72,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
-def _array_bytes(value: Any) -> int:
+def _array_bytes(value: object) -> int:
     """Return the bytes of an array or of the arrays in a tuple; 0 for other values, which are small."""
     if type(value) is tuple:
         return sum(getattr(part, "nbytes", 0) for part in value)
@@ -71,7 +80,7 @@ def _array_bytes(value: Any) -> int:
     return size
 
 
-def refuse_failures(feature: Feature, values: Iterable[Any]) -> None:
+def refuse_failures(feature: Feature, values: Iterable[object]) -> None:
     for value in values:
         if type(value) is Failure:
             raise CacheError(f"cache: {feature.name}: a failure cannot be kept: {value}. Leave failures out.")
@@ -121,14 +130,14 @@ class MemoryCache:
         self._bytes = 0
         self.hits = 0
         self.misses = 0
-        self._entries: OrderedDict[tuple[Hashable, Item], Any] = OrderedDict()
+        self._entries: OrderedDict[tuple[Hashable, Item], object] = OrderedDict()
         self._lock = threading.Lock()
         register(self)
 
-    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
+    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, object]:
         """Return the values of those `items` that are kept."""
         code, entries = _code(feature), self._entries
-        kept: dict[Item, Any] = {}
+        kept: dict[Item, object] = {}
         with self._lock:
             for item in items:
                 key = (code, item)
@@ -140,7 +149,7 @@ class MemoryCache:
             self.misses += len(items) - len(kept)
         return kept
 
-    def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
+    def put_many(self, feature: Feature, values: Mapping[Item, object]) -> None:
         """Keep values, by item.
 
         Raises:
@@ -163,7 +172,7 @@ class MemoryCache:
             self._entries.clear()
             self._bytes = 0
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.max_items, self.max_bytes)
 
     def _disconnect(self) -> None:

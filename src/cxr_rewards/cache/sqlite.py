@@ -91,7 +91,7 @@ class SqliteCache:
         """Items asked for and not found."""
         return self._memory.misses - self._disk_hits
 
-    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, Any]:
+    def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, object]:
         """Return the values of those `items` that are kept.
 
         Raises:
@@ -106,7 +106,7 @@ class SqliteCache:
         except CacheError as error:  # missing values are computed
             self._suspend(error, "read")
             return kept
-        loaded: dict[Item, Any] = {}
+        loaded: dict[Item, object] = {}
         for key, checksum, payload in rows:
             try:
                 value = load(feature, key, checksum, payload)
@@ -122,7 +122,7 @@ class SqliteCache:
         kept.update(loaded)
         return kept
 
-    def put_many(self, feature: Feature, values: Mapping[Item, Any]) -> None:
+    def put_many(self, feature: Feature, values: Mapping[Item, object]) -> None:
         """Keep values, by item. Those of one call are written all or not at all.
 
         Raises:
@@ -305,7 +305,7 @@ class SqliteCache:
     def __del__(self) -> None:
         self._disconnect()
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         items, timeout_s = self._memory.max_items, self.busy_timeout_s
         return partial(type(self), self.path, max_memory_items=items, busy_timeout_s=timeout_s), ()
 

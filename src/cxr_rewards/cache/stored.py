@@ -7,10 +7,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cxr_rewards.core.feature import Feature, Item
 from cxr_rewards.errors import CacheError, shorten
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_VALUE_BYTES = 1 << 28
 """Longest stored form of one value: far above any feature's, yet too little for a forged file to fill memory."""
@@ -50,7 +53,7 @@ def checksum_of(key: bytes, payload: bytes) -> bytes:
     return blake2b(payload, key=key, digest_size=8).digest()
 
 
-def pack(feature: Feature, value: Any) -> bytes:
+def pack(feature: Feature, value: object) -> bytes:
     """Return the stored form of a value: `j` and JSON, or `a`, a JSON line [dtype, shape] and the array's bytes.
 
     Raises:
@@ -78,7 +81,7 @@ def pack(feature: Feature, value: Any) -> bytes:
     return payload
 
 
-def load(feature: Feature, key: Any, checksum: Any, payload: Any) -> Any:
+def load(feature: Feature, key: object, checksum: object, payload: object) -> object:
     """Return the value of a row.
 
     Raises:
@@ -92,7 +95,7 @@ def load(feature: Feature, key: Any, checksum: Any, payload: Any) -> Any:
         raise BadValueError(f"it cannot be decoded ({type(error).__name__}: {error}); {cure}") from error
 
 
-def defect(key: Any, checksum: Any, payload: Any) -> str:
+def defect(key: object, checksum: object, payload: object) -> str:
     """Describe what is wrong with a stored entry; empty if nothing is."""
     try:
         _unpack(key, checksum, payload)
@@ -101,12 +104,12 @@ def defect(key: Any, checksum: Any, payload: Any) -> str:
     return ""
 
 
-def show_key(key: Any) -> str:
+def show_key(key: object) -> str:
     """Return a key in hexadecimal; a value that is not a key is quoted."""
     return key.hex() if type(key) is bytes else shorten(key)
 
 
-def _unpack(key: Any, checksum: Any, payload: Any) -> Any:
+def _unpack(key: object, checksum: object, payload: object) -> object:
     if not type(key) is type(checksum) is type(payload) is bytes:
         raise BadValueError("its key, checksum and value are not all bytes")
     try:
@@ -128,7 +131,7 @@ def _unpack(key: Any, checksum: Any, payload: Any) -> Any:
         raise BadValueError(f"it cannot be read: {type(error).__name__}: {error}") from error
 
 
-def _numeric(dtype: Any) -> Any:
+def _numeric(dtype: np.dtype[np.generic]) -> np.dtype[np.generic]:
     if dtype.kind not in "biufc":  # the bytes of an object would be read as an address
         raise TypeError(f"an array of {dtype} is not numeric")
     return dtype

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,13 +15,16 @@ from cxr_rewards.cli.console import console, fail, note, to_json_text, working
 from cxr_rewards.cli.options import JsonOption
 from cxr_rewards.errors import ConfigError
 
+if TYPE_CHECKING:
+    from cxr_rewards.cache import SqliteCache
+
 cache_app = typer.Typer(help="Inspect, prune and verify an SQLite cache file.", no_args_is_help=True)
 
 CacheArgument = Annotated[Path, typer.Argument(metavar="FILE", help="The SQLite cache file.")]
 
 
 @contextmanager
-def _existing_cache(path: Path) -> Iterator[Any]:
+def _existing_cache(path: Path) -> Iterator[SqliteCache]:
     from cxr_rewards.cache import SqliteCache
     from cxr_rewards.errors import CacheError
 

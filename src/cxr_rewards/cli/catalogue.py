@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, TypedDict
 
 import typer
 
@@ -36,15 +36,30 @@ def components(as_json: JsonOption = False) -> None:
     console().print(table)
 
 
+class _Row(TypedDict):
+    """A component as `components --json` shows it."""
+
+    name: str
+    measures: str
+    bounds: list[float | None] | None
+    higher_is_better: bool | None
+    reads: list[str]
+    requires: list[str]
+    extra: str
+    available: bool
+    install: str
+    reason: str
+
+
 def _describe_bounds(low: float | None, high: float | None) -> str:
     return f"[{'-inf' if low is None else f'{low:g}'}, {'inf' if high is None else f'{high:g}'}]"
 
 
-def _describe_component(name: str) -> dict[str, Any]:
+def _describe_component(name: str) -> _Row:
     """Describe a component, or say why it cannot be imported."""
     from cxr_rewards.core.registry import load_component, missing_modules, pip_line
 
-    row: dict[str, Any] = {
+    row: _Row = {
         "name": name,
         "measures": "",
         "bounds": None,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -87,7 +87,7 @@ def finite(bounds: tuple[float, float]) -> list[float | None]:
     return [end if abs(end) != float("inf") else None for end in bounds]
 
 
-def to_json_text(value: Any) -> str:
+def to_json_text(value: object) -> str:
     """Return a value that JSON does not have as text: a time in ISO format, anything else as `str` has it."""
     return value.isoformat() if hasattr(value, "isoformat") else str(value)
 

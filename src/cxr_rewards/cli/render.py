@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxr_rewards.cli.console import console, finite
 from cxr_rewards.core.usage import LEDGER
@@ -87,7 +87,7 @@ def print_summary(scored: Scored, reward: BaseReward) -> None:
         stream.print(table)
 
 
-def summary_as_json(scored: Scored, reward: BaseReward) -> Mapping[str, Any]:
+def summary_as_json(scored: Scored, reward: BaseReward) -> Mapping[str, object]:
     """Return the summary as JSON-compatible data."""
     return {
         "out": str(scored.out),

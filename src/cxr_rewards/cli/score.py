@@ -140,7 +140,7 @@ def score(
         "case_id": "" if no_ids else id_col,
         "context": context_col or (),
     }
-    options: dict[str, Any] = {
+    options: dict[str, object] = {
         "on_error": on_error.value,
         "placeholders": placeholders.value,
         "prefix": prefix,
@@ -191,7 +191,7 @@ def score_files(
     folder = Folder(source, out, run, restart=options["restart"])
     for name, why in folder.left_out.items():
         note(f"{source / name}: left out: {why}")
-    files: list[dict[str, Any]] = []
+    files: list[dict[str, object]] = []
     failed = []
     try:
         for file in folder.files:
@@ -245,7 +245,7 @@ def _score(
     summary = scored.summary
     if len(summary.by) > len(summary.tables()) - 1 > 0:
         note(f"{' × '.join(summary.by)}: more than 200 groups; shown only by each column alone")
-    return scored, table.fingerprint()["input_sha256"]
+    return scored, str(table.fingerprint()["input_sha256"])
 
 
 def _nothing_scored(scored: Scored) -> bool:

@@ -6,7 +6,7 @@ import sys
 import threading
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -94,7 +94,7 @@ def serve(
         timeout_s=timeout,
     )
     judge = {key: value for key, value in (("base_url", judge_url), ("model", judge_model)) if value}
-    overrides: dict[str, Any] = {"cache": str(cache) if cache else "", "dtype": dtype, "judge": judge}
+    overrides: dict[str, object] = {"cache": str(cache) if cache else "", "dtype": dtype, "judge": judge}
     overrides["allow_code"] = allow_code
     devices = [one.strip() for one in device.split(",") if one.strip()]
     if workers == 1:

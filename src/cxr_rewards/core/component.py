@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from cxr_rewards.core.engine import Engine
 from cxr_rewards.core.feature import Feature, FeatureTable
@@ -90,14 +90,14 @@ class Component(Configurable, ABC):
         """Return the error to raise from `__post_init__` for a setting out of its range."""
         return ConfigError(f"{self.name}: {key} must be {expected}, got {getattr(self, key)!r}")
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         unknown = set(cls.reads) - {"candidate", "reference", "priors"}
         if unknown:
             raise TypeError(f"{cls.__qualname__}.reads: unknown {sorted(unknown)}; known: candidate, reference, priors")
 
 
-def one_of(component: Component, key: str, known: Iterable[Any]) -> None:
+def one_of(component: Component, key: str, known: Iterable[object]) -> None:
     """Raise `ConfigError`, with the nearest name, if a setting is not one of `known`: for `__post_init__`."""
     value = getattr(component, key)
     if value not in known:

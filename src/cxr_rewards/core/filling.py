@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-from cxr_rewards.core.feature import Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, item_of
+from cxr_rewards.core.feature import Batch, Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, item_of
 from cxr_rewards.errors import (
     CxrRewardsError,
     InputError,
@@ -98,7 +98,7 @@ def fill(  # noqa: PLR0917 - one caller
     cache: Cache | None,
     watch: Stopwatch,
     skip: Skip | None = None,
-) -> tuple[dict[str, dict[Item, Any]], dict[str, int]]:
+) -> tuple[dict[str, dict[Item, object]], dict[str, int]]:
     """Return the values of each feature's wanted items, and how many were computed, by signature.
 
     First, from the last feature to the first, each item that is not cached adds the items it needs of other features;
@@ -112,11 +112,11 @@ def fill(  # noqa: PLR0917 - one caller
         watch: records the seconds of each feature and of `cache`.
         skip: returns, when an item of a streamed feature is due, whether nobody waits for it any more.
     """
-    columns: dict[str, dict[Item, Any]] = {}
+    columns: dict[str, dict[Item, object]] = {}
     missing: dict[str, list[Item]] = {}
     for feature in reversed(order):
         items = wanted[feature.signature]
-        known: dict[Item, Any] = {}
+        known: dict[Item, object] = {}
         if cache is not None:
             with watch.time("cache"):
                 known = cache.get_many(feature, [i for i in items if _lasts(feature, i, lasting)])
@@ -136,7 +136,7 @@ class _Filling:
     def __init__(  # noqa: PLR0917 - as `fill`
         self,
         order: Sequence[Feature],
-        columns: dict[str, dict[Item, Any]],
+        columns: dict[str, dict[Item, object]],
         missing: Mapping[str, list[Item]],
         lasting: Container[str],
         cache: Cache | None,
@@ -172,7 +172,7 @@ class _Filling:
     def is_ready(self, feature: Feature) -> bool:
         return not any(need.signature in self.left for need in feature.needs)
 
-    def begin(self, feature: Feature) -> list[Any]:
+    def begin(self, feature: Feature) -> list[Item]:
         """Return the items to compute; those that failed upstream cost nothing and keep their reason."""
         del self.waiting[feature.signature]
         todo, values = self.missing[feature.signature], self.columns[feature.signature]
@@ -195,7 +195,7 @@ class _Filling:
                 self.pool = self.pool or ThreadPoolExecutor(64, "cxr-rewards-stream")
                 self.running[self.pool.submit(self.timed_drain, feature, todo)] = feature.signature
 
-    def compute(self, todo: list[Any], feature: Feature) -> None:
+    def compute(self, todo: list[Item], feature: Feature) -> None:
         todo.sort(key=_length, reverse=True)
         for start in range(0, len(todo), feature.chunk_size):
             chunk = todo[start : start + feature.chunk_size]
@@ -204,23 +204,23 @@ class _Filling:
             self.keep(feature, dict(zip(chunk, computed, strict=True)))
             self.advance()
 
-    def keep(self, feature: Feature, computed: dict[Item, Any]) -> None:
+    def keep(self, feature: Feature, computed: dict[Item, object]) -> None:
         self.columns[feature.signature].update(computed)
         if self.cache is not None:
             good = {k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, self.lasting)}
             with self.watch.time("cache"):
                 self.cache.put_many(feature, good)
 
-    def timed_drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
+    def timed_drain(self, feature: StreamedFeature, todo: list[Item]) -> None:
         with self.watch.time(feature.name):
             self.drain(feature, todo)
 
-    def drain(self, feature: StreamedFeature, todo: list[Any]) -> None:
+    def drain(self, feature: StreamedFeature, todo: list[Item]) -> None:
         """Take the values of a stream as they come; an item without a value fails."""
         values = self.columns[feature.signature]
         lost = Failure(feature.name, "no value came")
         try:
-            with closing(cast(Any, feature.stream(self.fresh(feature, todo), self.table))) as stream:
+            with closing(cast("Generator[Batch]", feature.stream(self.fresh(feature, todo), self.table))) as stream:
                 for batch in stream:
                     if batch:
                         computed = {item: cut(v) if type(v) is Failure else v for item, v in batch}
@@ -235,7 +235,7 @@ class _Filling:
             if item not in values:
                 values[item] = lost
 
-    def fresh(self, feature: Feature, todo: list[Any]) -> Iterator[Any]:
+    def fresh(self, feature: Feature, todo: list[Item]) -> Iterator[Item]:
         """Yield items that no other process has answered yet, in random order, so that few ask for the same one."""
         cache, values = self.cache, self.columns[feature.signature]
         shared = cache is not None and getattr(cache, "shared", False)
@@ -256,22 +256,26 @@ def _lasts(feature: Feature, item: Item, lasting: Container[str]) -> bool:
     return feature.keeps == "all" or item in lasting
 
 
-def _texts(item: Any) -> tuple[str, ...]:
+def _texts(item: Item) -> tuple[str, ...]:
     if isinstance(item, str):
         return (item,)
     return (item.candidate, item.reference, *getattr(item, "priors", ()))
 
 
-def _sources(item: Any, need: Feature) -> tuple[Item, ...]:
+def _sources(item: Item, need: Feature) -> tuple[Item, ...]:
     """Return the items of `need` that an item is computed from."""
-    return _texts(item) if need.over == "text" else (item_of(need, item),)
+    if need.over == "text":
+        return _texts(item)
+    return (item_of(need, item),)  # type: ignore[arg-type]  # a feature over texts needs none over pairs
 
 
-def _length(item: Any) -> int:
+def _length(item: Item) -> int:
     return len(item) if isinstance(item, str) else sum(map(len, _texts(item)))
 
 
-def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], values: dict[Item, Any]) -> list[Any]:
+def _drop_failed(
+    items: list[Item], need: Feature, upstream: Mapping[Item, object], values: dict[Item, object]
+) -> list[Item]:
     """Give each item the first failure among its sources; return the items without one."""
     if not any(type(value) is Failure for value in upstream.values()):
         return items
@@ -285,7 +289,7 @@ def _drop_failed(items: list[Any], need: Feature, upstream: Mapping[Item, Any], 
     return kept
 
 
-def _compute(feature: Feature, chunk: Sequence[Any], table: FeatureTable) -> list[Any]:
+def _compute(feature: Feature, chunk: Sequence[Item], table: FeatureTable) -> list[object]:
     """Compute a chunk; if that raises, compute each item alone, so that only bad ones fail."""
     try:
         values = [cut(v) if type(v) is Failure else v for v in feature.compute(chunk, table)]

@@ -7,7 +7,6 @@ import importlib.util
 import os
 import sys
 from functools import lru_cache
-from typing import Any
 from weakref import WeakKeyDictionary
 
 _SCRIPTS = ("__main__", "__mp_main__")
@@ -68,9 +67,9 @@ def join_homes(homes: list[str]) -> str:
     return ",".join(filter(None, dict.fromkeys(homes)))
 
 
-def _named(cls: type) -> Any:
+def _named(cls: type) -> object:
     """Return the object that another process would find under the name of a class."""
-    named: Any = sys.modules.get(cls.__module__)
+    named: object = sys.modules.get(cls.__module__)
     for part in cls.__qualname__.split("."):
         named = getattr(named, part, None)
     return named

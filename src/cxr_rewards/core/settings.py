@@ -6,14 +6,15 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from numbers import Real
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 from cxr_rewards.errors import ConfigError, shorten
 
+Value = TypeVar("Value")
 _KINDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text", tuple: "a list"}
 
 
-def setting(default: Any, doc: str, *, changes_scores: bool = True) -> Any:
+def setting(default: Value, doc: str, *, changes_scores: bool = True) -> Value:
     """Declare one setting of a component or feature.
 
     Args:
@@ -25,7 +26,7 @@ def setting(default: Any, doc: str, *, changes_scores: bool = True) -> Any:
     return field(default=default, metadata={"doc": doc, "changes_scores": changes_scores})
 
 
-def _rebuild(cls: type[Configurable], values: dict[str, Any]) -> Configurable:
+def _rebuild(cls: type[Configurable], values: dict[str, object]) -> Configurable:
     return cls(**values)
 
 
@@ -48,7 +49,7 @@ class Configurable:
     version: ClassVar[int] = 1
     """Raise it whenever the numbers may move; it is part of every signature and cache key."""
 
-    def __init_subclass__(cls, **kwargs: Any) -> None:
+    def __init_subclass__(cls, **kwargs: object) -> None:
         super().__init_subclass__(**kwargs)
         own: Callable[[Configurable], None] | None = cls.__dict__.get("__post_init__")
 
@@ -117,5 +118,5 @@ class Configurable:
         needed = ",".join(need.signature for need in self._needed())
         return f"{own}({needed})" if needed else own
 
-    def __reduce__(self) -> tuple[Any, ...]:
+    def __reduce__(self) -> tuple[object, ...]:
         return _rebuild, (type(self), {key: getattr(self, key) for key in self.settings()})

@@ -77,7 +77,7 @@ def _only_component(reward: BaseReward, name: str) -> BaseReward:
     return CompositeReward([name], cache=reward.cache, max_chars=reward.max_chars)
 
 
-def _texts(case: Case) -> dict[str, Any]:
+def _texts(case: Case) -> dict[str, object]:
     """Return the texts of a case by role; a bad case may have anything in their places."""
     priors = case.priors if isinstance(case.priors, tuple) else ()
     return {
@@ -87,7 +87,7 @@ def _texts(case: Case) -> dict[str, Any]:
     }
 
 
-def _marked_report(role: str, text: Any, rows: tuple[FindingRow, ...], max_chars: int) -> MarkedReport:
+def _marked_report(role: str, text: object, rows: tuple[FindingRow, ...], max_chars: int) -> MarkedReport:
     if not isinstance(text, str):
         return MarkedReport(role=role, text=None, marks=marks_of(role, (), rows))
     if len(text) > max_chars:  # it is unscored; reading it would take long

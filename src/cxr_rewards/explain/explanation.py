@@ -143,7 +143,7 @@ class ExplainedComponent:
     transformed: float | None
     weight: float
     contribution: float | None
-    details: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, object] = field(default_factory=dict)
     failure: str | None = None
 
 
@@ -219,7 +219,7 @@ class Explanation:
 _LETTERS = {"credit": "C", "errors": "E", "weights": "N", "share": "S"}
 
 
-def _with_lists(value: Any) -> Any:
+def _with_lists(value: object) -> object:
     """Return JSON-compatible data with lists for tuples."""
     if isinstance(value, Mapping):
         return {key: _with_lists(item) for key, item in value.items()}

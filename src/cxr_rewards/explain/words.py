@@ -42,7 +42,7 @@ def _shown(char: str) -> str:
     return " " if char == "\t" or category(char) == "Zs" else char.encode("unicode_escape").decode("ascii")
 
 
-def words(value: Any) -> str:
+def words(value: object) -> str:
     """Return a value of a component's details in words; anything with an `observation` is described as a finding.
 
     Example:
@@ -89,7 +89,7 @@ def describe_finding(finding: Mapping[str, Any]) -> str:
     return f"{phrase} [{span[0]}:{span[1]}]" if isinstance(span, list | tuple) and len(span) == 2 else phrase
 
 
-def detail_lines(details: Mapping[str, Any]) -> Iterator[str]:
+def detail_lines(details: Mapping[str, object]) -> Iterator[str]:
     """Iterate over a component's details line by line: a list of tables has one line an item."""
     for key, value in details.items():
         if isinstance(value, list | tuple) and value and all(isinstance(item, Mapping) for item in value):

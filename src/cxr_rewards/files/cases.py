@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from cxr_rewards.core.engine import MAX_CHARS
 from cxr_rewards.errors import InputError, TextTooLong, shorten
@@ -28,7 +28,7 @@ _LONGEST = 16  # a longer text is not a placeholder
 _LOOKS_LIKE_LIST = re.compile(r"""\[\s*["'].*\]""", re.DOTALL)
 
 
-def is_placeholder(value: Any) -> bool:
+def is_placeholder(value: object) -> bool:
     """Return whether a cell says that nothing is there.
 
     Programs write `nan`, `N/A`, `None`, `null`, `-` and the like; case and surrounding blanks do not matter.
@@ -59,7 +59,7 @@ class CaseRow(NamedTuple):
         """Return which placeholders stand where the candidate or the reference should be; empty if none do."""
         columns_without = [name for name in (columns.candidate, columns.reference) if name in self.placeholders]
         return "; ".join(
-            f"column {name!r}: {self.row.values[name].strip()!r} stands for no report" for name in columns_without
+            f"column {name!r}: {str(self.row.values[name]).strip()!r} stands for no report" for name in columns_without
         )
 
 
@@ -115,7 +115,7 @@ def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeho
         raise row.error
     absent = placeholders == "absent"
 
-    def get(name: str) -> Any:
+    def get(name: str) -> object:
         value = row.values.get(name)
         return None if absent and is_placeholder(value) else value
 
@@ -126,8 +126,8 @@ def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeho
         items = [item for item in items if not (absent and is_placeholder(item))]
         priors += [text for item in items if (text := _text(item, row, name, max_chars)).strip()]
     return Case(
-        candidate=_report(get(columns.candidate), row, columns.candidate, max_chars),
-        reference=_report(get(columns.reference), row, columns.reference, max_chars),
+        candidate=_report(get(columns.candidate), row, columns.candidate, max_chars),  # type: ignore[arg-type]  # None: unscored
+        reference=_report(get(columns.reference), row, columns.reference, max_chars),  # type: ignore[arg-type]
         priors=tuple(priors),
         context={key: str(get(name)) for key, name in columns.context.items() if _given(get(name))},
         case_id=_name(get(columns.case_id)) if columns.case_id else f"row {row.number}",
@@ -135,23 +135,23 @@ def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeho
     )
 
 
-def _given(value: Any) -> bool:
+def _given(value: object) -> bool:
     return not _missing(value) and str(value).strip() != ""
 
 
-def _missing(value: Any) -> bool:
+def _missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _name(value: Any) -> str:
+def _name(value: object) -> str:
     return str(value) if _given(value) else ""
 
 
-def _report(value: Any, row: Row, column: str, max_chars: int) -> Any:
+def _report(value: object, row: Row, column: str, max_chars: int) -> str | None:
     return None if _missing(value) else _text(value, row, column, max_chars)
 
 
-def _text(value: Any, row: Row, column: str, max_chars: int) -> str:
+def _text(value: object, row: Row, column: str, max_chars: int) -> str:
     if isinstance(value, str):
         if len(value) > max_chars:
             what = f"has {len(value):,} characters, more than {max_chars:,}; shorten it, or raise max_chars"
@@ -167,7 +167,7 @@ def _text(value: Any, row: Row, column: str, max_chars: int) -> str:
     raise InputError(f"{row.where}, column {column!r}: {what}")
 
 
-def _listed(value: Any, row: Row, column: str) -> list[Any]:
+def _listed(value: object, row: Row, column: str) -> list[object]:
     """Return the items of a cell that may hold several priors."""
     if not isinstance(value, str):
         return value if isinstance(value, list) else [value]

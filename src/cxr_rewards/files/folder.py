@@ -7,7 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cxr_rewards.errors import InputError
 from cxr_rewards.files.own_files import read_own, replace_own
@@ -36,7 +36,7 @@ class Folder:
         left_out: the reason by name for everything else in the folder.
     """
 
-    def __init__(self, source: Path, out: Path, run: Mapping[str, Any], *, restart: bool = False) -> None:
+    def __init__(self, source: Path, out: Path, run: Mapping[str, object], *, restart: bool = False) -> None:
         """Look through both folders, and create the folder of scores.
 
         Args:
@@ -80,9 +80,7 @@ class Folder:
         return FolderFile(source, target, known is not None and target.is_file() and _sha256(source) == known)
 
     def _read(self) -> dict[str, str]:
-        record = self._parse()
-        finished: dict[str, str] = record.get("finished", {})
-        before = record.get("run", {})
+        before, finished = self._parse()
         changed = [key for key in {**before, **self._run} if before.get(key) != self._run.get(key)]
         if finished and changed:
             raise InputError(
@@ -91,14 +89,15 @@ class Folder:
             )
         return finished
 
-    def _parse(self) -> dict[str, Any]:
+    def _parse(self) -> tuple[dict[str, object], dict[str, str]]:
+        """Return the settings of the run before, and the checksums of the files that it finished, by name."""
         content = read_own(self._path)
         if content is None:
-            return {}
+            return {}, {}
         try:
             record = json.loads(content)
             if record[_RECORD] == 1 and isinstance(record["run"], dict) and isinstance(record["finished"], dict):
-                return dict(record)
+                return record["run"], record["finished"]
         except (ValueError, KeyError, TypeError, RecursionError):
             pass
         raise InputError(f"{self._path}: is not a record this version can read; move or delete it")

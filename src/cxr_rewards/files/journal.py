@@ -38,7 +38,7 @@ class Journal:
         (2, [[0.5, None], [0.25, 'no reference']])
     """
 
-    def __init__(self, out: str | Path, fingerprint: Mapping[str, Any], *, restart: bool = False) -> None:
+    def __init__(self, out: str | Path, fingerprint: Mapping[str, object], *, restart: bool = False) -> None:
         """Open the journal of an output, or start one.
 
         Args:
@@ -53,7 +53,7 @@ class Journal:
         out = Path(out)
         self.path = out.with_name(f".{out.name}.progress")
         self.done = 0
-        self._fingerprint: dict[str, Any] = json.loads(json.dumps(fingerprint))
+        self._fingerprint: dict[str, object] = json.loads(json.dumps(fingerprint))
         self._file = _open_locked(self.path, out)
         try:
             if not self._resume(restart=restart):
@@ -62,7 +62,7 @@ class Journal:
             self._file.close()
             raise
 
-    def append(self, results: Iterable[Any]) -> None:
+    def append(self, results: Iterable[object]) -> None:
         """Add the results of the next rows, and return when they are on the disk.
 
         Args:
@@ -72,7 +72,7 @@ class Journal:
         self._write("".join(lines))
         self.done += len(lines)
 
-    def results(self) -> Iterator[Any]:
+    def results(self) -> Iterator[list[Any]]:
         """Iterate over the results of the finished rows, in order."""
         with self.path.open("rb") as file:
             if not os.path.samestat(os.fstat(file.fileno()), os.fstat(self._file.fileno())):
@@ -132,7 +132,7 @@ class Journal:
         self._file.truncate()
         return True
 
-    def _compare(self, before: Mapping[str, Any]) -> None:
+    def _compare(self, before: Mapping[str, object]) -> None:
         now = self._fingerprint
         changed = [
             f"{key} (was {shorten(before.get(key))}, is {shorten(now.get(key))})"

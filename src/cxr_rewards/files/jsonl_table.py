@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,7 +36,7 @@ def _float(text: str) -> float:
     return value
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
@@ -51,7 +51,7 @@ _decode_leniently = json.JSONDecoder(
 ).decode
 
 
-def _parse(raw: bytes) -> tuple[dict[str, Any], str]:
+def _parse(raw: bytes) -> tuple[dict[str, object], str]:
     """Return the fields of a line, as far as they can be read, and its problem."""
     try:
         text = raw.decode()
@@ -76,7 +76,7 @@ def _parse(raw: bytes) -> tuple[dict[str, Any], str]:
     return values, ""
 
 
-def _deep(value: Any) -> bool:
+def _deep(value: object) -> bool:
     """Return whether lists and objects are nested deeper than `MAX_DEPTH`."""
     level = [value]
     for _ in range(MAX_DEPTH + 1):
@@ -87,7 +87,7 @@ def _deep(value: Any) -> bool:
     return True
 
 
-def _half_pair(value: Any) -> bool:
+def _half_pair(value: object) -> bool:
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError:
@@ -95,7 +95,7 @@ def _half_pair(value: Any) -> bool:
     return False
 
 
-def _rescue(raw: bytes) -> dict[str, Any]:
+def _rescue(raw: bytes) -> dict[str, object]:
     """Read a line that is JSON except for a detail, and leave out values that cannot be written again."""
     try:
         values = _decode_leniently(raw.decode(errors="replace"))
@@ -106,7 +106,7 @@ def _rescue(raw: bytes) -> dict[str, Any]:
     return {key: value for key, value in values.items() if not _deep(value) and not _half_pair([key, value])}
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         if abs(value) <= _EXACT_AS_FLOAT:
             return "int"
@@ -155,7 +155,7 @@ class JsonlTable(Table):
 
         return {name: dtype(seen) for name, seen in self._kinds.items()}
 
-    def _series(self, name: str, kind: pl.DataType, chunk: Sequence[dict[str, Any]]) -> pl.Series:
+    def _series(self, name: str, kind: pl.DataType, chunk: Sequence[Mapping[str, Any]]) -> pl.Series:
         import polars as pl
 
         cells = [values.get(name) for values in chunk]

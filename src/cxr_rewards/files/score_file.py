@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, repeat
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.filling import kind_of
@@ -210,7 +210,7 @@ def _check_rows(
 
 
 def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMap, placeholders: Placeholders) -> str:
-    cell = f"column {column!r}: {count:,} cell{'s' * (count != 1)} such as {first.row.values[column].strip()!r}"
+    cell = f"column {column!r}: {count:,} cell{'s' * (count != 1)} such as {str(first.row.values[column]).strip()!r}"
     place = first.row.where.partition(": ")[2]
     if placeholders == "text":
         return f"{cell} (first: {place}), taken as the text of a report; --placeholders absent takes them as absent"
@@ -220,10 +220,10 @@ def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMa
 
 def _results(
     chunk: Sequence[CaseRow], reward: BaseReward, columns: ColumnMap, placeholders: Placeholders
-) -> list[list[Any]]:
+) -> list[list[object]]:
     """Return, for each row, values, reward, reason, its kinds, and the details that `Component.corpus` reads."""
     rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
-    results: list[list[Any]] = []
+    results: list[list[object]] = []
     for row in chunk:
         if row.error is not None:
             results.append([*([None] * (len(reward.components) + 1)), str(row.error), kind_of(row.error), {}])
@@ -307,10 +307,10 @@ class _Groups:
         if not several:
             self.cluster = ""
 
-    def _text(self, value: Any) -> str:
+    def _text(self, value: object) -> str:
         return "" if value is None or (self._absent and is_placeholder(value)) else str(value).strip()
 
-    def _name(self, value: Any, ages: bool) -> str:
+    def _name(self, value: object, ages: bool) -> str:
         name = self._text(value)
         band = age_band(name) if ages else "unknown"
         return name if name and band == "unknown" else band

@@ -27,10 +27,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from statistics import NormalDist
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.errors import InputError
 from cxr_rewards.text.ages import age_in_years
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
 
 LEVEL = 0.95
 MIN_CLUSTERS = 5
@@ -236,7 +242,7 @@ class Summary:
         keys, width, labels = self._keys(columns), len(columns), range(len(self.labels))
         counts = [*(f"count(v{i})" for i in labels), *(f"total(v{i})" for i in labels)]
         select = f"SELECT {keys + ', ' if keys else ''}"
-        sums: dict[tuple[str, ...], tuple[int, Any]] = {}
+        sums: dict[tuple[str, ...], tuple[int, Numbers]] = {}
         for row in self._query(f"{select}count(*), {', '.join(counts)} FROM rows {'GROUP BY ' + keys if keys else ''}"):
             sums[row[:width]] = row[width], np.array(row[width + 1 :]).reshape(2, -1)
         order = f"ORDER BY {keys}" if keys else ""
@@ -259,7 +265,9 @@ class Summary:
             estimates[names] = count, self._by_label(*whole, *spread)
         return estimates
 
-    def _by_label(self, n: Any, total: Any, clusters: Any, squares: Any, deviations: Any) -> dict[str, Estimate]:
+    def _by_label(
+        self, n: Numbers, total: Numbers, clusters: Numbers, squares: Numbers, deviations: Numbers
+    ) -> dict[str, Estimate]:
         estimates = {}
         bounds = self.bounds or [(-math.inf, math.inf)] * len(self.labels)
         for i, (label, (lowest, highest)) in enumerate(zip(self.labels, bounds, strict=True)):
@@ -283,10 +291,10 @@ class Summary:
         `by` is one table for one column, and a list of tables for several.
         """
 
-        def table(estimates: Mapping[str, Estimate]) -> dict[str, Any]:
+        def table(estimates: Mapping[str, Estimate]) -> dict[str, object]:
             return {label: {"n": e.n, "mean": e.mean, "low": e.low, "high": e.high} for label, e in estimates.items()}
 
-        data: dict[str, Any] = {
+        data: dict[str, object] = {
             "rows": self.rows,
             "unscored": dict(self.reasons.most_common()),
             "unscored_kinds": dict(self.kinds.most_common()),
@@ -312,7 +320,7 @@ class Summary:
         return data
 
 
-def _spread(clusters: Any, whole: Any) -> Any:
+def _spread(clusters: Numbers, whole: Numbers) -> Numbers:
     """Return by label the number of clusters, the squares of their rows, and those of the jackknife's deviations.
 
     Args:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_rewards.errors import InputError
 
@@ -43,7 +43,7 @@ class Row(NamedTuple):
     file: str
     number: int
     line: int | None
-    values: dict[str, Any]
+    values: Mapping[str, object]
     error: InputError | None = None
 
     @property
@@ -95,7 +95,7 @@ class Table(ABC):
         self._check_unchanged()
         return self._rows(columns)
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> dict[str, int | str]:
         """Return size and SHA-256 of the content: equal for equal files, wherever and whenever they were written."""
         return {"input_bytes": self._state[0], "input_sha256": self._digest}
 
@@ -114,7 +114,7 @@ class Table(ABC):
         while chunk := [row.values for row in islice(rows, FRAME_ROWS)]:
             yield pl.DataFrame([self._series(name, kind, chunk) for name, kind in schema.items()])
 
-    def _series(self, name: str, kind: pl.DataType, chunk: Sequence[dict[str, Any]]) -> pl.Series:
+    def _series(self, name: str, kind: pl.DataType, chunk: Sequence[Mapping[str, object]]) -> pl.Series:
         import polars as pl
 
         return pl.Series(name, [values.get(name) for values in chunk], dtype=kind)

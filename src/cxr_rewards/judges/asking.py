@@ -38,6 +38,8 @@ _FIRST_S = 30.0
 _LOOK_S = 0.5
 _WATCH_S = 30.0
 _REPEAT_S = 300.0
+_Entry = tuple[Any, str | Failure] | BaseException | None
+"""What a call of `ask` is handed: a question's item with its reply, an error, or None at the end."""
 
 
 @dataclass
@@ -46,7 +48,7 @@ class _Run:
 
     questions: Iterator[Question]
     where: str
-    out: queue.SimpleQueue[Any]
+    out: queue.SimpleQueue[_Entry]
     error: BaseException | None = None
     is_over: bool = False
 
@@ -77,7 +79,7 @@ class JudgeClient:
         self._requests = Rate(settings.requests_per_minute)
         self._tokens = Rate(settings.tokens_per_minute)
         self._budget = Budget(settings.budget_calls, settings.budget_tokens, settings.budget_usd)
-        self._same: dict[Any, asyncio.Future[str]] = {}
+        self._same: dict[object, asyncio.Future[str]] = {}
         self._entering: deque[asyncio.Future[None]] = deque()
         self._idle: deque[asyncio.Future[None]] = deque()
         self._entrants = 0
@@ -95,7 +97,7 @@ class JudgeClient:
             JudgeStopped: the endpoint cannot work, or the budget is spent, or `stop_after` cases failed in a row.
             Exception: whatever `questions` raises.
         """
-        out: queue.SimpleQueue[tuple[Any, Any] | BaseException | None] = queue.SimpleQueue()
+        out: queue.SimpleQueue[_Entry] = queue.SimpleQueue()
         work = asyncio.run_coroutine_threadsafe(self._work(questions, where, out), self._loop)
         try:
             while True:
@@ -119,7 +121,7 @@ class JudgeClient:
         finally:
             work.cancel()
 
-    async def _work(self, questions: Iterator[Question], where: str, out: queue.SimpleQueue[Any]) -> None:
+    async def _work(self, questions: Iterator[Question], where: str, out: queue.SimpleQueue[_Entry]) -> None:
         run = _Run(questions, where, out)
         workers = [self._worker(run) for _ in range(self.settings.concurrency)]
         watch = asyncio.create_task(self._watch())
@@ -137,15 +139,15 @@ class JudgeClient:
                 try:
                     # After an error, ask nothing more, but wait for requests under way: they are paid for.
                     question = None if run.is_over else next(run.questions, None)
-                    value = await self._value(question, run.where) if question else None
+                    reply = await self._value(question, run.where) if question else None
                 except Exception as error:  # noqa: BLE001 - handed to the thread that asked
                     run.error = run.error or error
                     question = None
-                if question is None:
+                if question is None or reply is None:
                     run.is_over = True
                     self._wake(everyone=True)
                     return
-                run.out.put((question.item, value))
+                run.out.put((question.item, reply))
 
     async def _value(self, question: Question, where: str) -> str | Failure:
         try:

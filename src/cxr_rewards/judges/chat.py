@@ -31,14 +31,14 @@ class Question(NamedTuple):
         check: raises `VerdictParseError` for a reply that is not a verdict.
     """
 
-    item: Any
+    item: object
     messages: Messages
     form: Form
     number: int
     check: Callable[[str], object]
 
     @property
-    def key(self) -> Any:
+    def key(self) -> object:
         """Identity of the question: equal questions are asked once."""
         return self.messages, self.number, self.form
 
@@ -82,7 +82,7 @@ class Dialect(NamedTuple):
         messages = json.dumps([{"role": role, "content": text} for role, text in question.messages])
         return f'{_fixed(self, question.form)[:-1]}, "messages": {messages}}}'.encode()
 
-    def fields(self, form: Form) -> dict[str, Any]:
+    def fields(self, form: Form) -> dict[str, object]:
         """Return all fields of a request but the messages."""
         return dict(json.loads(_fixed(self, form)))
 
@@ -206,7 +206,7 @@ def _text_of(content: str | Sequence[Any] | None) -> str:
     return "".join(part["text"] for part in parts if part.get("type", "text") in ("text", "output_text"))
 
 
-def _usage(data: Mapping[str, Any]) -> tuple[int | None, int | None]:
+def _usage(data: Mapping[str, object]) -> tuple[int | None, int | None]:
     usage = data.get("usage")
     if not isinstance(usage, dict):
         return None, None

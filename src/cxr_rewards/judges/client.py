@@ -12,7 +12,7 @@ import atexit
 import os
 import threading
 from collections.abc import Coroutine
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cxr_rewards.core.usage import LEDGER, Tally
 from cxr_rewards.errors import ConfigError
@@ -53,7 +53,7 @@ class _Runtime:
         self.thread = threading.Thread(target=self.loop.run_forever, name="cxr-rewards-judges", daemon=True)
         self.thread.start()
 
-    def call(self, work: Coroutine[Any, Any, Any], timeout_s: float) -> Any:
+    def call(self, work: Coroutine[object, object, object], timeout_s: float) -> object:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout_s)
 
 

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.types import Case, Score
 
@@ -22,18 +23,18 @@ class JudgeComponent(JudgeSettings, Component):
     identical = "the judge decides what identical reports get"
 
     @abstractmethod
-    def ask_for(self, number: int) -> tuple[Any, ...]:
+    def ask_for(self, number: int) -> tuple[JudgeReply, ...]:
         """Return new features that hold the replies of one vote."""
 
-    def replies(self, number: int) -> tuple[Any, ...]:
+    def replies(self, number: int) -> tuple[JudgeReply, ...]:
         """Return the features of one vote, made once."""
-        made: dict[int, tuple[Any, ...]] = self.__dict__.setdefault("_replies", {})
+        made: dict[int, tuple[JudgeReply, ...]] = self.__dict__.setdefault("_replies", {})
         if number not in made:
             made[number] = self.ask_for(number)
         return made[number]
 
     @abstractmethod
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
         """Return the value and the details of one vote.
 
         Raises:
@@ -66,7 +67,7 @@ class OneReplyJudge(JudgeComponent):
     """
 
     reads = ("candidate", "reference", "priors")
-    reply: ClassVar[Any]
+    reply: ClassVar[type[JudgeReply]]
     """Class of the feature; it gets the settings that both classes have."""
 
     use_priors: bool = setting(
@@ -74,7 +75,7 @@ class OneReplyJudge(JudgeComponent):
     )
     template: str = setting("", "File with a prompt of your own; empty: the built-in one.", changes_scores=False)
 
-    def ask_for(self, number: int) -> tuple[Any, ...]:
+    def ask_for(self, number: int) -> tuple[JudgeReply, ...]:
         """Return the only feature."""
         own = {key: getattr(self, key) for key in self.settings() if key in self.reply.settings()}
         return (self.reply(**{**own, **self.vote_settings, "number": number}),)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from math import ceil
 from time import monotonic
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from weakref import WeakKeyDictionary
 
 import httpx2
@@ -64,7 +64,7 @@ class Connections:
                 f"{url}: {error}; look at base_url and at HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, SSL_CERT_FILE"
             ) from None
         self._under_way = [0] * len(self._clients)
-        self._last: WeakKeyDictionary[Any, bytes] = WeakKeyDictionary()
+        self._last: WeakKeyDictionary[object, bytes] = WeakKeyDictionary()
         self._usual_s = 0.0
         self._repeats = self._is_alike = False
 
@@ -131,7 +131,7 @@ class Connections:
             await client.aclose()
 
 
-def _refuse_early_response() -> Any:
+def _refuse_early_response() -> object:
     """Return a trace function for httpx2 that refuses a response that arrived before its request was sent.
 
     Such a response lies in a buffer, so httpx2 returns it without giving the event loop a turn; a real one has to
@@ -144,7 +144,7 @@ def _refuse_early_response() -> Any:
         nonlocal turned
         turned = True
 
-    async def trace(event: str, _: Mapping[str, Any]) -> None:
+    async def trace(event: str, _: Mapping[str, object]) -> None:
         nonlocal turned
         if event == "http11.receive_response_headers.started":
             turned = False

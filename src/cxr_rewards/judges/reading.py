@@ -117,14 +117,14 @@ def _decode(text: str, start: int) -> tuple[dict[str, Any], int]:
     return dict(value), end
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
     keys = [key for key, _ in pairs]
     if len(set(keys)) < len(keys):
         raise VerdictParseError(f"a JSON key is given twice: {shorten(next(k for k in keys if keys.count(k) > 1))}")
     return dict(pairs)
 
 
-def _no_number(name: str) -> Any:
+def _no_number(name: str) -> object:
     raise VerdictParseError(f"{name} is no number")
 
 
@@ -132,7 +132,7 @@ def _no_number(name: str) -> Any:
 _DECODER = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number, strict=False)
 
 
-def only_keys(data: Mapping[str, Any], required: Iterable[str], optional: Iterable[str] = ()) -> None:
+def only_keys(data: Mapping[str, object], required: Iterable[str], optional: Iterable[str] = ()) -> None:
     """Raise `VerdictParseError` unless an object has all required keys, and no others but the optional ones."""
     required = set(required)
     if missing := required - data.keys():
@@ -149,7 +149,7 @@ def a_list(data: Mapping[str, Any], key: str, kind: type = dict) -> list[Any]:
     return value
 
 
-def a_text(data: Mapping[str, Any], key: str) -> str:
+def a_text(data: Mapping[str, object], key: str) -> str:
     """Return a text under a key."""
     value = data[key]
     if not isinstance(value, str):
@@ -157,7 +157,7 @@ def a_text(data: Mapping[str, Any], key: str) -> str:
     return value
 
 
-def a_truth(data: Mapping[str, Any], key: str) -> bool:
+def a_truth(data: Mapping[str, object], key: str) -> bool:
     """Return true or false under a key."""
     value = data[key]
     if type(value) is not bool:

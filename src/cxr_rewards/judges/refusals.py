@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from math import isnan
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cxr_rewards.errors import JudgeError, JudgeRefusal, JudgeStopped, JudgeTransportError, VerdictParseError
 from cxr_rewards.judges.http import Answer
@@ -69,7 +69,7 @@ class Sent(NamedTuple):
         forbidden: how many requests it refused with a 403 before it ever answered.
     """
 
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
     limit_field: str
     has_schema: bool
     has_answered: bool
@@ -86,7 +86,7 @@ class ErrorBody(NamedTuple):
     field: str
 
 
-def error_in(data: Any) -> ErrorBody | None:
+def error_in(data: object) -> ErrorBody | None:
     """Return the error that a response's JSON holds, in any of the forms that servers use; None if there is none."""
     if isinstance(data, list) and len(data) == 1:  # Google's
         data = data[0]

@@ -33,7 +33,7 @@ class JudgeReply(JudgeSettings, StreamedFeature):
 
     prompt: ClassVar[str]
     places: ClassVar[frozenset[str]] = frozenset(("candidate", "reference", "priors", "patient", "mark"))
-    schema: ClassVar[Mapping[str, Any]] = {}
+    schema: ClassVar[Mapping[str, object]] = {}
 
     use_priors: bool = setting(True, "Show the priors, if a case has any.")
     template: str = setting("", "File with a prompt of your own; empty: the built-in one.", changes_scores=False)
@@ -80,7 +80,7 @@ class JudgeReply(JudgeSettings, StreamedFeature):
 
     def form(self) -> Form:
         """Return the fields of a request other than its messages."""
-        fields: dict[str, Any] = {"model": self.model, "max_tokens": self.max_tokens}
+        fields: dict[str, object] = {"model": self.model, "max_tokens": self.max_tokens}
         if self.temperature >= 0:
             fields["temperature"] = self.temperature
         if self.top_p != 1:

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any
+from typing import TypeVar
+
+Model = TypeVar("Model")
+Value = TypeVar("Value")
 
 CPU_TOKENS = 1024
 """Tokens in a batch on a CPU, padding included. Larger batches are not faster."""
@@ -33,10 +36,10 @@ def plan_batches(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 def run_batches(
     lengths: Sequence[int],
-    forward: Callable[[Any, list[int]], Sequence[Any]],
-    models: Sequence[tuple[str, Any]],
+    forward: Callable[[Model, list[int]], Sequence[Value]],
+    models: Sequence[tuple[str, Model]],
     budget: int = 0,
-) -> list[Any]:
+) -> list[Value]:
     """Return one result for each item of `lengths`, computed in batches.
 
     Args:
@@ -48,12 +51,12 @@ def run_batches(
     """
     import torch
 
-    results: list[Any] = [None] * len(lengths)
+    results: dict[int, Value] = {}
     size = budget or (CPU_TOKENS if models[0][0].startswith("cpu") else GPU_TOKENS)
-    free: SimpleQueue[list[int]] = SimpleQueue()
+    free: SimpleQueue[Model] = SimpleQueue()
     batches = plan_batches(lengths, size)
 
-    def run(model: Any, batch: list[int]) -> None:
+    def run(model: Model, batch: list[int]) -> None:
         try:
             with torch.inference_mode():
                 values = forward(model, batch)
@@ -67,13 +70,12 @@ def run_batches(
             run(model, batch[:half])
             run(model, batch[half:])
             return
-        for index, value in zip(batch, values, strict=True):
-            results[index] = value
+        results.update(zip(batch, values, strict=True))
 
     if len(models) == 1:
         for batch in batches:
             run(models[0][1], batch)
-        return results
+        return [results[index] for index in range(len(lengths))]
     for _, model in models:
         free.put(model)
 
@@ -86,4 +88,4 @@ def run_batches(
 
     with ThreadPoolExecutor(len(models)) as pool:
         list(pool.map(run_on_free_model, batches))
-    return results
+    return [results[index] for index in range(len(lengths))]

@@ -146,7 +146,7 @@ class Bert(nn.Module):
         return rows.table(x)
 
     @classmethod
-    def from_state(cls, config: Mapping[str, Any], state: Mapping[str, Tensor], where: str) -> Bert:
+    def from_state(cls, config: Mapping[str, object], state: Mapping[str, Tensor], where: str) -> Bert:
         """Return the encoder that a checkpoint holds, in float32 on the CPU.
 
         Its tensors may have any common prefix; other tensors are ignored.

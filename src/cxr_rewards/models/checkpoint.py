@@ -82,7 +82,7 @@ def check_zip(path: Path | io.BytesIO) -> None:
         raise ValueError(f"its record {bad} fails its checksum")
 
 
-def _mapping(state: Any) -> dict[str, Any]:
+def _mapping(state: object) -> dict[str, Any]:
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise ValueError(f"it holds no tensors by name but {shorten(state)}")
     return dict(state)
@@ -117,7 +117,7 @@ def load_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def number_of(config: Mapping[str, Any], key: str, where: object, low: float, high: float) -> Any:
+def number_of(config: Mapping[str, object], key: str, where: object, low: float, high: float) -> Any:
     """Return a number from a configuration.
 
     Raises:
@@ -195,7 +195,9 @@ def load_state_bytes(data: bytes, where: str) -> dict[str, Any]:
         return _mapping(torch.load(stream, map_location="cpu", weights_only=True))
 
 
-def take(state: Mapping[str, Any], name: str, where: str, shape: tuple[int, ...] | None = None) -> Any:
+def take(
+    state: Mapping[str, torch.Tensor], name: str, where: str, shape: tuple[int, ...] | None = None
+) -> torch.Tensor:
     """Return one tensor, converted to float32.
 
     Raises:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from cxr_rewards.core.feature import Feature
 from cxr_rewards.core.settings import setting
@@ -15,6 +15,8 @@ from cxr_rewards.models.placement import PLACEMENT, Dtype
 from cxr_rewards.models.pool import POOL, devices
 from cxr_rewards.models.published import check_published
 from cxr_rewards.models.sources import Source, fingerprint, locate
+
+Value = TypeVar("Value")
 
 
 class ModelFeature(Feature):
@@ -83,6 +85,6 @@ class ModelFeature(Feature):
         check_numbers(model, where)
         return model
 
-    def run(self, lengths: Sequence[int], forward: Callable[[Any, list[int]], Sequence[Any]]) -> list[Any]:
+    def run(self, lengths: Sequence[int], forward: Callable[[Any, list[int]], Sequence[Value]]) -> list[Value]:
         """Run `forward(model, indices)` over all items in batches; see `run_batches`."""
         return run_batches(lengths, forward, self.models(), self.batch_tokens)

@@ -7,9 +7,12 @@ from collections import Counter
 from functools import lru_cache
 from math import log
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cxr_rewards.errors import ConfigError
+
+if TYPE_CHECKING:
+    from cxr_rewards.models.tokenizer import Tokenizer
 
 
 def read_corpus(path: str) -> tuple[bytes, list[str]]:
@@ -34,7 +37,7 @@ def digest(path: str) -> str:
 
 
 @lru_cache(maxsize=8)
-def weights(path: str, content: str, tokenizer: Any, max_length: int) -> tuple[dict[int, float], float]:  # noqa: ARG001
+def weights(path: str, content: str, tokenizer: Tokenizer, max_length: int) -> tuple[dict[int, float], float]:  # noqa: ARG001
     """Return `log((N + 1) / (df + 1))` for each piece in a corpus of N reports, and the value for all other pieces.
 
     Source: Zhang et al. 2020 (arXiv 1904.09675), with the smoothing of bert-score 0.3.13.

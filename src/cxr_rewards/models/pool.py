@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import ConfigError
@@ -29,7 +29,7 @@ class ModelPool:
     """Loads models on first use, and keeps one copy of each for all rewards and threads of the process."""
 
     def __init__(self) -> None:
-        self._models: dict[tuple[Hashable, str, str], tuple[str, Any]] = {}
+        self._models: dict[tuple[Hashable, str, str], tuple[str, torch.nn.Module]] = {}
         self._lock = threading.RLock()
         if hasattr(os, "register_at_fork"):  # another thread of the parent may hold the lock
             os.register_at_fork(after_in_child=self._unlock)
@@ -37,7 +37,9 @@ class ModelPool:
     def _unlock(self) -> None:
         self._lock = threading.RLock()
 
-    def get(self, name: str, key: Hashable, device: str, dtype: str, load: Callable[[], Any]) -> Any:
+    def get(
+        self, name: str, key: Hashable, device: str, dtype: str, load: Callable[[], torch.nn.Module]
+    ) -> torch.nn.Module:
         """Return the model with this key on this device; if the pool lacks it, call `load` and move it there.
 
         Args:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.errors import ModelLoadError
 from cxr_rewards.models.checkpoint import reading
+
+if TYPE_CHECKING:
+    import torch
 
 
 class Tokenizer:
@@ -77,7 +80,7 @@ def _first_of(*ids: int | None) -> Any:
     return next((i for i in ids if i is not None), None)
 
 
-def pad(ids: Sequence[Sequence[int]], padding: int, device: Any) -> tuple[Any, Any]:
+def pad(ids: Sequence[Sequence[int]], padding: int, device: torch.device | str) -> tuple[torch.Tensor, torch.Tensor]:
     """Pad rows of ids at their ends.
 
     Returns:

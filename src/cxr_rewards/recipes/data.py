@@ -11,9 +11,13 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.errors import ConfigError, InputError, unknown_name
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from PIL import Image
 
 TASK = "Write the report of this chest X-ray, with the sections FINDINGS and IMPRESSION."
 _SECTIONS: Mapping[str, set[str] | None] = {
@@ -95,7 +99,7 @@ def read_rows(path: str | Path, *, with_prior: bool = True) -> Iterator[dict[str
         }
 
 
-def dataset_of(rows: Sequence[Mapping[str, Any]], pixels: int = 0) -> Any:
+def dataset_of(rows: Sequence[Mapping[str, object]], pixels: int = 0) -> Dataset:
     """Return a dataset that opens images on use and shrinks them to sides of at most `pixels` (0: as they are)."""
     from datasets import Dataset, Image, List
 
@@ -106,7 +110,7 @@ def dataset_of(rows: Sequence[Mapping[str, Any]], pixels: int = 0) -> Any:
     if not pixels:
         return dataset
 
-    def shrink(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    def shrink(batch: dict[str, list[Image.Image]]) -> dict[str, list[Image.Image]]:
         for images in batch["images"]:
             for image in images:
                 image.thumbnail((pixels, pixels))

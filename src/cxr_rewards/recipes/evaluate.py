@@ -14,7 +14,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.cli.console import shown
 from cxr_rewards.core.progress import Progress
@@ -25,14 +25,17 @@ from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
 from cxr_rewards.remote.load import load_reward
 from cxr_rewards.reward.base import BaseReward
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, ProcessorMixin
+
 COLUMNS = ("study_id", "candidate", "reference", "prior_report")
 """Columns of the file of reports."""
 
 
 def generate(
-    model: Any,
-    processor: Any,
-    rows: Any,
+    model: PreTrainedModel,
+    processor: ProcessorMixin,
+    rows: Sequence[Mapping[str, Any]],
     batch_size: int = 16,
     max_new_tokens: int = 512,
     *,
@@ -62,7 +65,9 @@ def generate(
     return reports
 
 
-def write_reports(model: Any, processor: Any, rows: Any, path: Path, **options: Any) -> None:
+def write_reports(
+    model: PreTrainedModel, processor: ProcessorMixin, rows: Sequence[Mapping[str, Any]], path: Path, **options: Any
+) -> None:
     """Write the model's reports of these rows as a CSV that `cxr-rewards score` reads.
 
     With several processes (`accelerate launch`), each generates reports for its share of the rows, and the first writes
@@ -106,7 +111,7 @@ def reward_of(settings: Mapping[str, Any], *, allow_code: bool = False) -> BaseR
     return load_reward(settings.get("config") or settings.get("preset", ""), **overrides)
 
 
-def load_model(name: str) -> tuple[Any, Any]:
+def load_model(name: str) -> tuple[PreTrainedModel, ProcessorMixin]:
     """Return model and processor from the Hub or a folder; if peft is installed, the folder may hold a LoRA adapter."""
     from transformers import AutoModelForImageTextToText, AutoProcessor
 

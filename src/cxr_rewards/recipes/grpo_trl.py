@@ -20,7 +20,7 @@ from cxr_rewards.errors import MissingDependencyError
 from cxr_rewards.recipes.data import dataset_of, load_settings, read_rows
 from cxr_rewards.recipes.evaluate import load_model, reward_of, score_reports, write_reports
 
-TINY: Mapping[str, Any] = {
+TINY: Mapping[str, object] = {
     "model": {"name": "", "lora_rank": 0},
     "data": {},
     "reward": {"preset": "rules"},

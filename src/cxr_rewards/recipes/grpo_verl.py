@@ -131,7 +131,7 @@ def _absolute(path: str) -> str:
     return str(Path(path).absolute()) if path else ""
 
 
-def _literal(value: Any) -> str:
+def _literal(value: object) -> str:
     return "null" if value is None else json.dumps(value)
 
 

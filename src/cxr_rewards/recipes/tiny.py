@@ -7,7 +7,11 @@ a noisy square whose stripes determine its report.
 from __future__ import annotations
 
 import random
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL import Image
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast, ProcessorMixin
 
 REPORTS = (
     "Small left pleural effusion.",
@@ -27,7 +31,7 @@ _TEMPLATE = (
 )
 
 
-def film(kind: int, seed: int) -> Any:
+def film(kind: int, seed: int) -> Image.Image:
     """Return a film: a noisy square whose stripes run in the direction `STRIPES[kind]`."""
     import numpy as np
     from PIL import Image
@@ -57,7 +61,7 @@ def rows(count: int, seed: int = 0, *, films: bool = True) -> list[dict[str, Any
     ]
 
 
-def tokenizer() -> Any:
+def tokenizer() -> PreTrainedTokenizerFast:
     """Return a tokenizer with one token for each word of the reports."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
@@ -78,13 +82,13 @@ def tokenizer() -> Any:
     )
 
 
-def processor() -> Any:
+def processor() -> ProcessorMixin:
     """Return the processor of texts and films; it does not take videos, which would need torchvision."""
     from transformers import Qwen3VLProcessor
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
     class ImageProcessor(Qwen3VLProcessor):  # type: ignore[misc]
-        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+        def check_argument_for_proper_class(self, argument_name: str, argument: object) -> object:
             return None if argument is None else super().check_argument_for_proper_class(argument_name, argument)
 
         @property
@@ -97,7 +101,7 @@ def processor() -> Any:
     return ImageProcessor(images, tokenizer(), None, chat_template=_TEMPLATE)
 
 
-def model(words: Any, seed: int = 0) -> Any:
+def model(words: PreTrainedTokenizerFast, seed: int = 0) -> PreTrainedModel:
     """Return the untrained model.
 
     Args:
@@ -147,7 +151,7 @@ def model(words: Any, seed: int = 0) -> Any:
     return untrained
 
 
-def text_model(words: Any, seed: int = 0) -> Any:
+def text_model(words: PreTrainedTokenizerFast, seed: int = 0) -> PreTrainedModel:
     """Return an untrained text-only model, a Qwen2, for trainers and tests that need no films.
 
     Args:
@@ -182,7 +186,13 @@ _IDS = {
 }
 
 
-def warm_start(made: Any, takes: Any, steps: int = 400, right: float = 0.42, seed: int = 0) -> None:
+def warm_start(
+    made: PreTrainedModel,
+    takes: ProcessorMixin | PreTrainedTokenizerFast,
+    steps: int = 400,
+    right: float = 0.42,
+    seed: int = 0,
+) -> None:
     """Teach the model to write a film's own report with probability `right`, and otherwise that of another kind.
 
     Greedy decoding then gives a wrong report, sampling sometimes the right one: a fault for training to correct.

@@ -73,7 +73,7 @@ def _is_needed(cls: type[Component]) -> bool:
     return cls.corpus is not Component.corpus or issubclass(cls, FindingsScore)
 
 
-def describe(reward: CompositeReward) -> dict[str, Any]:
+def describe(reward: CompositeReward) -> dict[str, object]:
     """Return, as JSON can hold it, what `RewardInfo` needs to combine the scores of this reward elsewhere."""
     components = {}
     for label, component in reward.components.items():
@@ -190,7 +190,7 @@ class ElsewhereReward(BaseReward):
         """The time spent waiting, as `elsewhere`."""
         return self._watch.seconds()
 
-    def warm(self, texts: Any) -> NoReturn:  # noqa: ARG002
+    def warm(self, texts: object) -> NoReturn:  # noqa: ARG002
         """Refuse: the cache is elsewhere.
 
         Raises:
@@ -236,9 +236,9 @@ def settle(reward: CompositeReward, *, own_process: bool) -> None:
         gc.set_threshold(50_000, 20, 20)
 
 
-def case_table(case: Case) -> dict[str, Any]:
+def case_table(case: Case) -> dict[str, object]:
     """Return a case as JSON can hold it, without empty fields."""
-    table: dict[str, Any] = {"candidate": case.candidate, "reference": case.reference}
+    table: dict[str, object] = {"candidate": case.candidate, "reference": case.reference}
     if case.priors:
         table["priors"] = list(case.priors)
     if case.context:
@@ -249,9 +249,9 @@ def case_table(case: Case) -> dict[str, Any]:
 _PLAIN = (str, bool, int, float)
 
 
-def score_table(score: Score, details: Container[str] | None) -> dict[str, Any]:
+def score_table(score: Score, details: Container[str] | None) -> dict[str, object]:
     """Return a score as JSON can hold it, with only the named details; None: all of them."""
-    table: dict[str, Any] = {"value": score.value}
+    table: dict[str, object] = {"value": score.value}
     chosen = {key: value for key, value in score.details.items() if details is None or key in details}
     if chosen:
         table["details"] = chosen
@@ -260,7 +260,7 @@ def score_table(score: Score, details: Container[str] | None) -> dict[str, Any]:
     return table
 
 
-def score_of(table: Any) -> Score:
+def score_of(table: object) -> Score:
     """Return the score that `score_table` wrote.
 
     Raises:

@@ -7,9 +7,10 @@ import contextlib
 import json
 import os
 import threading
+from collections.abc import Coroutine
 from concurrent.futures import CancelledError
 from dataclasses import dataclass
-from typing import Any
+from typing import TypeVar
 
 import httpx2
 
@@ -17,6 +18,7 @@ from cxr_rewards.core.filling import reason
 from cxr_rewards.errors import ConfigError, SetupError
 from cxr_rewards.text.json_text import too_many_values
 
+Result = TypeVar("Result")
 _CONNECT_S = 10.0
 _MOST_BYTES = (4 << 20, 64)
 """Most bytes of a reply: a constant, plus a number per byte of the request. Our servers send at most 20."""
@@ -40,7 +42,7 @@ class Reply:
     retry_after: str
     asked: int
 
-    def json(self) -> Any:
+    def json(self) -> object:
         """Return the parsed JSON.
 
         Raises:
@@ -86,7 +88,7 @@ class Connection:
         async with self._http:
             await self._ended.wait()
 
-    def wait(self, work: Any) -> Any:
+    def wait(self, work: Coroutine[object, object, Result]) -> Result:
         """Return what a coroutine returns."""
         try:
             future = asyncio.run_coroutine_threadsafe(work, self._loop)

@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from math import inf
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import httpx2
 
@@ -90,17 +90,17 @@ class RemoteReward(ElsewhereReward):
         self.batch, self.concurrency, self.deadline_s, self.details = batch, concurrency, deadline_s, details
         self._token = check_token(token, "RemoteReward: token")
         self._begin()
-        told = [self._describe(url) for url in self.urls]
-        for url, other in zip(self.urls[1:], told[1:], strict=True):
-            if other.get("signature") != told[0].get("signature"):
+        described = [self._describe(url) for url in self.urls]
+        for url, other in zip(self.urls[1:], described[1:], strict=True):
+            if other.get("signature") != described[0].get("signature"):
                 raise ConfigError(
                     f"RemoteReward: {self.urls[0]} and {url} serve different rewards: "
-                    f"{told[0].get('signature')!r} and {other.get('signature')!r}"
+                    f"{described[0].get('signature')!r} and {other.get('signature')!r}"
                 )
-        super().__init__(RewardInfo.parse(told[0], self.urls[0]))
+        super().__init__(RewardInfo.parse(described[0], self.urls[0]))
 
     @classmethod
-    def from_preset(cls, name: str, /, **_: Any) -> NoReturn:
+    def from_preset(cls, name: str, /, **_: object) -> NoReturn:
         """Refuse: the server has its reward.
 
         Raises:
@@ -112,7 +112,7 @@ class RemoteReward(ElsewhereReward):
         )
 
     @classmethod
-    def from_config(cls, path: str | Path, /, **_: Any) -> NoReturn:
+    def from_config(cls, path: str | Path, /, **_: object) -> NoReturn:
         """Refuse: the server has its reward.
 
         Raises:
@@ -128,10 +128,10 @@ class RemoteReward(ElsewhereReward):
         self._turn = 0
         self._client: Connection | None = None
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {k: v for k, v in self.__dict__.items() if k not in ("_lock", "_turn", "_client")}
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, object]) -> None:
         self.__dict__.update(state)
         self._begin()
 
@@ -143,7 +143,7 @@ class RemoteReward(ElsewhereReward):
                 weakref.finalize(self, self._client.close)
             return self._client
 
-    def _describe(self, url: str) -> dict[str, Any]:
+    def _describe(self, url: str) -> dict[str, object]:
         client = self._connected()
         try:
             reply = client.wait(client.ask("GET", f"{url}/v1/reward", b"", _DESCRIBE_S))
@@ -155,12 +155,12 @@ class RemoteReward(ElsewhereReward):
             raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: {error}") from None
         _refuse(url, reply)
         try:
-            told = reply.json()
+            description = reply.json()
         except ForeignReply:
-            told = None
-        if not isinstance(told, dict):
+            description = None
+        if not isinstance(description, dict):
             raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: it replies {shorten(reply.text)}")
-        return told
+        return description
 
     def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:
         """Return the scores of cases, in order, from any of the servers."""
@@ -213,10 +213,10 @@ class RemoteReward(ElsewhereReward):
         return [self.failed(failure)] * len(cases)
 
     def _rows(self, url: str, reply: Reply, count: int, client: Connection) -> list[tuple[Score, ...]]:
-        told = reply.json()
-        if not (isinstance(told, dict) and isinstance(told.get("rewards"), list)):
+        data = reply.json()
+        if not (isinstance(data, dict) and isinstance(data.get("rewards"), list)):
             raise ForeignReply("it holds no rewards")
-        signature, rewards = told.get("signature"), told["rewards"]
+        signature, rewards = data.get("signature"), data["rewards"]
         if signature != self.signature:
             raise SetupError(
                 f"{url} serves another reward than when the run began: "
@@ -226,7 +226,7 @@ class RemoteReward(ElsewhereReward):
             raise SetupError(f"{url} replied {len(rewards)} rewards for {count} cases")
         return [self._row(one, client) for one in rewards]
 
-    def _row(self, one: Any, client: Connection) -> tuple[Score, ...]:
+    def _row(self, one: object, client: Connection) -> tuple[Score, ...]:
         parts = one.get("parts") if isinstance(one, dict) else None
         if not isinstance(parts, dict):
             raise ForeignReply("a reward has no parts")
@@ -324,9 +324,10 @@ def _refuse(url: str, reply: Reply) -> None:
 
 def _problem(reply: Reply) -> str:
     try:
-        detail = reply.json()["detail"]
-    except (ForeignReply, KeyError, TypeError):
-        detail = reply.text
+        data = reply.json()
+    except ForeignReply:
+        data = None
+    detail = data["detail"] if isinstance(data, dict) and "detail" in data else reply.text
     return f"status {reply.status}: {shorten(detail, 200)}"
 
 

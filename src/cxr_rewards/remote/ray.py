@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cxr_rewards.core.component import Component
 from cxr_rewards.errors import ConfigError, MissingDependencyError, SetupError
 from cxr_rewards.remote.base import ElsewhereReward, RewardInfo, describe, settle
 from cxr_rewards.reward.composite import CompositeReward, load_composite
@@ -29,7 +30,7 @@ class _Scorer:
         self.reward = reward
         settle(reward, own_process=True)
 
-    def describe(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def describe(self) -> tuple[dict[str, object], dict[str, Component]]:
         return describe(self.reward), self.reward.components
 
     def parts(self, cases: list[Case]) -> list[tuple[Score, ...]]:
@@ -47,7 +48,9 @@ class _Pool:
     actors: list[Any]
 
     @classmethod
-    def start(cls, name: str, count: int, reward: tuple[Any, Mapping[str, Any]], **options: Any) -> _Pool:
+    def start(
+        cls, name: str, count: int, reward: tuple[CompositeReward | str, Mapping[str, object]], **options: Any
+    ) -> _Pool:
         """Start actors; Ray restarts those that die. `reward` holds the arguments of `_Scorer`."""
         actor = _ray().remote(_Scorer)
         made = [
@@ -162,7 +165,7 @@ class RayReward(ElsewhereReward):
             pool = _Pool.start(
                 name or f"cxr-rewards-{uuid.uuid4().hex[:8]}",
                 actors,
-                (reward, overrides),
+                (pool, overrides),
                 num_cpus=num_cpus,
                 num_gpus=num_gpus,
                 max_concurrency=concurrency,
@@ -191,10 +194,10 @@ class RayReward(ElsewhereReward):
         """
         return cls(_Pool.find(name), batch=batch, retries=retries, start_s=60.0)
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         return {key: value for key, value in self.__dict__.items() if key != "_actors"}
 
-    def __setstate__(self, state: Mapping[str, Any]) -> None:
+    def __setstate__(self, state: Mapping[str, object]) -> None:
         self.__dict__.update(state)
         self._actors = _Pool.find(self.pool).actors
 
@@ -202,8 +205,8 @@ class RayReward(ElsewhereReward):
         """Return the scores of cases, in order; each batch goes to the least busy actor."""
         ray = _ray()
         todo = deque(range(0, len(cases), self.batch))
-        found: dict[int, list[tuple[Score, ...]]] = {}
-        under_way: dict[Any, tuple[int, int]] = {}
+        scored: dict[int, list[tuple[Score, ...]]] = {}
+        under_way: dict[object, tuple[int, int]] = {}
         load = [0] * len(self._actors)
         rests = [0.0] * len(self._actors)
         tries: dict[int, int] = dict.fromkeys(todo, 0)
@@ -226,7 +229,7 @@ class RayReward(ElsewhereReward):
                 start, actor = under_way.pop(reference)
                 load[actor] -= 1
                 try:
-                    found[start] = ray.get(reference)
+                    scored[start] = ray.get(reference)
                 except ray.exceptions.RayActorError as error:
                     rests[actor] = time.monotonic() + _PAUSE_S
                     tries[start] += 1
@@ -234,11 +237,11 @@ class RayReward(ElsewhereReward):
                         todo.appendleft(start)
                     else:
                         failure = Failure("ray", f"{tries[start]} actors died: {_last_line(error)}"[:300], "transport")
-                        found[start] = [self.failed(failure)] * len(cases[start : start + self.batch])
+                        scored[start] = [self.failed(failure)] * len(cases[start : start + self.batch])
                 except ray.exceptions.RayTaskError as error:
                     cause = error.cause
                     raise (cause if isinstance(cause, Exception) else SetupError(_last_line(error))) from None
-        return [row for start in sorted(found) for row in found[start]]
+        return [row for start in sorted(scored) for row in scored[start]]
 
     def release(self) -> None:
         """Forget the models of the actors, and free their GPUs; the next call loads them again."""

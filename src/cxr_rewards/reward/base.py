@@ -13,6 +13,8 @@ from cxr_rewards.reward.weighted_sum import WeightedSum
 from cxr_rewards.types import Case, Failure, Reward, Score
 
 if TYPE_CHECKING:
+    from cxr_rewards.adapters.rollouts import Rollouts
+    from cxr_rewards.adapters.trl import TrlReward
     from cxr_rewards.cache import Cache
 
 _NOT_FINITE = Failure("reward", "the weighted sum is not finite: look at the weights and transforms", "out_of_bounds")
@@ -103,7 +105,7 @@ class BaseReward(ABC):
         """Return this reward, with scores that hold their details."""
         return self
 
-    def score(self, candidate: str, reference: str, priors: Sequence[str] = (), **fields: Any) -> Reward:
+    def score(self, candidate: str, reference: str, priors: Sequence[str] = (), **fields: object) -> Reward:
         """Score one report.
 
         Args:
@@ -194,7 +196,7 @@ class BaseReward(ABC):
             for row, (value, gates) in zip(parts, combined, strict=True)
         ]
 
-    def as_trl(self, **options: Any) -> Any:
+    def as_trl(self, **options: Any) -> TrlReward:
         """Return a reward function for trl's trainers; see `cxr_rewards.adapters.trl.as_trl` for the options.
 
         Example:
@@ -207,7 +209,7 @@ class BaseReward(ABC):
 
         return as_trl(self, **options)
 
-    def as_callable(self, **options: Any) -> Any:
+    def as_callable(self, **options: Any) -> Rollouts:
         """Return a function for a training loop of one's own; see `cxr_rewards.adapters.rollouts.Rollouts`.
 
         Example:
@@ -269,7 +271,7 @@ class BaseReward(ABC):
         return f"<{type(self).__name__} {self.name} #{self.signature.rpartition('#')[2]}: {', '.join(self.components)}>"
 
 
-def _from_columns(given: Mapping[str, Iterable[Any]]) -> list[Case]:
+def _from_columns(given: Mapping[str, Iterable[object]]) -> list[Case]:
     if "candidate" not in given or "reference" not in given:
         raise ConfigError("score_batch: give cases, or at least candidates and references")
     for key, values in given.items():

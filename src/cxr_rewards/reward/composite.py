@@ -63,8 +63,8 @@ class CompositeReward(BaseReward):
         components: Iterable[str | Component] | Mapping[str, str | Component] | None = None,
         *,
         weights: Mapping[str, float] | None = None,
-        transforms: Mapping[str, Sequence[Any]] | None = None,
-        gates: Sequence[Gate | Mapping[str, Any]] = (),
+        transforms: Mapping[str, Sequence[object]] | None = None,
+        gates: Sequence[Gate | Mapping[str, object]] = (),
         on_failure: OnFailure = "unscored",
         normalize: Normalize = "none",
         max_chars: int = MAX_CHARS,
@@ -263,7 +263,7 @@ def _built(components: Iterable[str | Component] | Mapping[str, str | Component]
     return built
 
 
-def _listed(transforms: Any) -> Sequence[Any]:
+def _listed(transforms: object) -> Sequence[object]:
     if isinstance(transforms, list | tuple):
         return transforms
     return [transforms]
@@ -272,7 +272,7 @@ def _listed(transforms: Any) -> Sequence[Any]:
 def _terms(
     components: Mapping[str, Component],
     weights: Mapping[str, float] | None,
-    transforms: Mapping[str, Sequence[Any]],
+    transforms: Mapping[str, Sequence[object]],
 ) -> dict[str, Term]:
     for kind, given in (("weights", {} if weights is None else weights), ("transforms", transforms)):
         if not isinstance(given, Mapping):

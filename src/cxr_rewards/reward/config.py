@@ -28,7 +28,6 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -58,12 +57,12 @@ class ComponentConfig(_Strict):
         description="Factor of the transformed value in the sum. 0: reported, or only feeding a gate. "
         "Must make the reward rise with quality: negative for a component whose lower values are better.",
     )
-    transform: Any = Field(
+    transform: object = Field(
         (),
         description="One transform or a list of them, applied in order, each a name or a table with one name: "
         "affine(scale, offset), clip(low, high), sigmoid(slope, center), negate, zscore(mean, scale).",
     )
-    settings: dict[str, Any] = Field({}, description="The component's own settings; see the component's page.")
+    settings: dict[str, object] = Field({}, description="The component's own settings; see the component's page.")
 
 
 class GateConfig(_Strict):
@@ -101,7 +100,7 @@ class RewardConfig(_Strict):
     accept_other_weights: bool = Field(
         False, description="Load weights whose sha256 is not the published one: the `accept_other_weights`, likewise."
     )
-    judge: dict[str, Any] = Field(
+    judge: dict[str, object] = Field(
         {},
         description="Settings of every judge (`model`, `base_url`, `concurrency`, `budget_usd`, ...), unless a "
         "component's own say otherwise.",
@@ -158,7 +157,7 @@ def parse_config(text: str, where: str) -> RewardConfig:
         raise ConfigError(f"{where}: its lists or tables lie too deep within each other") from None
 
 
-def validate_config(data: Mapping[str, Any], where: str) -> RewardConfig:
+def validate_config(data: Mapping[str, object], where: str) -> RewardConfig:
     """Return the reward that parsed TOML describes; `where` begins the messages."""
     try:
         return RewardConfig.model_validate(dict(data))
@@ -187,7 +186,7 @@ def _explain(error: ValidationError, where: str) -> str:
     return "\n".join(lines)
 
 
-def build_component(name: str, settings: Mapping[str, Any], where: str, *, allow_code: bool = False) -> Component:
+def build_component(name: str, settings: Mapping[str, object], where: str, *, allow_code: bool = False) -> Component:
     """Return a component by registered name with its settings, checked by type and by the component itself.
 
     Raises:
@@ -267,7 +266,7 @@ def features_of(name: str, *, allow_code: bool = False) -> list[Feature]:
     return [feature for component in components.values() for feature in component.needs]
 
 
-def override(config: RewardConfig, changes: Mapping[str, Any], where: str) -> RewardConfig:
+def override(config: RewardConfig, changes: Mapping[str, object], where: str) -> RewardConfig:
     """Return the configuration with `weights`, `transforms`, `settings` (by label) and any other key changed.
 
     Raises:

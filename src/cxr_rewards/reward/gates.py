@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from cxr_rewards.errors import ConfigError, shorten
 from cxr_rewards.reward.transforms import as_number
@@ -52,7 +51,7 @@ class Gate:
         return f"{self.condition} -> at most {self.cap:g}"
 
 
-def parse_gates(gates: Any, where: str) -> tuple[Gate, ...]:
+def parse_gates(gates: object, where: str) -> tuple[Gate, ...]:
     """Return gates given as `Gate`s or tables of their arguments; one or a list of them.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import exp, isfinite
 from numbers import Real
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 
@@ -175,7 +175,7 @@ def as_number(value: object, where: str) -> float:
     return number
 
 
-def parse_transform(spec: Any, where: str) -> Transform:
+def parse_transform(spec: object, where: str) -> Transform:
     """Return the transform that a name (`"negate"`) or a one-key table (`{clip = {low = 0.0}}`) describes.
 
     Raises:

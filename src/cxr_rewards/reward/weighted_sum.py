@@ -85,7 +85,7 @@ class WeightedSum:
             if gate.component not in self.terms:
                 raise ConfigError(unknown_name("gates", "component", gate.component, self.terms))
 
-    def table(self) -> dict[str, Any]:
+    def table(self) -> dict[str, object]:
         """Return the sum as JSON-compatible data; `from_table` reverses it.
 
         Example:

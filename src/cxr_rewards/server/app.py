@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 from fastapi import FastAPI, Request, Response
@@ -66,7 +66,7 @@ class _Service:
         self.warming.cancel()
         await self.batches.close()
 
-    async def score(self, request: Request) -> Any:
+    async def score(self, request: Request) -> Response:
         """Score cases: a reward with its parts for each, in order."""
         body = await self._read(ScoreIn, request)
         if isinstance(body, Response):
@@ -90,7 +90,7 @@ class _Service:
             label: None if body.details else component.corpus_details
             for label, component in self.reward.components.items()
         }
-        tables: list[dict[str, Any]] = [
+        tables: list[dict[str, object]] = [
             {"parts": {label: score_table(one, keys) for (label, keys), one in zip(keys_of.items(), row, strict=True)}}
             for row in parts
         ]
@@ -100,7 +100,7 @@ class _Service:
                 table |= {"value": reward.value, "gates": reward.gates, "reasons": reasons, "kinds": kinds}
         return _json({"rewards": tables, "signature": self.reward.signature})
 
-    async def get_reward(self, request: Request) -> Any:
+    async def get_reward(self, request: Request) -> Response:
         """Score rollouts as OpenRLHF asks for it; see `cxr_rewards.adapters.openrlhf`."""
         if self.samples is None:
             return _error(501, "say at the start what an unscored rollout gets: cxr-rewards serve --unscored -1.0")
@@ -162,7 +162,7 @@ class _Service:
         return Response(self.metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *, own_process: bool = False) -> Any:
+def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *, own_process: bool = False) -> Guard:
     """Return the ASGI application that serves a reward.
 
     Args:
@@ -188,8 +188,8 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
     async def admit(_: Request, error: Exception) -> Response:  # `Guard` logs it afterwards
         return _error(500, f"an error of the server: {type(error).__name__}; see its log")
 
-    refused: dict[int | str, dict[str, Any]] = {401: ERRORS[401]}
-    absent: dict[int | str, dict[str, Any]] = {503: {"model": ErrorOut}}
+    refused: dict[int | str, dict[str, object]] = {401: ERRORS[401]}
+    absent: dict[int | str, dict[str, object]] = {503: {"model": ErrorOut}}
     app.post("/v1/score", response_model=ScoreOut, responses=ERRORS, openapi_extra=_body_schema(ScoreIn))(service.score)
     app.get("/v1/reward", responses=refused)(service.describe)
     app.post(
@@ -214,7 +214,7 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
 _SCHEMAS = "#/components/schemas/{model}"
 
 
-def _body_schema(model: type[Body]) -> dict[str, Any]:
+def _body_schema(model: type[Body]) -> dict[str, object]:
     """Describe the body of a path. We read it ourselves, because FastAPI's errors keep the body in memory."""
     schema = {"$ref": _SCHEMAS.format(model=model.__name__)}
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
@@ -239,7 +239,7 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-def _json(table: Any) -> Response:
+def _json(table: object) -> Response:
     try:
         body = orjson.dumps(table)
     except TypeError:  # half of a surrogate pair, quoted from a report

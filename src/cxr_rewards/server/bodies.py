@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
+if TYPE_CHECKING:
+    from starlette.types import Receive
 
 _SLOWEST = 128 << 10
 """Lowest average speed of a body, in bytes per second."""

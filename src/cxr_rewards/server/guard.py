@@ -7,13 +7,13 @@ import json
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
-from cxr_rewards.server.bodies import Bodies, Message, Receive, Refusal
+from cxr_rewards.server.bodies import Bodies, Refusal
 from cxr_rewards.server.metrics import Metrics
 
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Message, Receive, Send], Awaitable[None]]
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 OPEN = ("/healthz", "/readyz")
 """Paths that reveal nothing, open to probes without a token."""
@@ -34,10 +34,10 @@ class Guard:
         metrics: records the time of each request.
     """
 
-    def __init__(self, app: App, *, token: str, bodies: Bodies, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, *, token: str, bodies: Bodies, metrics: Metrics) -> None:
         self.app, self.token, self.bodies, self.metrics = app, token.encode(), bodies, metrics
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve a request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
@@ -61,7 +61,7 @@ class Guard:
             path = getattr(scope.get("route"), "path", "other")
             self.metrics.latency.labels(path, str(status)).observe(time.perf_counter() - begin)
 
-    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = dict(scope["headers"])
         if self.token and scope["path"] not in OPEN:
             authorization = headers.get(b"authorization", b"")

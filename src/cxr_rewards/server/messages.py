@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -106,7 +106,7 @@ class PartOut(BaseModel):
     """A component's score."""
 
     value: float | None
-    details: dict[str, Any] = {}
+    details: dict[str, object] = {}
     failure: tuple[str, str, FailureKind] | None = Field(
         default=None, description="Where it failed, why in words, and the kind of reason."
     )
@@ -142,7 +142,7 @@ class OpenRlhfIn(Body):
 
     query: list[str]
     prompts: list[str]
-    labels: list[str | dict[str, Any]]
+    labels: list[str | dict[str, object]]
 
 
 class OpenRlhfOut(BaseModel):
@@ -153,7 +153,7 @@ class OpenRlhfOut(BaseModel):
     extra_logs: dict[str, list[float]]
 
 
-ERRORS: dict[int | str, dict[str, Any]] = {
+ERRORS: dict[int | str, dict[str, object]] = {
     400: {"model": ErrorOut, "description": "The body is nested too deeply."},
     401: {"model": ErrorOut, "description": "The bearer token is missing or wrong."},
     408: {"model": ErrorOut, "description": "The body came too slowly."},

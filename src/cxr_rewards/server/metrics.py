@@ -6,7 +6,6 @@ import collections
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any
 
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.reward.base import BaseReward
@@ -68,7 +67,7 @@ class Metrics:
         """Return the metrics in Prometheus' format."""
         from prometheus_client import CollectorRegistry, generate_latest, multiprocess
 
-        registry: Any = self.registry
+        registry = self.registry
         if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
             registry = CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -9,12 +9,15 @@ import os
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.errors import ConfigError, MissingDependencyError
 from cxr_rewards.reward.composite import load_composite
 from cxr_rewards.server.settings import ServeSettings
+
+if TYPE_CHECKING:
+    from cxr_rewards.server.guard import Guard
 
 _VARIABLE = "CXR_REWARDS_SERVE"
 """Environment variable that carries the settings to the workers; the token has a variable of its own."""
@@ -103,7 +106,7 @@ def serve(
         )
 
 
-def worker() -> Any:
+def worker() -> Guard:
     """Return the application of a worker, from the settings that `serve` left in the environment."""
     from cxr_rewards.server.app import create_app
 

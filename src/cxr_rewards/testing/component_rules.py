@@ -27,7 +27,7 @@ from cxr_rewards.types import Case, Failure, Score
 
 
 def component_checks(
-    component: Component, *, alternatives: Mapping[str, Any] | None = None, cases: Sequence[Case] = SAMPLE_CASES
+    component: Component, *, alternatives: Mapping[str, object] | None = None, cases: Sequence[Case] = SAMPLE_CASES
 ) -> list[Check]:
     """Return the checks of one component, not yet run.
 
@@ -50,7 +50,7 @@ def component_checks(
 def check_component(
     component: Component,
     *,
-    alternatives: Mapping[str, Any] | None = None,
+    alternatives: Mapping[str, object] | None = None,
     cases: Sequence[Case] = SAMPLE_CASES,
     expected_failed_checks: Mapping[str, str] | None = None,
     on_fail: Literal["raise", "return"] = "raise",
@@ -393,9 +393,9 @@ COMPONENT_RULES: tuple[Callable[[ComponentUnderTest], None], ...] = (
 """The rules in the order in which they are checked."""
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: float | None) -> bool:
     try:
-        return isfinite(value)
+        return value is not None and isfinite(value)
     except (TypeError, ValueError, OverflowError):
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from functools import cached_property
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import get_args, get_origin, get_type_hints
 
 from cxr_rewards.cache import Cache
 from cxr_rewards.core.component import Component
@@ -32,7 +32,7 @@ class ComponentUnderTest:
         self,
         component: Component,
         *,
-        alternatives: Mapping[str, Any] | None = None,
+        alternatives: Mapping[str, object] | None = None,
         cases: Sequence[Case] = SAMPLE_CASES,
     ) -> None:
         self.component = component
@@ -46,7 +46,7 @@ class ComponentUnderTest:
         return self.score(self.cases)
 
     @cached_property
-    def returned(self) -> list[tuple[Case, Any]]:
+    def returned(self) -> list[tuple[Case, Score | Exception]]:
         """Each case with what `score_case` itself returns for it, or raises: the engine makes failures of both.
 
         Cases are left out that the engine does not pass on, and those for which a feature failed.
@@ -54,7 +54,7 @@ class ComponentUnderTest:
         cases = [case for case in deepcopy(self.cases) if case.reference.strip() or not self.reads_reference]
         component = self.fresh()
         table = Engine({self.name: component}).features(cases)
-        returned: list[tuple[Case, Any]] = []
+        returned: list[tuple[Case, Score | Exception]] = []
         for case in cases:
             try:
                 returned.append((case, component.score_case(case, table)))
@@ -67,7 +67,7 @@ class ComponentUnderTest:
         return returned
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, object]:
         """The values of the component's settings, by name."""
         return {key: getattr(self.component, key) for key in type(self.component).settings()}
 
@@ -103,7 +103,7 @@ class ComponentUnderTest:
         """Return whether two scores are equal, to `batch_tolerance`."""
         return a.failure == b.failure and self.near(a.value, b.value) and self.near(a.details, b.details)
 
-    def near(self, a: Any, b: Any) -> bool:
+    def near(self, a: object, b: object) -> bool:
         """Return whether two values are equal, their numbers to `batch_tolerance`."""
         if isinstance(a, float) and isinstance(b, float):
             return a == b or abs(a - b) <= self.component.batch_tolerance
@@ -117,7 +117,7 @@ class ComponentUnderTest:
         """Return a copy with another value of one setting; None if no other valid value was found."""
         cls = type(self.component)
         if key in self.alternatives:
-            values: list[Any] = [self.alternatives[key]]
+            values: list[object] = [self.alternatives[key]]
         else:
             values = list(_other_values(self.settings[key], get_type_hints(cls)[key]))
         for value in values:
@@ -138,9 +138,9 @@ def shown(case: Case) -> str:
     return shorten(case, 200)
 
 
-def _other_values(current: Any, hint: Any) -> Iterator[Any]:
+def _other_values(current: object, hint: object) -> Iterator[object]:
     """Yield other values that a setting might take, guessed from its type."""
-    options: Sequence[Any] = get_args(hint) if get_origin(hint) is not None else ()
+    options: Sequence[object] = get_args(hint) if get_origin(hint) is not None else ()
     yield from (option for option in options if isinstance(option, str | int | float) and option != current)
     if isinstance(current, bool):
         yield not current

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
 
 from cxr_rewards.findings import Comparison, Finding, Report, compare, merge, read, significance
 
@@ -58,13 +57,13 @@ def _report(text: str) -> Report:
     return merge(read(text))
 
 
-def _comparison_and_patient(parts: Mapping[str, list[str]]) -> tuple[Comparison, dict[str, Any]]:
+def _comparison_and_patient(parts: Mapping[str, list[str]]) -> tuple[Comparison, dict[str, object]]:
     candidate, reference = ((parts.get(key) or [""])[0] for key in ("candidate", "reference"))
     lines = [line.partition(": ") for line in (parts.get("patient") or [""])[0].split("\n")]
     return compare(_report(reference), _report(candidate)), {key: value for key, _, value in lines if value}
 
 
-def _matters(finding: Finding, patient: Mapping[str, Any]) -> bool:
+def _matters(finding: Finding, patient: Mapping[str, object]) -> bool:
     return significance(finding, patient) in ("urgent", "actionable")
 
 

@@ -13,7 +13,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
 
 from cxr_rewards.testing.fake_answers import answer_to
 
@@ -262,7 +261,7 @@ class FakeJudge:
         self,
         writer: asyncio.StreamWriter,
         status: int,
-        data: Mapping[str, Any],
+        data: Mapping[str, object],
         headers: str = "",
         *,
         cut: bool = False,

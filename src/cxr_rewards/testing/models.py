@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.models.published import write_made_up
 from cxr_rewards.testing.radgraph_models import write_radgraph
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from transformers import BertModel
 
 SENTENCES = (
     "No acute cardiopulmonary process.",
@@ -128,7 +132,7 @@ class _Builder:
         specials = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
         return [*specials, *letters, *(f"##{letter}" for letter in letters), *sorted(w for w in words if len(w) > 1)]
 
-    def repository(self, name: str, config: Mapping[str, Any], net: Any = None) -> Path:
+    def repository(self, name: str, config: Mapping[str, object], net: nn.Module | None = None) -> Path:
         """Write the configuration, and the weights if there are any."""
         from safetensors.torch import save_file
 
@@ -140,7 +144,9 @@ class _Builder:
             save_file(tensors, home / "model.safetensors", metadata={"format": "pt"})
         return home
 
-    def pieces(self, name: str, config: Mapping[str, Any], net: Any = None, kind: str = "BertTokenizer") -> Path:
+    def pieces(
+        self, name: str, config: Mapping[str, object], net: nn.Module | None = None, kind: str = "BertTokenizer"
+    ) -> Path:
         """Write a repository with a tokenizer of word pieces."""
         from tokenizers import BertWordPieceTokenizer
 
@@ -153,7 +159,7 @@ class _Builder:
         (home / "tokenizer_config.json").write_text(json.dumps(about))
         return home
 
-    def bytes_(self, home: Path, specials: Sequence[str], about: Mapping[str, Any]) -> int:
+    def bytes_(self, home: Path, specials: Sequence[str], about: Mapping[str, object]) -> int:
         """Write a byte-level tokenizer, and return the size of its vocabulary."""
         from tokenizers import ByteLevelBPETokenizer
         from tokenizers.processors import TemplateProcessing
@@ -321,13 +327,13 @@ class _Builder:
         ]
         (home / "modules.json").write_text(json.dumps(listed))
 
-    def net(self, config: Mapping[str, Any]) -> Any:
+    def net(self, config: Mapping[str, object]) -> BertModel:
         """Return a BERT built by transformers."""
         from transformers import BertConfig, BertModel
 
         return BertModel(BertConfig(**{k: v for k, v in config.items() if k != "model_type"})).eval()
 
-    def cls_vectors(self, net: Any, home: Path) -> Any:
+    def cls_vectors(self, net: BertModel, home: Path) -> Tensor:
         """Return the vector of [CLS] for each sentence: `(sentences, hidden)` float32."""
         import torch
 
@@ -337,7 +343,8 @@ class _Builder:
         ids, lengths = pad(tokenizer.encode(SENTENCES, 512), tokenizer.pad, "cpu")
         mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
         with torch.no_grad():
-            return net(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+            vectors: Tensor = net(input_ids=ids, attention_mask=mask).last_hidden_state[:, 0]
+        return vectors
 
     def chexbert(self, path: Path) -> None:
         import torch

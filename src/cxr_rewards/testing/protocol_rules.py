@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Literal
 
 from cxr_rewards.errors import ConfigError, VerdictParseError, shorten
 from cxr_rewards.testing.checks import Check, CheckResult, rule_of, run_checks
@@ -33,8 +33,8 @@ class Protocol:
     """
 
     name: str
-    parse: Callable[[str], Any]
-    replies: dict[str, Any]
+    parse: Callable[[str], object]
+    replies: dict[str, object]
     refused: Sequence[str] = ()
 
     def __post_init__(self) -> None:
@@ -45,7 +45,7 @@ class Protocol:
                 form = "JSON" if _is_json(reply) else "text"
                 raise ConfigError(f"{self.name}: replies need two different verdicts in {form}, got {shorten(verdict)}")
 
-    def _other(self, reply: str, verdict: Any) -> str | None:
+    def _other(self, reply: str, verdict: object) -> str | None:
         for other, theirs in self.replies.items():
             if theirs != verdict and _is_json(other) == _is_json(reply):
                 return other
@@ -70,19 +70,19 @@ class Protocol:
         """Raise `AssertionError` unless a text has the verdict of one of the replies."""
         verdict = self.replies[reply]
         try:
-            found = self.parse(text)
+            read = self.parse(text)
         except VerdictParseError as error:
             raise AssertionError(f"{self.name}: finds no verdict ({error}) in {_shown(text)}") from error
-        if found != verdict:
-            raise AssertionError(f"{self.name}: expected {shorten(verdict)}, found {shorten(found)}, in {_shown(text)}")
+        if read != verdict:
+            raise AssertionError(f"{self.name}: expected {shorten(verdict)}, found {shorten(read)}, in {_shown(text)}")
 
     def expect_none(self, text: str) -> None:
         """Raise `AssertionError` unless a text is refused."""
         try:
-            found = self.parse(text)
+            read = self.parse(text)
         except VerdictParseError:
             return
-        raise AssertionError(f"{self.name}: expected VerdictParseError, found {shorten(found)}, in {_shown(text)}")
+        raise AssertionError(f"{self.name}: expected VerdictParseError, found {shorten(read)}, in {_shown(text)}")
 
 
 def protocol_checks(protocol: Protocol) -> list[Check]:
@@ -320,7 +320,7 @@ _HOSTILE = (
     "The candidate says " * 10_000,
     "x" * 1_000_000,
 )
-_ODD_VALUES: tuple[Any, ...] = (None, True, -1, 0.5, 10**400, "", "x", [], [None], [[]], {}, {"x": 1}, {"": []})
+_ODD_VALUES: tuple[object, ...] = (None, True, -1, 0.5, 10**400, "", "x", [], [None], [[]], {}, {"x": 1}, {"": []})
 
 
 def _is_json(reply: str) -> bool:
@@ -346,7 +346,7 @@ def _mutants(protocol: Protocol) -> Iterator[str]:
             yield from ("\n".join(lines[:i] + lines[i + 1 :]) for i in range(len(lines)))
 
 
-def _replaced(value: Any) -> Iterator[Any]:
+def _replaced(value: object) -> Iterator[object]:
     yield from _ODD_VALUES
     if isinstance(value, dict):
         for key, part in value.items():

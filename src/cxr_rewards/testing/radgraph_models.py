@@ -7,7 +7,12 @@ import json
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+
+Module = TypeVar("Module", bound="torch.nn.Module")
 
 ENTITIES = {
     "radgraph": ("ANAT-DP", "OBS-DP", "OBS-DA", "OBS-U"),
@@ -43,11 +48,11 @@ def write_radgraph(path: Path, kind: str, encoder: str, home: Path, sentences: S
         for key, tensor in net.state_dict().items()
     }
 
-    def add(name: str, module: Any) -> Any:
+    def add(name: str, module: Module) -> Module:
         state.update({f"{name}.{key}": tensor for key, tensor in module.state_dict().items()})
         return module
 
-    def forward(name: str, inputs: int) -> Any:
+    def forward(name: str, inputs: int) -> torch.nn.Module:
         return torch.nn.Sequential(
             add(f"{name}._linear_layers.0", torch.nn.Linear(inputs, 150)),
             torch.nn.ReLU(),
@@ -125,7 +130,7 @@ def write_radgraph(path: Path, kind: str, encoder: str, home: Path, sentences: S
             archive.addfile(member, io.BytesIO(data))
 
 
-def _spans(net: Any, home: Path, sentence: str, widths: Any) -> Any:
+def _spans(net: torch.nn.Module, home: Path, sentence: str, widths: torch.nn.Module) -> torch.Tensor:
     """Return the vectors of the spans of a sentence's pieces, taken as words: near enough for a quantile."""
     import torch
 
@@ -139,7 +144,9 @@ def _spans(net: Any, home: Path, sentence: str, widths: Any) -> Any:
     return torch.cat([vectors[first], vectors[last], widths(last - first)], -1)
 
 
-def _balance(scorer: Any, features: Any, quantile: float, extra: Any = 0.0) -> None:
+def _balance(
+    scorer: torch.nn.Linear, features: torch.Tensor, quantile: float, extra: torch.Tensor | float = 0.0
+) -> None:
     """Set the biases so that a share of 1 - quantile of the scores is above 0, for each label."""
     import torch
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from cxr_rewards.core.component import one_of
 from cxr_rewards.core.feature import FeatureTable
@@ -41,7 +41,7 @@ class ChexpromptReply(JudgeReply):
     name = "chexprompt_reply"
     version = 1
     prompt = "chexprompt_v1"
-    schema: ClassVar[Mapping[str, Any]] = {
+    schema: ClassVar[Mapping[str, object]] = {
         "type": "object",
         "properties": {
             "errors": {
@@ -119,7 +119,7 @@ class Chexprompt(OneReplyJudge):
         super().__post_init__()
         one_of(self, "counts", ("significant", "all"))
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
         """Score the number of errors."""
         (reply,) = self.replies(number)
         counts = reply.parse(features.value(reply, case))
@@ -134,7 +134,7 @@ def _lines(text: str) -> dict[str, dict[str, int]]:
         sort = line[1].lower()
         if sort in counts_by_sort:
             raise VerdictParseError(f"the line of {sort} errors is given twice")
-        pairs: list[tuple[str, Any]] = _PAIR.findall(line[2])
+        pairs: list[tuple[str, str]] = _PAIR.findall(line[2])
         if not _ONLY_PAIRS.fullmatch(_PAIR.sub("PAIR", line[2])):
             raise VerdictParseError(f"expected pairs such as (A, 0), got {shorten(line[2])}")
         if sorted(kind.upper() for kind, _ in pairs) != list(TYPES):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import VerdictParseError, shorten
@@ -54,7 +54,7 @@ class CrimsonVerdict(NamedTuple):
     false: tuple[float, ...]
 
 
-def _findings() -> dict[str, Any]:
+def _findings() -> dict[str, object]:
     properties = {
         "id": {"type": "string"},
         "finding": {"type": "string"},
@@ -66,13 +66,13 @@ def _findings() -> dict[str, Any]:
     return _objects(properties)
 
 
-def _objects(properties: dict[str, Any]) -> dict[str, Any]:
+def _objects(properties: dict[str, object]) -> dict[str, object]:
     entry = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
     return {"type": "array", "items": entry}
 
 
 _ID = {"type": "string"}
-_ERRORS: dict[str, Any] = {
+_ERRORS: dict[str, object] = {
     "false_findings": {"type": "array", "items": _ID},
     "missing_findings": {"type": "array", "items": _ID},
     "attribute_errors": _objects(
@@ -84,7 +84,7 @@ _ERRORS: dict[str, Any] = {
         }
     ),
 }
-_TOP: dict[str, Any] = {
+_TOP: dict[str, object] = {
     "reference_findings": _findings(),
     "predicted_findings": _findings(),
     "matched_findings": _objects({"ref_id": _ID, "pred_id": _ID}),
@@ -106,7 +106,7 @@ class CrimsonReply(JudgeReply):
     name = "crimson_reply"
     version = 1
     prompt = "crimson_v1"
-    schema: ClassVar[Mapping[str, Any]] = {
+    schema: ClassVar[Mapping[str, object]] = {
         "type": "object",
         "properties": _TOP,
         "required": list(_TOP),
@@ -175,21 +175,21 @@ class Crimson(OneReplyJudge):
     bounds = (-1.0, 1.0)
     reply = CrimsonReply
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
         """Apply the arithmetic."""
         (reply,) = self.replies(number)
         weights = reply.parse(features.value(reply, case))
-        details = {
+        details: dict[str, object] = {
             key: [list(v) if isinstance(v, tuple) else v for v in part] for key, part in weights._asdict().items()
         }
         return crimson_score(*weights), details
 
 
-def _name(value: Any) -> Any:
+def _name(value: object) -> str | None:
     return str(value) if isinstance(value, str | int) and not isinstance(value, bool) else None
 
 
-def _weights(data: Mapping[str, Any], key: str) -> dict[str, float]:
+def _weights(data: Mapping[str, object], key: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for entry in a_list(data, key):
         name, word = _name(entry.get("id")), entry.get("clinical_significance")
@@ -200,14 +200,14 @@ def _weights(data: Mapping[str, Any], key: str) -> dict[str, float]:
     return weights
 
 
-def _id(entry: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> str:
+def _id(entry: Mapping[str, object], key: str, known: Mapping[str, object]) -> str:
     name = _name(entry.get(key))
     if name not in known:
         raise VerdictParseError(f"{key}: expected one of {sorted(known)}, got {shorten(entry.get(key))}")
     return str(name)
 
 
-def _ids(errors: Mapping[str, Any], key: str, known: Mapping[str, Any]) -> list[str]:
+def _ids(errors: Mapping[str, object], key: str, known: Mapping[str, object]) -> list[str]:
     value = errors[key]
     if not isinstance(value, list):
         raise VerdictParseError(f"{key}: expected a list of ids, got {shorten(value)}")

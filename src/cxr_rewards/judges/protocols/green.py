@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
@@ -131,7 +131,7 @@ class Green(OneReplyJudge):
         if self.max_words < 0:
             raise self.invalid("max_words", "0 or more")
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
         """Return the share of matched findings."""
         (reply,) = self.replies(number)
         counts = reply.parse(features.value(reply, case))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from cxr_rewards.core.component import one_of
-from cxr_rewards.core.feature import Feature, FeatureTable, Over, PairItem
+from cxr_rewards.core.feature import FeatureTable, Over, PairItem
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.judges import prompt as prompts
@@ -26,7 +26,7 @@ class RadfactPhrases(JudgeReply):
     version = 1
     prompt = "radfact_phrases_v1"
     places = frozenset(("candidate", "mark"))
-    schema: ClassVar[Mapping[str, Any]] = {
+    schema: ClassVar[Mapping[str, object]] = {
         "type": "object",
         "properties": {"phrases": {"type": "array", "items": {"type": "string"}}},
         "required": ["phrases"],
@@ -69,7 +69,7 @@ class RadfactEntailment(JudgeReply):
     version = 1
     prompt = "radfact_entailment_v1"
     places = frozenset(("candidate", "reference", "mark"))
-    schema: ClassVar[Mapping[str, Any]] = {
+    schema: ClassVar[Mapping[str, object]] = {
         "type": "object",
         "properties": {
             "verdicts": {
@@ -199,27 +199,31 @@ class Radfact(JudgeComponent):
         super().__post_init__()
         one_of(self, "measure", ("f1", "precision", "recall"))
 
-    def ask_for(self, number: int) -> tuple[Feature, ...]:
+    def ask_for(self, number: int) -> tuple[JudgeReply, ...]:
         """Return the verdicts in both directions, and the phrases they are about."""
         given = {**self.vote_settings, "number": number, "use_priors": False}
         ours, theirs = (RadfactEntailment(**given, of=of) for of in ("candidate", "reference"))
         return (ours, theirs, *ours.needs)
 
+    def directions(self, number: int) -> tuple[RadfactEntailment, ...]:
+        """Return the verdicts of one vote on the candidate's phrases, and on the reference's."""
+        return tuple(reply for reply in self.replies(number) if isinstance(reply, RadfactEntailment))
+
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return a failure if the reference has no phrases."""
         for number in range(self.votes):
-            if not self.replies(number)[0].phrases(PairItem(case.candidate, case.reference), features)[1]:
+            if not self.directions(number)[0].phrases(PairItem(case.candidate, case.reference), features)[1]:
                 return Score(
                     None, failure=Failure(self.name, "the judge found no phrase in the reference", "nothing_to_compare")
                 )
         return super().score_case(case, features)
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
         """Return the share of entailed phrases."""
         item = PairItem(case.candidate, case.reference)
         shares: list[float] = []
-        details: dict[str, Any] = {}
-        for reply in self.replies(number)[:2]:
+        details: dict[str, object] = {}
+        for reply in self.directions(number):
             phrases = reply.phrases(item, features)[0]
             truths = reply.truths(features.value(reply, case), len(phrases))
             shares.append(sum(truths) / len(truths) if truths else 0.0)

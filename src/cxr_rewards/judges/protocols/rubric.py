@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from statistics import fmean
-from typing import Any
 
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import CaseItem, FeatureTable, PairItem
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError, VerdictParseError, shorten
 from cxr_rewards.judges.component import OneReplyJudge
@@ -33,7 +32,7 @@ class RubricReply(JudgeReply):
         return tuple(criterion.partition(":")[0].strip() for criterion in self.criteria)
 
     @property
-    def schema(self) -> Mapping[str, Any]:  # type: ignore[override]
+    def schema(self) -> Mapping[str, object]:  # type: ignore[override]
         """One number per criterion."""
         mark = {"type": "number", "minimum": self.low, "maximum": self.high}
         return {
@@ -43,17 +42,17 @@ class RubricReply(JudgeReply):
             "additionalProperties": False,
         }
 
-    def values(self, item: Any, upstream: FeatureTable) -> dict[str, str]:
+    def values(self, item: PairItem | CaseItem, upstream: FeatureTable) -> dict[str, str]:
         """Return the texts of the case, the criteria and the scale."""
         listed = "\n".join(f"- {criterion}" for criterion in self.criteria)
         return {**super().values(item, upstream), "criteria": listed, "low": f"{self.low:g}", "high": f"{self.high:g}"}
 
     @classmethod
-    def parse(cls, reply: str) -> dict[str, Any]:
+    def parse(cls, reply: str) -> dict[str, object]:
         """Return the JSON object of a reply."""
         return json_in(reply)
 
-    def checker(self, item: Any, upstream: FeatureTable) -> Callable[[str], object]:  # noqa: ARG002
+    def checker(self, item: object, upstream: FeatureTable) -> Callable[[str], object]:  # noqa: ARG002
         """Return a check that each criterion has a mark."""
         return self.marks
 
@@ -65,11 +64,13 @@ class RubricReply(JudgeReply):
         """
         data = self.parse(reply)
         only_keys(data, self.names)
+        marks = {}
         for name in self.names:
             mark = data[name]
-            if type(mark) not in (int, float) or not self.low <= mark <= self.high:
+            if not isinstance(mark, int | float) or isinstance(mark, bool) or not self.low <= mark <= self.high:
                 raise VerdictParseError(f"{name}: expected {self.low:g} to {self.high:g}, got {shorten(mark)}")
-        return {name: float(data[name]) for name in self.names}
+            marks[name] = float(mark)
+        return marks
 
 
 class Rubric(OneReplyJudge):
@@ -116,8 +117,9 @@ class Rubric(OneReplyJudge):
                 'rubric: criteria must be texts such as "name: what is marked", each of a name of its own'
             )
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, Any]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
         """Return the mean mark on a scale from 0 to 1."""
         (reply,) = self.replies(number)
+        assert isinstance(reply, RubricReply)
         marks = reply.marks(features.value(reply, case))
         return fmean((mark - self.low) / (self.high - self.low) for mark in marks.values()), {"marks": marks}
