@@ -1,4 +1,4 @@
-"""What all tests share: one environment on every machine, the data that lies elsewhere, and models.
+"""Shared by all tests: one environment on every machine, the data that lies elsewhere, and models.
 
 Models are small random ones in the published formats, and a small real one.
 """

@@ -13,7 +13,7 @@ from cxr_rewards.testing.fake_judge import FakeJudge
 
 
 class Request(NamedTuple):
-    """What came: the path, the headers in lower case, the JSON, and how many came before."""
+    """One request: the path, the headers in lower case, the JSON, and how many came before."""
 
     path: str
     headers: dict[str, str]

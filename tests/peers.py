@@ -134,9 +134,9 @@ def radgraph(job: dict[str, Any]) -> Any:
     scorer = RadGraph(model_type=job["model"], cuda=-1)
     scorer(job["texts"][:1])
     start = time.perf_counter()
-    found = scorer(job["texts"])
+    graphs = scorer(job["texts"])
     seconds = time.perf_counter() - start
-    return seconds, [found[str(i)]["entities"] for i in range(len(job["texts"]))]
+    return seconds, [graphs[str(i)]["entities"] for i in range(len(job["texts"]))]
 
 
 def radgraph_rewards(job: dict[str, Any]) -> Any:

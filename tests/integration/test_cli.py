@@ -151,20 +151,20 @@ def test_copies_of_rows_do_not_narrow_the_interval(tmp_path):
         estimate = json.loads(done.stdout)["scores"]["reward"]
         return done.stderr, [estimate["low"], estimate["high"]]
 
-    told, expected = interval(once)
-    assert "intervals: rows of one 'study_id' count as one" in told
+    messages, expected = interval(once)
+    assert "intervals: rows of one 'study_id' count as one" in messages
     assert interval(often)[1] == pytest.approx(expected)
     assert interval(often, "--cluster", "study_id")[1] == pytest.approx(expected)
-    told, narrow = interval(often, "--cluster", "none")
-    assert "count as one" not in told
+    messages, narrow = interval(often, "--cluster", "none")
+    assert "count as one" not in messages
     assert narrow[1] - narrow[0] < (expected[1] - expected[0]) / 2
     one = write(tmp_path / "one.csv", [{**row, "study_id": "s"} for row in rows])
-    told, by_rows = interval(one)
-    assert "all rows have one 'study_id', so each row counts for itself" in told
+    messages, by_rows = interval(one)
+    assert "all rows have one 'study_id', so each row counts for itself" in messages
     assert by_rows == pytest.approx(expected)
 
 
-def test_cells_that_say_that_nothing_is_there_are_told_before_the_run_and_unscored(tmp_path):
+def test_placeholder_cells_are_reported_before_the_run_and_unscored(tmp_path):
     good = {"candidate": "Clear lungs.", "reference": "Clear lungs.", "prior_report": ""}
     rows = [good, {**good, "candidate": "nan"}, {**good, "reference": "N/A"}, {**good, "prior_report": "None"}]
     rows += [{**good, "candidate": "NaN"}]
@@ -532,7 +532,7 @@ def test_a_touched_input_loses_no_finished_row(tmp_path, slow):
 @pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files")
 @pytest.mark.parametrize("extension", ["csv", "jsonl", "parquet"])
 @pytest.mark.parametrize("limit", [1_000, 100_000], ids=["progress", "output"])
-def test_a_full_disk_is_told_with_its_path_and_the_run_goes_on_after_it(tmp_path, extension, limit):
+def test_a_full_disk_is_reported_with_its_path_and_the_run_goes_on_after_it(tmp_path, extension, limit):
     import resource
 
     noise = random.Random(0)  # Parquet cannot make it small
@@ -701,7 +701,7 @@ def test_presets_can_be_listed_shown_and_started_from(tmp_path):
 
 
 @pytest.mark.parametrize("option", [(), ("--toml",)])
-def test_a_reward_that_cannot_be_shown_is_told(tmp_path, option):
+def test_a_reward_that_cannot_be_shown_is_reported(tmp_path, option):
     absent = run("show", tmp_path / "nosuch.toml", *option)
     assert absent.returncode == 1
     assert "nosuch.toml: no such file" in absent.stderr

@@ -81,7 +81,7 @@ def test_every_mention_of_a_finding_has_its_mark():
     assert report(text, "candidate") == "Left [+1 effusion]. IMPRESSION: Left [+1 effusion]."
 
 
-def test_what_is_told_and_denied_is_marked_and_counted():
+def test_a_finding_that_is_stated_and_denied_is_marked_and_counted():
     data = explained("Right pneumothorax. No pneumothorax.", "Right pneumothorax.")
     assert report(shown(data), "candidate") == "Right [+1 pneumothorax]. No [*1 pneumothorax]."
     contradicted = data.findings.rows[1]
@@ -149,7 +149,7 @@ def on_a_terminal(*arguments, width=100, **env):
 def test_a_terminal_shows_colours():
     sent = on_a_terminal(*TEXTS)
     assert "Large right \x1b[31mpneumothorax\x1b[0m" in sent, "missed: red"
-    assert "left \x1b[33mpleural effusion\x1b[0m" in sent, "told differently: yellow"
+    assert "left \x1b[33mpleural effusion\x1b[0m" in sent, "stated differently: yellow"
     assert "\x1b[32mPulmonary edema\x1b[0m" in sent, "matched: green"
     assert "\x1b[1;31mCardiomegaly\x1b[0m" in sent, "false: bright red"
     assert "No \x1b[2mfracture\x1b[0m" in sent, "denied: dim"
@@ -192,21 +192,21 @@ def test_nothing_is_wider_than_the_terminal(width):
 def test_the_arithmetic_gives_the_component_s_value(candidate, reference, settings):
     reward = CompositeReward([FindingsScore(**settings)])
     data = explained(candidate, reference, reward=reward)
-    found, value = data.findings, reward.score(candidate, reference).parts["findings_score"].value
-    assert found.value == value
+    weighing, value = data.findings, reward.score(candidate, reference).parts["findings_score"].value
+    assert weighing.value == value
     text = shown(data)
     assert re.search(r"^score .*?= (-?\d\.\d{4})", text, re.MULTILINE)[1] == f"{value:z.4f}"
     if candidate == "Hello.":
         assert "nothing was read in the candidate" in text
         return
-    pairs = [(row.weight, row.cost) for row in found.rows if row.kind in ("matched", "differs")]
-    missed = [row.weight for row in found.rows if row.kind == "missed"]
-    assert crimson_score(pairs, missed, [], found.errors) == pytest.approx(value, abs=1e-12)
-    share, excess = found.share, found.errors - found.credit
+    pairs = [(row.weight, row.cost) for row in weighing.rows if row.kind in ("matched", "differs")]
+    missed = [row.weight for row in weighing.rows if row.kind == "missed"]
+    assert crimson_score(pairs, missed, [], weighing.errors) == pytest.approx(value, abs=1e-12)
+    share, excess = weighing.share, weighing.errors - weighing.credit
     assert (share if share >= 0 else -excess / (1 + excess)) == pytest.approx(value, abs=1e-12)
-    if found.weights:
+    if weighing.weights:
         line = re.search(r"^S = \(C - E\) / N = \((\S+) - (\S+)\) / (\S+) = (\S+)$", text, re.MULTILINE)
-        sums = (found.credit, found.errors, found.weights, found.share)
+        sums = (weighing.credit, weighing.errors, weighing.weights, weighing.share)
         assert line.groups() == tuple(f"{x:z.4f}" for x in sums)
         as_json = data.as_json()["findings"]
         assert tuple(as_json[key] for key in "CENS") == sums
@@ -279,11 +279,11 @@ def test_group_normalisation_is_refused_as_one_case_says_nothing_of_its_group():
         explained(reward=CompositeReward(["bleu"], normalize="group"))
 
 
-class Told(Component):
+class EveryForm(Component):
     """Details of all forms."""
 
-    name = "told"
-    summary = "tells"
+    name = "every_form"
+    summary = "details of all forms"
 
     def score_case(self, case, features):
         statement = {"observation": "pleural_effusion", "change": "resolved", "polarity": "absent", "span": [3, 11]}
@@ -298,8 +298,8 @@ class Told(Component):
 
 
 def test_any_component_s_details_are_readable():
-    lines = shown(explained(reward=CompositeReward([Told()]))).splitlines()
-    start = lines.index("== told = 0.5000 ==")
+    lines = shown(explained(reward=CompositeReward([EveryForm()]))).splitlines()
+    start = lines.index("== every_form = 0.5000 ==")
     assert [line.rstrip() for line in lines[start + 2 : start + 11]] == [
         "statements:",
         "  - resolved pleural effusion [3:11]; verdict: supported; judged_by: mild to moderate left pleural effusion"
@@ -339,7 +339,7 @@ def test_a_component_of_the_reward_keeps_its_settings():
     assert alone.findings.value < explained().findings.value
 
 
-def test_an_unknown_component_is_told_with_the_nearest():
+def test_an_unknown_component_is_reported_with_the_nearest():
     done = run(*TEXTS, "--component", "findings_scor")
     assert done.returncode == 1
     assert "unknown component 'findings_scor'" in done.stderr
@@ -405,7 +405,7 @@ def test_columns_can_be_named(table):
         (("--row", 1, "--candidate", ""), "give either --input"),
     ],
 )
-def test_a_case_that_is_not_in_the_table_is_told(table, arguments, message):
+def test_a_case_that_is_not_in_the_table_is_reported(table, arguments, message):
     done = run("--input", table, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr
@@ -422,7 +422,7 @@ def test_a_case_that_is_not_in_the_table_is_told(table, arguments, message):
         ((*TEXTS, "--config", "none.toml"), "none.toml"),
     ],
 )
-def test_bad_arguments_are_told(arguments, message):
+def test_bad_arguments_are_reported(arguments, message):
     done = run(*arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert message in done.stderr

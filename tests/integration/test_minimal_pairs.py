@@ -118,14 +118,14 @@ def test_a_good_file_loads(tmp_path):
         (GOOD + "context = { age = 4 }", "context"),
     ],
 )
-def test_a_bad_file_is_told(tmp_path, text, message):
+def test_a_bad_file_is_reported(tmp_path, text, message):
     (tmp_path / "bad.toml").write_text(text)
     with pytest.raises(minimal_pairs.PairError) as caught:
         minimal_pairs.load_pairs(tmp_path)
     assert message in str(caught.value)
 
 
-def test_a_folder_without_files_is_told(tmp_path):
+def test_a_folder_without_files_is_reported(tmp_path):
     with pytest.raises(minimal_pairs.PairError, match="no TOML files"):
         minimal_pairs.load_pairs(tmp_path)
 

@@ -113,8 +113,8 @@ def bertscore(models, peer, pairs, ours, **job):
     theirs = np.array(peer.run(job)["values"])
     component = Bertscore(baseline=0.0, **ours)
     rows = [row[0].details for row in Engine({"b": component}).run([Case(candidate=a, reference=b) for a, b in pairs])]
-    found = np.array([[row[key] for row in rows] for key in ("precision", "recall", "f1")])
-    assert np.max(np.abs(found / theirs - 1)) < 1e-5
+    cells = np.array([[row[key] for row in rows] for key in ("precision", "recall", "f1")])
+    assert np.max(np.abs(cells / theirs - 1)) < 1e-5
     assert theirs.std() > 0.001
 
 
@@ -194,7 +194,7 @@ def test_entities_and_scores_are_those_of_ratescore(models, peer):
     table, compared = FeatureTable(known), 0
     for (a, b), score in zip(pairs, theirs["scores"], strict=True):
         if not ambiguous(entities[a]) and not ambiguous(entities[b]):
-            found = component.score_case(Case(candidate=a, reference=b), table).value
-            assert found == pytest.approx(score, abs=1e-6)
-            compared += found not in (0.0, 0.5)
+            value = component.score_case(Case(candidate=a, reference=b), table).value
+            assert value == pytest.approx(score, abs=1e-6)
+            compared += value not in (0.0, 0.5)
     assert compared > 30

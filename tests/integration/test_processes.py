@@ -38,7 +38,7 @@ def kept(reward, cases, **options):
 ModelPool.get, CompositeReward.score_batch = counted, kept
 tiny.warm_start = partial(tiny.warm_start, steps=80)
 grpo_trl.main(["--tiny", "--max-steps", "3", "--reward", toml, "-o", out])
-with open(f"{out}/told.{os.environ['RANK']}.json", "w") as file:
+with open(f"{out}/scored.{os.environ['RANK']}.json", "w") as file:
     json.dump({"loads": loads, "scored": scored}, file)
 """
 
@@ -78,12 +78,12 @@ def test_two_processes_score_as_one(models_folder, tmp_path, monkeypatch):
         asked = judge.requests
         assert done.returncode == 0, done.stderr[-3000:]
 
-        told = [json.loads((out / f"told.{rank}.json").read_text()) for rank in (0, 1)]
-        for process, more in zip(told, (2 * 64, 0), strict=True):  # the first evaluates, too
+        records = [json.loads((out / f"scored.{rank}.json").read_text()) for rank in (0, 1)]
+        for process, more in zip(records, (2 * 64, 0), strict=True):  # the first evaluates, too
             assert len(process["loads"]) == len(set(process["loads"])) == 3
             assert len(process["scored"]) == 3 * 128 + more
         values = {}
-        for candidate, reference, value in [row for process in told for row in process["scored"]]:
+        for candidate, reference, value in [row for process in records for row in process["scored"]]:
             assert values.setdefault((candidate, reference), value) == pytest.approx(value, abs=1e-5)
         toml.write_text(toml.read_text().replace("cache =", "# cache ="))
         alone = CompositeReward.from_config(toml)

@@ -52,14 +52,14 @@ def test_actors_score_as_a_local_reward(pool):
 
 def test_a_killed_actor_costs_no_case(pool):
     expected = plain(CompositeReward().score_batch(cases(2000)))
-    found = []
-    thread = threading.Thread(target=lambda: found.extend(plain(pool.score_batch(cases(2000))) for _ in range(2)))
+    rounds = []
+    thread = threading.Thread(target=lambda: rounds.extend(plain(pool.score_batch(cases(2000))) for _ in range(2)))
     thread.start()
     time.sleep(0.2)
     os.kill(pid_of(pool, 0), signal.SIGKILL)
     thread.join(120)
-    assert [one == expected for one in found] == [True, True]
-    assert pid_of(pool, 0)  # begun anew
+    assert [one == expected for one in rounds] == [True, True]
+    assert pid_of(pool, 0)  # begun again
 
 
 def test_a_pool_is_found_by_its_name(pool):
@@ -73,7 +73,7 @@ def test_a_pool_is_found_by_its_name(pool):
         load_reward("ray:absent", cache="x")
 
 
-def test_what_cannot_work_is_told(pool, monkeypatch):
+def test_settings_that_cannot_work_are_reported(pool, monkeypatch):
     from cxr_rewards.remote.ray import RayReward
 
     with pytest.raises(SetupError, match="the actors cannot be made.*unknown preset"):
@@ -114,8 +114,7 @@ def test_a_batch_that_kills_every_actor_is_unscored(pool):
 
 def test_whole_files_keep_their_statistics(pool, tmp_path):
     """Files give the same rows and the same summary through the pool."""
-    from cxr_rewards.files import choose_columns, open_table
-    from cxr_rewards.files.score_file import score_file
+    from cxr_rewards.files import choose_columns, open_table, score_file
 
     rows = [case for case in cases(60) if str(case.candidate).isprintable() and len(str(case.candidate)) < 100][:60]
     source = tmp_path / "in.jsonl"
@@ -154,9 +153,9 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     first.communicate()
     assert not (out / "a.jsonl").exists()
     again = run(tmp_path / "in", "-o", out, *distributed)
-    told, errors = again.communicate(timeout=180)
+    output, errors = again.communicate(timeout=180)
     assert again.returncode == 0, errors
-    assert [file["resumed_rows"] for file in json.loads(told)["files"]] == [8192, 0]
+    assert [file["resumed_rows"] for file in json.loads(output)["files"]] == [8192, 0]
     for name in ("a.jsonl", "b.csv"):
         assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
 

@@ -48,7 +48,7 @@ def test_trl_knows_every_argument_of_the_recipes(name, tmp_path):
         ('[model]\nname = "x"\n', "data.train is missing"),
     ],
 )
-def test_bad_settings_are_told(text, message, tmp_path):
+def test_bad_settings_are_reported(text, message, tmp_path):
     path = tmp_path / "r.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
@@ -88,7 +88,7 @@ def test_rows_hold_context_prior_and_images(tmp_path):
         ('{"image": "x", "reference": "y"}\n{', "line 2: JSONDecodeError"),
     ],
 )
-def test_bad_data_are_told_with_their_line(text, message, tmp_path):
+def test_bad_data_are_reported_with_their_line(text, message, tmp_path):
     path = tmp_path / "d.jsonl"
     if text is not None:
         path.write_text(text)
@@ -166,7 +166,7 @@ def test_a_model_is_evaluated_by_itself(tmp_path, monkeypatch, capsys):
         mine.write_bytes(before)
 
 
-def test_verl_is_told_the_recipe(tmp_path, monkeypatch):
+def test_verl_gets_the_settings_of_the_recipe(tmp_path, monkeypatch):
     pq = pytest.importorskip("pyarrow.parquet")
     monkeypatch.chdir(tmp_path)
     row = {"image": "a.png", "reference": "Clear lungs.", "study_id": "a", "indication": "Cough"}
@@ -179,15 +179,15 @@ def test_verl_is_told_the_recipe(tmp_path, monkeypatch):
         grpo_verl.subprocess, "run", lambda command, **_: ran.append(command) or SimpleNamespace(returncode=3)
     )
     assert grpo_verl.main(["--config", str(toml), "-o", str(tmp_path / "out"), "--gpus", "4", "trainer.nnodes=1"]) == 3
-    told = dict(part.split("=", 1) for part in ran[0][3:])
+    options = dict(part.split("=", 1) for part in ran[0][3:])
     kwargs = "+reward.custom_reward_function.reward_kwargs"
-    assert told["data.train_batch_size"] == "8"
-    assert told["actor_rollout_ref.actor.use_kl_loss"] == "false"
-    assert told["actor_rollout_ref.model.lora_alpha"] == "16"
-    assert told[f"{kwargs}.judge.base_url"] == '"http://j/v1"'
-    assert json.loads(told[f"{kwargs}.cache"]) == os.path.abspath("c.sqlite")
-    assert float(told[f"{kwargs}.unscored"]) < CompositeReward().bounds[0]
-    assert told["trainer.nnodes"] == "1"
+    assert options["data.train_batch_size"] == "8"
+    assert options["actor_rollout_ref.actor.use_kl_loss"] == "false"
+    assert options["actor_rollout_ref.model.lora_alpha"] == "16"
+    assert options[f"{kwargs}.judge.base_url"] == '"http://j/v1"'
+    assert json.loads(options[f"{kwargs}.cache"]) == os.path.abspath("c.sqlite")
+    assert float(options[f"{kwargs}.unscored"]) < CompositeReward().bounds[0]
+    assert options["trainer.nnodes"] == "1"
     assert not Path("c.sqlite").exists()
     first, second = pq.read_table(tmp_path / "out" / "train.parquet").to_pylist()
     assert first["prompt"][0]["content"].startswith("<image>Indication: Cough\n")
@@ -197,5 +197,5 @@ def test_verl_is_told_the_recipe(tmp_path, monkeypatch):
         grpo_verl.main(["--config", str(settings_of(tmp_path, data="")), "-o", str(tmp_path / "out")])
     settings = data.load_settings(str(toml))
     settings["grpo"]["num_generations"] = 24
-    with pytest.raises(ConfigError, match="32 rollouts an update, with 1 GPUs, are no multiple of 24"):
+    with pytest.raises(ConfigError, match="32 rollouts an update, with 1 GPUs, are not a multiple of 24"):
         grpo_verl.overrides(settings, tmp_path, 1)

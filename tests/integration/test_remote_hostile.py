@@ -29,7 +29,7 @@ def whole(body, status="200 OK", headers=""):
 
 
 @contextlib.contextmanager
-def answering(answer, told=None):
+def answering(answer, description=None):
     """Serve a description, and then `answer(connection, request)` for each request; yields URL and requests."""
     listener = socket.create_server(("127.0.0.1", 0))
     requests, sockets = [], []
@@ -50,7 +50,7 @@ def answering(answer, told=None):
                 text = text[size:]
                 requests.append(head)
                 if b"/v1/reward" in head:
-                    connection.sendall(whole(describe(LOCAL) if told is None else told))
+                    connection.sendall(whole(describe(LOCAL) if description is None else description))
                 else:
                     answer(connection)
                     break
@@ -155,7 +155,7 @@ def test_a_part_that_is_missing_is_a_failure():
     ids=["extra part", "parts", "reward", "rewards", "count", "signature", "list", "html", "bytes", "deep lists",
          "deep objects", "digits", "values", "large"],
 )  # fmt: skip
-def test_a_reply_that_is_none_of_ours_is_told(body, message):
+def test_a_reply_that_is_not_ours_is_reported(body, message):
     with replying(body) as (url, _), pytest.raises(SetupError, match=message) as caught:
         RemoteReward(url).score_batch([CASE])
     assert len(str(caught.value)) < 1500
@@ -212,7 +212,7 @@ def test_the_deadline_holds_whatever_a_server_does(answer):
     assert result.kinds == ("timeout",)
 
 
-def test_redirects_are_told_and_the_token_goes_nowhere_else():
+def test_redirects_are_reported_and_the_token_goes_nowhere_else():
     with (
         answering(lambda _: None) as (other, seen),
         replying(b"", status="307 Temporary Redirect", headers=f"Location: {other}/v1/score\r\n") as (url, _),
@@ -242,16 +242,16 @@ def test_an_echo_of_the_token_is_not_shown(more, token):
     with replying(more.pop("body"), **more) as (url, requests):
         remote = RemoteReward(url, token=token, deadline_s=0.5)
         try:
-            told = repr(remote.score_batch([CASE]))
+            shown = repr(remote.score_batch([CASE]))
         except SetupError as error:
-            told = str(error)
+            shown = str(error)
     assert token.encode() in requests[-1]
-    assert told
-    assert token not in told + repr(remote)
+    assert shown
+    assert token not in shown + repr(remote)
 
 
 @pytest.mark.parametrize("token", ["s3cret\nX-Other: 1", "s3cret\x00", "s3crét", "s3 cret"])
-def test_a_token_that_cannot_be_sent_is_told_without_it(token, monkeypatch, tmp_path):
+def test_a_token_that_cannot_be_sent_is_reported_without_it(token, monkeypatch, tmp_path):
     (tmp_path / "token").write_text(token)
     with pytest.raises(ConfigError, match="printable ASCII") as given:
         RemoteReward("http://127.0.0.1:9", token=token)
@@ -274,20 +274,20 @@ def test_a_token_that_cannot_be_sent_is_told_without_it(token, monkeypatch, tmp_
         ("http://user:s3cret@x:port", "expected http://"),
     ],
 )
-def test_addresses_that_cannot_be_used_are_told(urls, message):
+def test_addresses_that_cannot_be_used_are_reported(urls, message):
     with pytest.raises(ConfigError, match=message) as caught:
         RemoteReward(urls)
     assert "s3cret" not in str(caught.value)
 
 
 def described(**changes):
-    told = json.loads(json.dumps(describe(LOCAL)))
-    told["components"]["bleu"] |= changes.pop("bleu", {})
-    return {**told, **changes}
+    description = json.loads(json.dumps(describe(LOCAL)))
+    description["components"]["bleu"] |= changes.pop("bleu", {})
+    return {**description, **changes}
 
 
 @pytest.mark.parametrize(
-    "told",
+    "description",
     [
         described(bleu={"bounds": [float("nan"), 1]}),
         described(bleu={"bounds": [1, 0]}),
@@ -300,24 +300,24 @@ def described(**changes):
         described(max_chars="many"),
     ],
 )
-def test_a_description_that_cannot_be_is_told(told):
-    with answering(None, told) as (url, _), pytest.raises(ConfigError, match="not a description of a reward"):
+def test_an_impossible_description_is_reported(description):
+    with answering(None, description) as (url, _), pytest.raises(ConfigError, match="not a description of a reward"):
         RemoteReward(url)
 
 
-def test_a_description_that_is_no_json_is_told():
-    for told in (b"[" * 100_000, b" " * (6 << 20), b"<html>"):
-        with answering(None, told) as (url, _), pytest.raises(SetupError, match="is no cxr-rewards server"):
+def test_a_description_that_is_not_json_is_reported():
+    for body in (b"[" * 100_000, b" " * (6 << 20), b"<html>"):
+        with answering(None, body) as (url, _), pytest.raises(SetupError, match="is not a cxr-rewards server"):
             RemoteReward(url)
 
 
 def test_no_component_is_built_of_what_a_server_says():
-    told = described(bleu={"name": "external", "settings": {"metric": "os:getcwd"}})
-    with answering(None, told) as (url, _):
+    description = described(bleu={"name": "external", "settings": {"metric": "os:getcwd"}})
+    with answering(None, description) as (url, _):
         assert type(RemoteReward(url).components["bleu"]).__name__ == "Described"
 
 
-def test_a_release_in_mid_call_is_told():
+def test_a_release_in_mid_call_is_reported():
     with answering(lambda _: time.sleep(3)) as (url, _):
         remote = RemoteReward(url)
         threading.Timer(0.3, remote.release).start()

@@ -10,8 +10,7 @@ from tests.serving import served
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.errors import ConfigError, SetupError
 from cxr_rewards.explain.build import explain
-from cxr_rewards.files import choose_columns, open_table
-from cxr_rewards.files.score_file import score_file
+from cxr_rewards.files import choose_columns, open_table, score_file
 from cxr_rewards.remote.http import RemoteReward
 from cxr_rewards.remote.load import load_reward
 
@@ -92,7 +91,7 @@ def test_an_explanation_takes_the_servers_settings():
         assert plain(explain(RemoteReward(url), CASE)) == plain(explain(local, CASE))
 
 
-def test_details_that_cannot_be_explained_are_told(rules, monkeypatch):
+def test_details_that_cannot_be_explained_are_reported(rules, monkeypatch):
     remote = RemoteReward(rules)
     send = remote.send
     rows = [[type(score)(score.value, {"matched": [7]}) for score in row] for row in send([CASE])]

@@ -72,7 +72,7 @@ def test_a_server_scores_as_a_local_reward(url):
     assert remote.score("Left effusion.", "Left effusion.").value == 1.0
 
 
-def test_a_failure_is_told_with_its_kind(url):
+def test_a_failure_comes_with_its_kind(url):
     given = [("Left effusion.", " "), ("Left effusion.", "Left effusion."), ("x" * 100_001, "Left effusion.")]
     body = {"cases": [{"candidate": candidate, "reference": reference} for candidate, reference in given]}
     lost, good, long = httpx2.post(f"{url}/v1/score", json=body).json()["rewards"]
@@ -113,15 +113,15 @@ def test_many_clients_share_batches(url):
     expected = CompositeReward().score_batch(cases(64))
     with ThreadPoolExecutor(32) as pool:
         remote = RemoteReward(url, concurrency=32)
-        found = list(pool.map(lambda case: remote.score_batch([case])[0], cases(64)))
-    assert plain(found) == plain(expected)
+        rewards = list(pool.map(lambda case: remote.score_batch([case])[0], cases(64)))
+    assert plain(rewards) == plain(expected)
     text = httpx2.get(f"{url}/metrics").text
-    told = {line.split(" ")[0]: float(line.split(" ")[1]) for line in text.splitlines() if not line.startswith("#")}
-    assert told["cxr_rewards_batch_cases_count"] < told["cxr_rewards_cases_total"]
-    assert told["cxr_rewards_queue_cases"] == 0
-    assert told['cxr_rewards_failed_total{kind="missing_text",where="reference"}'] > 0
-    assert told['cxr_rewards_cache_total{found="yes"}'] > 0
-    assert told['cxr_rewards_request_seconds_count{path="/v1/score",status="200"}'] > 60
+    metrics = {line.split(" ")[0]: float(line.split(" ")[1]) for line in text.splitlines() if not line.startswith("#")}
+    assert metrics["cxr_rewards_batch_cases_count"] < metrics["cxr_rewards_cases_total"]
+    assert metrics["cxr_rewards_queue_cases"] == 0
+    assert metrics['cxr_rewards_failed_total{kind="missing_text",where="reference"}'] > 0
+    assert metrics['cxr_rewards_cache_total{found="yes"}'] > 0
+    assert metrics['cxr_rewards_request_seconds_count{path="/v1/score",status="200"}'] > 60
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_many_clients_share_batches(url):
     ids=["empty", "no utf-8", "deep objects", "deep lists", "nan", "nan text", "no reference", "unknown key",
          "endless", "negative", "many cases", "large"],
 )  # fmt: skip
-def test_what_is_not_right_is_refused_and_told(url, body, status, detail):
+def test_a_bad_request_is_refused_with_the_reason(url, body, status, detail):
     reply = httpx2.post(f"{url}/v1/score", content=body, headers={"Content-Type": "application/json"})
     assert reply.status_code == status
     assert detail in reply.json()["detail"]
@@ -166,16 +166,16 @@ def test_openrlhf_gets_what_it_asks_for(url):
         "prompts": ["Q: A:"] * 2,
         "labels": [label, "Effusion."],
     }
-    told = httpx2.post(f"{url}/get_reward", json=body).json()
-    assert told["rewards"] == [1.0, 0.0]
-    assert 0 <= min(told["scores"]) <= max(told["scores"]) <= 1
-    assert told["extra_logs"]["findings_soft_f1"][0] == 1.0
+    reply = httpx2.post(f"{url}/get_reward", json=body).json()
+    assert reply["rewards"] == [1.0, 0.0]
+    assert 0 <= min(reply["scores"]) <= max(reply["scores"]) <= 1
+    assert reply["extra_logs"]["findings_soft_f1"][0] == 1.0
     assert httpx2.post(f"{url}/get_reward", json={**body, "labels": ["x"]}).status_code == 422
     with served(CompositeReward()) as other:
         assert "--unscored" in httpx2.post(f"{other}/get_reward", json=body).json()["detail"]
 
 
-def test_the_token_is_asked_for_where_anything_is_told(tmp_path, monkeypatch):
+def test_every_path_that_reveals_something_needs_the_token(tmp_path, monkeypatch):
     (tmp_path / "token").write_text("s3cret\n")
     monkeypatch.delenv("CXR_REWARDS_TOKEN", raising=False)
     with served(CompositeReward(["bleu"]), token=token_of("CXR_REWARDS_TOKEN", tmp_path / "token")) as url:
@@ -224,7 +224,7 @@ def test_bodies_under_way_are_bounded():
         assert 429 in codes
 
 
-def test_a_request_that_is_late_is_told_so():
+def test_a_late_request_gets_the_reason():
     with served(CompositeReward([Slow()]), batch_cases=1) as url:
         begin = time.monotonic()
         reply = httpx2.post(
@@ -262,8 +262,8 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(tmp_path):
     expected = plain(CompositeReward().score_batch(cases(600)))
     with serving("--workers", 2, "--cache", tmp_path / "c.sqlite", "--drain", 5) as (url, process):
         remote = RemoteReward(url, batch=10, concurrency=4)
-        found = []
-        thread = threading.Thread(target=lambda: found.extend(remote.score_batch(cases(600)) for _ in range(3)))
+        rounds = []
+        thread = threading.Thread(target=lambda: rounds.extend(remote.score_batch(cases(600)) for _ in range(3)))
         thread.start()
         time.sleep(0.3)
         children = [int(pid) for pid in subprocess.check_output(["pgrep", "-P", str(process.pid)], text=True).split()]
@@ -271,12 +271,12 @@ def test_a_killed_worker_is_replaced_and_nothing_is_lost(tmp_path):
         assert len(workers) == 2
         os.kill(workers[0], signal.SIGKILL)
         thread.join(120)
-        assert [plain(rewards) == expected for rewards in found] == [True] * 3
+        assert [plain(rewards) == expected for rewards in rounds] == [True] * 3
         time.sleep(2)
         wait_until_ready(url, process)
-        told = httpx2.get(f"{url}/metrics").text
-        assert "cxr_rewards_cases_total" in told
-        assert "\ncxr_rewards_queue_cases 0.0\n" in told  # what waited at the dead one does not
+        metrics = httpx2.get(f"{url}/metrics").text
+        assert "cxr_rewards_cases_total" in metrics
+        assert "\ncxr_rewards_queue_cases 0.0\n" in metrics  # what waited at the dead one does not
 
 
 @pytest.mark.slow
@@ -354,7 +354,7 @@ def test_several_servers_must_serve_one_reward(url):
         ("http://127.0.0.1:9", SetupError, "does not answer.*cxr-rewards serve"),
     ],
 )
-def test_wrong_addresses_are_told(urls, error, message):
+def test_wrong_addresses_are_reported(urls, error, message):
     with pytest.raises(error, match=message):
         RemoteReward(urls)
     with pytest.raises(ConfigError, match="batch must be above 0"):
@@ -363,7 +363,7 @@ def test_wrong_addresses_are_told(urls, error, message):
 
 def test_a_server_that_changes_is_an_error(url):
     remote = RemoteReward(url)
-    remote.signature = "as it was before it was set up anew"
+    remote.signature = "as it was before it was set up again"
     with pytest.raises(SetupError, match="serves another reward than when the run began"):
         remote.score("Left effusion.", "Left effusion.")
 

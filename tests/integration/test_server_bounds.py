@@ -126,25 +126,25 @@ def test_stalled_bodies_do_not_shut_others_out():
             time.sleep(0.2)
         assert codes[-1] == 422
         assert set(codes) <= {422, 429}
-        told = [reply_on(one) for one in stalled]
+        replies = [reply_on(one) for one in stalled]
         assert time.monotonic() - begin < 8
-        assert all(b" 408 " in one.split(b"\r\n")[0] or b" 429 " in one.split(b"\r\n")[0] for one in told)
-        assert b"came too slowly" in b"".join(told)
+        assert all(b" 408 " in one.split(b"\r\n")[0] or b" 429 " in one.split(b"\r\n")[0] for one in replies)
+        assert b"came too slowly" in b"".join(replies)
 
 
 def test_a_body_that_trickles_is_given_up():
     with served(CompositeReward(["bleu"]), stall_s=1.0) as url:
         one = begun(url, MB, b"{")
         one.settimeout(0.2)
-        begin, told = time.monotonic(), b""
-        while time.monotonic() < begin + 6 and not told:
+        begin, reply = time.monotonic(), b""
+        while time.monotonic() < begin + 6 and not reply:
             try:
                 one.sendall(b" ")
-                told = one.recv(1000)
+                reply = one.recv(1000)
             except TimeoutError:
                 continue
         one.close()
-        assert b" 408 " in told
+        assert b" 408 " in reply
         assert time.monotonic() - begin < 4
 
 
@@ -185,7 +185,7 @@ def test_headers_must_come_in_time_and_are_bounded(monkeypatch):
     ],
     ids=["deep lists", "deep objects", "digits", "infinite", "values", "cases", "brackets in a text", "list"],
 )
-def test_hostile_json_is_refused_and_told(body, status, detail, url):
+def test_hostile_json_is_refused_with_the_reason(body, status, detail, url):
     reply = httpx2.post(f"{url}/v1/score", content=body, headers=JSON)
     assert (reply.status_code, detail in reply.json()["detail"]) == (status, True), reply.text
 
@@ -196,7 +196,7 @@ def url():
         yield address
 
 
-def test_bodies_in_another_form_are_refused_and_told(url):
+def test_bodies_in_another_form_are_refused_with_the_reason(url):
     for headers, detail in (({"Content-Encoding": "gzip"}, "without Content-Encoding"), ({}, "application/json")):
         reply = httpx2.post(f"{url}/v1/score", content=b"{}", headers={"Content-Type": "text/plain", **headers})
         assert (reply.status_code, detail in reply.json()["detail"]) == (415, True)

@@ -68,7 +68,7 @@ def started(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def started_text(started):
-    """The same without eyes, which is told what it would see, and its tokenizer."""
+    """The same as a text-only model, whose prompt names what the film shows, and its tokenizer."""
     from cxr_rewards.recipes import tiny
 
     words = tiny.tokenizer()

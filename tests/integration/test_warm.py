@@ -39,7 +39,7 @@ def test_references_and_priors_are_computed_once(models, table, tmp_path):
     assert "radgraph_annotations: 0 computed now" in again.output
 
 
-def test_a_reward_without_a_cache_file_is_told(models, table):
+def test_a_reward_without_a_cache_file_is_reported(models, table):
     done = run("warm", table, "--preset", "unirg")
     assert done.exit_code == 1
     assert "has no cache file to fill; give --cache FILE" in str(done.exception)

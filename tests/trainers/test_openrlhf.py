@@ -66,17 +66,17 @@ def settings(monkeypatch):
 def test_openrlhf_takes_the_function(settings, tmp_path):
     file = tmp_path / "reward.py"
     file.write_text("from cxr_rewards.adapters.openrlhf import reward_func\n")
-    found = rollouts(str(file))
-    assert [one["reward"].item() for one in found] == pytest.approx(expected(), abs=1e-6)
-    assert all(0 <= one["scores"].item() <= 1 for one in found)
-    assert found[0]["extra_logs"]["findings_soft_f1"].item() == 1.0
-    assert found[0]["extra_logs"]["unscored"].item() == 0.0
+    samples = rollouts(str(file))
+    assert [one["reward"].item() for one in samples] == pytest.approx(expected(), abs=1e-6)
+    assert all(0 <= one["scores"].item() <= 1 for one in samples)
+    assert samples[0]["extra_logs"]["findings_soft_f1"].item() == 1.0
+    assert samples[0]["extra_logs"]["unscored"].item() == 0.0
 
 
 def test_openrlhf_asks_the_server(tmp_path):
     """By HTTP, as `--reward.remote_url http://host:8000/get_reward` has it."""
     with serving("--unscored", "-5", "--marker", "<|im_start|> assistant") as (url, _):
-        found = rollouts(f"{url}/get_reward")
-    assert [one["reward"] for one in found] == [[value] for value in expected()]
-    assert all(0 <= one["scores"][0] <= 1 for one in found)
-    assert found[0]["extra_logs"]["findings_soft_f1"] == [1.0]
+        samples = rollouts(f"{url}/get_reward")
+    assert [one["reward"] for one in samples] == [[value] for value in expected()]
+    assert all(0 <= one["scores"][0] <= 1 for one in samples)
+    assert samples[0]["extra_logs"]["findings_soft_f1"] == [1.0]

@@ -46,8 +46,8 @@ def score(function, rows):
     import torch
     from swift.rl_core.grpo_algorithm import score_completions
 
-    found = score_completions(rows, [function], [None], use_gym_env=False, device=torch.device("cpu"))
-    return found[:, 0].tolist()
+    rewards = score_completions(rows, [function], [None], use_gym_env=False, device=torch.device("cpu"))
+    return rewards[:, 0].tolist()
 
 
 def expected():

@@ -155,9 +155,9 @@ def test_a_component_without_a_value_does_not_move_verls_means(tokenizer, tmp_pa
     known = [info["bleu"] for info in infos if not info["bleu/unscored"]]
     assert len(known) == 3
     for uids, per_prompt, n in ((list("abcd"), 1, 1), (["a"] * 4, 4, 3)):
-        found = process_validation_metrics(["cxr"] * 4, uids, columns)["cxr"]
-        assert found["bleu"][f"mean@{n}"] == pytest.approx(sum(known) / 3)
-        assert found["bleu/unscored"][f"mean@{per_prompt}"] == 0.25
+        means = process_validation_metrics(["cxr"] * 4, uids, columns)["cxr"]
+        assert means["bleu"][f"mean@{n}"] == pytest.approx(sum(known) / 3)
+        assert means["bleu/unscored"][f"mean@{per_prompt}"] == 0.25
 
 
 @pytest.mark.parametrize("reward", ["rules", "ray:pool"])
@@ -225,11 +225,11 @@ def test_verl_takes_the_recipe(name, tmp_path, monkeypatch):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that GRPO has no critic
         validate_config(config, need_reference_policy(config), use_critic=False)
-    told = tomllib.loads(text)["grpo"]
+    recipe = tomllib.loads(text)["grpo"]
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
     assert (rollout.n, config.data.train_batch_size * rollout.n) == (16, 256)
-    assert (actor.optim.lr, actor.clip_ratio_high) == (5e-6, told["epsilon_high"])
-    assert (need_reference_policy(config), actor.kl_loss_coef) == (name == "unirg_step2", told["beta"])
+    assert (actor.optim.lr, actor.clip_ratio_high) == (5e-6, recipe["epsilon_high"])
+    assert (need_reference_policy(config), actor.kl_loss_coef) == (name == "unirg_step2", recipe["beta"])
     assert rollout.val_kwargs.temperature == 0
     assert config.trainer.nnodes == 2
 
@@ -241,10 +241,10 @@ def test_verl_takes_the_recipe(name, tmp_path, monkeypatch):
     assert message["content"][0]["max_pixels"] == 512 * 512
     assert len(second["raw_prompt"][0]["content"]) == 2
     kwargs = {**config.reward.custom_reward_function.reward_kwargs, "config": "rules", "judge": None, "unscored": -5.0}
-    found = asyncio.run(
+    result = asyncio.run(
         compute_score(
             first["data_source"], REFERENCE, first["reward_model"]["ground_truth"], first["extra_info"], **kwargs
         )
     )
-    assert found["score"] == 1.0
+    assert result["score"] == 1.0
     assert len(list((tmp_path / "out" / "diagnostics").glob("*.jsonl"))) == 1

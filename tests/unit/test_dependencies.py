@@ -44,16 +44,16 @@ def module_of(name):
 @cache
 def imported_by(*folders):
     """Return the top modules that the Python files of folders import, or ask for by `importorskip`."""
-    found = set()
+    packages = set()
     for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Import):
-                found |= {alias.name.partition(".")[0] for alias in node.names}
+                packages |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
-                found.add(node.module.partition(".")[0])
+                packages.add(node.module.partition(".")[0])
             elif isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "importorskip":
-                found |= {arg.value.partition(".")[0] for arg in node.args if isinstance(arg, ast.Constant)}
-    return frozenset(found)
+                packages |= {arg.value.partition(".")[0] for arg in node.args if isinstance(arg, ast.Constant)}
+    return frozenset(packages)
 
 
 @pytest.mark.parametrize("name", list(map(name_of, PROJECT["dependencies"])))

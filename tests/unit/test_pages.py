@@ -67,10 +67,10 @@ def test_directions_and_ranges_of_which_number_are_the_components_own():
     rows = re.findall(r"^\| (`[^|]+) \| (?:\*\*)?(higher|lower)(?:\*\*)? \| ([^|]+) \|", page, re.MULTILINE)
     ranges = {"0 to 1": (0, 1), "−1 to 1": (-1, 1), "above −1, to 1": (-1, 1), "unbounded": (-math.inf, math.inf)}
     seen = 0
-    for names, direction, told in rows:
+    for names, direction, range_ in rows:
         for name in re.findall(r"`(\w+)`", names):
             component = load_component(name)
-            assert (component.higher_is_better, component.bounds) == (direction == "higher", ranges[told]), name
+            assert (component.higher_is_better, component.bounds) == (direction == "higher", ranges[range_]), name
             seen += 1
     assert seen >= 15
 

@@ -30,8 +30,7 @@ PUBLIC = {
         "BudgetExceeded CacheError ConfigError CxrRewardsError InputError JudgeError JudgeRefusal JudgeStopped "
         "JudgeTransportError MissingDependencyError ModelLoadError ModelWarning SetupError VerdictParseError"
     ),
-    "cxr_rewards.files": "choose_columns open_table",
-    "cxr_rewards.files.score_file": "Scored score_file",
+    "cxr_rewards.files": "Scored choose_columns open_table score_file",
     "cxr_rewards.findings": "Finding compare merge read significance",
     "cxr_rewards.formulas.radcliq": "Metrics radcliq",
     "cxr_rewards.judges.reading": "json_in only_keys",

@@ -53,23 +53,23 @@ def write_data(beside, text):
 
 def test_what_lies_beside_the_checkout_changes_nothing(run_suite, beside):
     write_data(beside, "wrong")
-    code, told = run_suite()
-    assert (code, "1 passed, 1 deselected" in told) == (0, True), told
+    code, output = run_suite()
+    assert (code, "1 passed, 1 deselected" in output) == (0, True), output
 
 
 @pytest.mark.parametrize(("text", "code", "part"), [("right", 0, "1 passed, 1 deselected"), ("wrong", 1, "1 failed")])
 def test_named_data_is_tested(run_suite, beside, text, code, part):
     write_data(beside, text)
-    found, told = run_suite("-m", "shared", "--shared=../shared")
-    assert (found, part in told) == (code, True), told
+    exit_code, output = run_suite("-m", "shared", "--shared=../shared")
+    assert (exit_code, part in output) == (code, True), output
 
 
 def test_named_data_that_is_absent_is_an_error(run_suite, beside):
-    code, told = run_suite("-m", "shared", "--shared=../shared")
+    code, output = run_suite("-m", "shared", "--shared=../shared")
     assert code != 0
-    assert f"--shared '../shared': there is no folder {beside / 'data'}" in told
+    assert f"--shared '../shared': there is no folder {beside / 'data'}" in output
 
 
 def test_a_test_of_the_data_without_the_mark_fails(run_suite):
-    code, told = run_suite(tests=TESTS.replace("@pytest.mark.shared\n", ""))
-    assert (code, "must be marked `shared`" in told) == (1, True), told
+    code, output = run_suite(tests=TESTS.replace("@pytest.mark.shared\n", ""))
+    assert (code, "must be marked `shared`" in output) == (1, True), output

@@ -24,7 +24,7 @@ class Coalescer(Generic[Item, Result]):
 
     While one batch is scored the next gathers. Items whose futures are cancelled before their turn are left out. If a
     batch raises, its items are tried one by one, so that an error reaches only those who caused it; a `SetupError`,
-    which is no item's fault, reaches all of them at once.
+    which is not the fault of one item, reaches all of them at once.
 
     Args:
         score: from a list of items to a list of results, in order.

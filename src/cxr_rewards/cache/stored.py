@@ -68,7 +68,7 @@ def pack(feature: Feature, value: object) -> bytes:
         else:
             text = _value_json(encoded)
             if json.loads(text) != encoded:
-                raise TypeError("it comes back changed from JSON, as tuples and keys that are no text do")
+                raise TypeError("it comes back changed from JSON, as tuples and keys that are not texts do")
             payload = b"j" + text.encode("utf-8", "surrogatepass")
         if len(payload) > MAX_VALUE_BYTES:
             raise ValueError(f"it takes {len(payload):,} bytes, more than {MAX_VALUE_BYTES:,}")
@@ -125,7 +125,7 @@ def _unpack(key: object, checksum: object, payload: object) -> object:
         dtype, shape = json.loads(header)
         kind = _numeric(np.dtype(dtype))
         if not all(type(size) is int and size >= 0 for size in shape) or prod(shape) * kind.itemsize != len(raw):
-            raise ValueError(f"{len(raw)} bytes are no array of {kind} of shape {shorten(shape)}")
+            raise ValueError(f"{len(raw)} bytes are not an array of {kind} of shape {shorten(shape)}")
         return np.ndarray(tuple(shape), kind, raw)  # read-only, as its bytes are
     except _BAD_DATA as error:
         raise BadValueError(f"it cannot be read: {type(error).__name__}: {error}") from error

@@ -12,7 +12,7 @@ from cxr_rewards.core.usage import LEDGER
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from cxr_rewards.files.score_file import Scored
+    from cxr_rewards.files import Scored
     from cxr_rewards.files.summary import Estimate
     from cxr_rewards.reward.base import BaseReward
 

@@ -34,7 +34,7 @@ from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import InputError
 
 if TYPE_CHECKING:
-    from cxr_rewards.files.score_file import Scored
+    from cxr_rewards.files import Scored
     from cxr_rewards.reward.base import BaseReward
 
 
@@ -224,8 +224,7 @@ def _score(
     source: Path, out: Path, reward: BaseReward, named: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[Scored, str]:
     """Return the result and the checksum of the input."""
-    from cxr_rewards.files import choose_columns, open_table
-    from cxr_rewards.files.score_file import score_file
+    from cxr_rewards.files import choose_columns, open_table, score_file
 
     progress = Progress()
     progress.begin("opening")

@@ -18,6 +18,7 @@ from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.folder import Folder
 from cxr_rewards.files.journal import Journal
 from cxr_rewards.files.open import open_table
+from cxr_rewards.files.scoring import Scored, score_file
 from cxr_rewards.files.table import Row, Table
 from cxr_rewards.files.write import check_output, write_table
 
@@ -29,6 +30,7 @@ __all__ = [
     "Journal",
     "Placeholders",
     "Row",
+    "Scored",
     "Table",
     "check_output",
     "check_replaceable",
@@ -37,6 +39,7 @@ __all__ = [
     "is_placeholder",
     "open_table",
     "read_cases",
+    "score_file",
     "to_case",
     "write_table",
 ]

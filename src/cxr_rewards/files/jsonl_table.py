@@ -72,7 +72,7 @@ def _parse(raw: bytes) -> tuple[dict[str, object], str]:
     if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _deep(values):
         return _rescue(raw), _TOO_DEEP
     if (b"\\ud" in raw or b"\\uD" in raw) and _half_pair(values):
-        return _rescue(raw), ": has half of a surrogate pair (\\ud800 to \\udfff), which is no character; remove it"
+        return _rescue(raw), ": has half of a surrogate pair (\\ud800 to \\udfff), which is not a character; remove it"
     return values, ""
 
 

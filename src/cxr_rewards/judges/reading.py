@@ -125,7 +125,7 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_number(name: str) -> object:
-    raise VerdictParseError(f"{name} is no number")
+    raise VerdictParseError(f"{name} is not a number")
 
 
 # Not strict: a quoted report may have line breaks.

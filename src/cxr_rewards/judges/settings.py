@@ -76,7 +76,7 @@ class JudgeSettings(Configurable):
         self._check("temperature", "at most 2", self.temperature <= 2)
         self._check("top_p", "above 0 to 1", 0 < self.top_p <= 1)
         self._check("votes", "from 1 to 32", 1 <= self.votes <= 32)
-        self._check("votes", "1 where temperature is 0, for all would be equal", self.votes == 1 or self.temperature)
+        self._check("votes", "1 if temperature is 0 (all replies would be equal)", self.votes == 1 or self.temperature)
         self._check("vote", "median or mean", self.vote in ("median", "mean"))
         self._check("structured", "auto, json_schema, json_object or off", self.structured in _STRUCTURED)
         for key in ("max_tokens", "max_chars", "concurrency"):

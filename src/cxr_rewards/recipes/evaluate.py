@@ -94,8 +94,7 @@ def score_reports(
     reports: Path, reward: BaseReward, out: Path, progress: Progress | None = None, *, force: bool = False
 ) -> float | None:
     """Score such a CSV as `cxr-rewards score` would; return the mean reward."""
-    from cxr_rewards.files import choose_columns, open_table
-    from cxr_rewards.files.score_file import score_file
+    from cxr_rewards.files import choose_columns, open_table, score_file
 
     table = open_table(reports)
     columns = choose_columns(table.columns, case_id="", where=str(reports))

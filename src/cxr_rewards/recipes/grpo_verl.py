@@ -72,7 +72,7 @@ def overrides(settings: Mapping[str, Any], out: Path, gpus: int = 8, *, allow_co
     group, rank = grpo["num_generations"], model.get("lora_rank", 0)
     rollouts = grpo["per_device_train_batch_size"] * grpo["gradient_accumulation_steps"] * gpus
     if rollouts % group:
-        raise ConfigError(f"grpo_verl: {rollouts} rollouts an update, with {gpus} GPUs, are no multiple of {group}")
+        raise ConfigError(f"grpo_verl: {rollouts} rollouts an update, with {gpus} GPUs, are not a multiple of {group}")
     beta = grpo.get("beta", 0.0)
     uncached = {key: value for key, value in reward.items() if key != "cache"}  # bounds need no cache
     low = reward_of(uncached, allow_code=allow_code).bounds[0]

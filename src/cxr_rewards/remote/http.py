@@ -152,14 +152,14 @@ class RemoteReward(ElsewhereReward):
                 f"RemoteReward: {url} does not answer: {reason(error)}; is `cxr-rewards serve` running there?"
             ) from None
         except ForeignReply as error:
-            raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: {error}") from None
+            raise SetupError(f"RemoteReward: {url} is not a cxr-rewards server: {error}") from None
         _refuse(url, reply)
         try:
             description = reply.json()
         except ForeignReply:
             description = None
         if not isinstance(description, dict):
-            raise SetupError(f"RemoteReward: {url} is no cxr-rewards server: it replies {shorten(reply.text)}")
+            raise SetupError(f"RemoteReward: {url} is not a cxr-rewards server: it replies {shorten(reply.text)}")
         return description
 
     def send(self, cases: Sequence[Case]) -> list[tuple[Score, ...]]:

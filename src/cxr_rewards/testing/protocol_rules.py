@@ -26,7 +26,7 @@ class Protocol:
         parse: returns the verdict in a reply, or raises `VerdictParseError`; `parse` of the reply's feature.
         replies: the verdict of each reply that is as the prompt asks for; at least two verdicts of each form. The form
             of a reply is JSON if it begins with `{`, and text otherwise.
-        refused: replies that are no verdict.
+        refused: replies that are not verdicts.
 
     Raises:
         ConfigError: there is no reply, or a form of reply has fewer than two verdicts.
@@ -179,7 +179,7 @@ def ignores_quoted_verdicts(protocol: Protocol) -> None:
 
 
 def refuses_empty_replies(protocol: Protocol) -> None:
-    """An empty reply, a refusal in words and reasoning alone are no verdict."""
+    """An empty reply, a refusal in words and reasoning alone are not verdicts."""
     for text in ("", " \n\t", "I cannot compare these reports.", "{}", "[]", "null", "0", "<think>Hm.</think>"):
         protocol.expect_none(text)
 

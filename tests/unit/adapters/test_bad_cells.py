@@ -77,11 +77,11 @@ def through_elsewhere(rows):
 def through_trl(rows, asynchronous=False):
     completions, references, priors, ages = map(list, zip(*rows, strict=True))
     score = CompositeReward().as_trl(priors="before", context=["age"], asynchronous=asynchronous)
-    told = score(
+    result = score(
         prompts=["p"] * len(rows), completions=completions, reference=references, before=priors, age=ages,
         log_extra=lambda name, values: None, log_metric=lambda name, value: None,
     )  # fmt: skip
-    return [UNSCORED if value is None else value for value in (asyncio.run(told) if asynchronous else told)]
+    return [UNSCORED if value is None else value for value in (asyncio.run(result) if asynchronous else result)]
 
 
 def through_swift(rows):
@@ -105,12 +105,12 @@ def through_verl(rows):
             *(verl.compute_score("cxr", row[0], row[1], fields(row), **OPTIONS) for row in rows)
         )
 
-    return [told["score"] for told in asyncio.run(run())]
+    return [sample["score"] for sample in asyncio.run(run())]
 
 
 def through_verl_batches(rows):
     columns = [list(column) for column in zip(*((row[0], row[1], fields(row)) for row in rows), strict=True)]
-    return [told["score"] for told in verl.compute_scores(["cxr"] * len(rows), *columns, **OPTIONS)]
+    return [sample["score"] for sample in verl.compute_scores(["cxr"] * len(rows), *columns, **OPTIONS)]
 
 
 def through_rubric(rows):
@@ -172,7 +172,7 @@ def test_an_empty_cell_of_priors_or_context_is_none(through):
     assert through(rows) == through([(REFERENCE, REFERENCE, None, None)]) * len(rows)
 
 
-def test_a_context_that_cannot_be_told_costs_its_case_alone():
+def test_a_context_that_cannot_be_shown_costs_its_case_alone():
     values = through_callable([GOOD[0], (REFERENCE, REFERENCE, None, Foreign()), GOOD[1]])
     assert values == [*through_callable(GOOD[:1]), UNSCORED, *through_callable(GOOD[1:2])]
 
@@ -203,7 +203,7 @@ def test_the_reason_says_what_was_found(row, reason, kind):
     assert scored.rewards[0].kinds == (kind,)
 
 
-def test_rollouts_whose_group_is_not_told_are_grouped_by_what_they_share():
+def test_rollouts_without_a_group_are_grouped_by_what_they_share():
     columns = {"reference": ["x", "x", "y", "y", "z"], "g": [None, float("nan"), Foreign(), "b", 7]}
     groups = [case.group for case in Rollouts(reward=CompositeReward(), group="g").cases(list("abcde"), columns)]
     assert groups[0] == groups[1] != groups[2]
@@ -259,13 +259,13 @@ def test_columns_of_numbers_may_be_tensors():
 
 @pytest.mark.parametrize("kind", [swift.SwiftReward, None])
 @pytest.mark.parametrize("cells", ["a text", {"a": 1}, None, 7, np.array("x"), b"x"])
-def test_what_is_not_a_column_is_told(cells, kind):
+def test_a_value_that_is_not_a_column_is_reported(cells, kind):
     score = kind() if kind else CompositeReward().as_trl()
     with pytest.raises(InputError, match="column 'reference' must be a list with a cell for each completion, got"):
         score(completions=["a"], reference=cells)
 
 
-def test_what_is_wrong_with_all_of_a_call_is_told():
+def test_an_error_of_the_whole_call_is_reported():
     score = CompositeReward().as_trl()
     with pytest.raises(ConfigError, match="unknown column 'reference'; known: refrence. Did you mean"):
         score(completions=["a"], refrence=["x"], trainer_state=None, environments=7)

@@ -82,6 +82,6 @@ def test_what_is_no_completion_is_an_error(completion):
 
 
 @pytest.mark.parametrize("given", [{"reasoning": "drop"}, {"sections": ("findigs",)}])
-def test_a_bad_choice_is_told(given):
+def test_a_bad_choice_is_reported(given):
     with pytest.raises(ConfigError, match="unknown"):
         Extract(**given)

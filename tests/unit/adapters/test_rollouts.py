@@ -77,13 +77,13 @@ def test_what_an_unscored_rollout_becomes_is_a_setting(unscored, values):
 class Told(Component):
     """The number that a report is; none if it is none."""
 
-    name = "told"
+    name = "fixed"
     summary = "the number in the report"
     reads = ("candidate",)
 
     def score_case(self, case, features):
         if case.candidate == "broken":
-            return Score(None, failure=Failure("told", "is broken"))
+            return Score(None, failure=Failure("fixed", "is broken"))
         return Score(float(case.candidate))
 
 
@@ -157,7 +157,7 @@ def test_it_may_be_an_error():
         ({"unscored": "zero"}, "unknown unscored 'zero'"),
     ],
 )
-def test_a_bad_setting_is_told(settings, message):
+def test_a_bad_setting_is_reported(settings, message):
     with pytest.raises(ConfigError, match=message):
         Rollouts(reward=reward(), **settings)
 
@@ -169,7 +169,7 @@ def test_a_bad_setting_is_told(settings, message):
         ({"reference": ["x", "y"]}, InputError, "column 'reference' has 2 cells for 1 completions"),
     ],
 )
-def test_bad_columns_are_told(columns, error, message):
+def test_bad_columns_are_reported(columns, error, message):
     with pytest.raises(error, match=message):
         Rollouts(reward=reward())(["a"], **columns)
 
@@ -273,15 +273,15 @@ def test_metrics_of_a_step():
 def observe(watcher, batches, reward=None, reference="Left effusion.", priors=()):
     """Return what is warned of while batches of texts are observed."""
     made = reward or CompositeReward()
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for texts in batches:
             cases = [
                 Case(candidate=t, reference=reference, priors=priors, group=str(i // 2)) for i, t in enumerate(texts)
             ]
             watcher.observe(made, cases, made.score_batch(cases))
-    assert all(warning.category is CollapseWarning for warning in told)
-    return [str(warning.message) for warning in told]
+    assert all(warning.category is CollapseWarning for warning in caught)
+    return [str(warning.message) for warning in caught]
 
 
 GOOD_BATCH = ["Left effusion.", "Edema."]
@@ -300,13 +300,13 @@ GOOD_BATCH = ["Left effusion.", "Edema."]
         ([" ".join(GOOD_BATCH * 5), " ".join(GOOD_BATCH * 6)], "times the words of references"),
     ],
 )
-def test_each_way_of_gaming_is_told_once(after, says):
-    told = observe(Diagnostics(), [GOOD_BATCH] * 10 + [after] * 20, priors=("Small right effusion.",))
-    assert sum(says in text for text in told) == 1
+def test_each_way_of_gaming_is_reported_once(after, says):
+    messages = observe(Diagnostics(), [GOOD_BATCH] * 10 + [after] * 20, priors=("Small right effusion.",))
+    assert sum(says in text for text in messages) == 1
     assert observe(Diagnostics(warn=False), [GOOD_BATCH] * 10 + [after] * 20) == []
 
 
-def test_a_run_that_goes_well_is_told_nothing_of():
+def test_a_run_that_goes_well_gets_no_warning():
     better = ["Left effusion.", "Left effusion with edema."]
     assert observe(Diagnostics(), [["Edema.", "Left effusion."]] * 10 + [better] * 20) == []
 
@@ -343,7 +343,7 @@ class Wide(Told):
 
 def test_rewards_that_are_not_finite_are_no_part_of_a_mean():
     made = CompositeReward([Told()])
-    parts = {"told": Score(0.5)}
+    parts = {"fixed": Score(0.5)}
     rewards = [Reward(value, parts) for value in (0.5, float("inf"), float("nan"), None)]
     metrics = Diagnostics().observe(made, [Case(candidate="0.5", reference="x", group="a")] * 4, rewards)
     assert (metrics["reward/mean"], metrics["reward/unscored"]) == (0.5, 0.75)
@@ -385,13 +385,13 @@ def test_one_component_that_carries_all_of_the_gain_is_seen():
     made = CompositeReward(["bleu", "findings_f1"], weights={"bleu": 0.5, "findings_f1": 0.5})
     batches = [["Edema of the lungs on both sides.", "Edema."]] * 10
     batches += [["There is a small left at the base.", "There is a small one."]] * 15
-    told = observe(Diagnostics(), batches, made, "There is a small left pleural effusion at the base.")
-    assert any("bleu has risen by" in text and "no other component has risen" in text for text in told)
+    messages = observe(Diagnostics(), batches, made, "There is a small left pleural effusion at the base.")
+    assert any("bleu has risen by" in text and "no other component has risen" in text for text in messages)
 
 
-def test_what_is_unscored_is_told_with_its_reason():
-    told = observe(Diagnostics(), [["good", "broken"]] * 6, reward())
-    assert any("50% of rollouts are unscored: [('is broken'" in text for text in told)
+def test_unscored_rollouts_are_reported_with_their_reason():
+    messages = observe(Diagnostics(), [["good", "broken"]] * 6, reward())
+    assert any("50% of rollouts are unscored: [('is broken'" in text for text in messages)
 
 
 def test_what_is_unscored_is_counted_by_kind(tmp_path):

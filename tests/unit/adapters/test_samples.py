@@ -45,8 +45,8 @@ def test_a_turn_that_the_model_begins_itself_hides_nothing():
 
 def test_turns_before_the_last_belong_to_the_prompt():
     shown = QWEN.format(film="<image>") + "An example.<|im_end|>\n"
-    told = shown.replace("<image>", "<p><p>") + QWEN.format(film="<p><p>")
-    assert completion_of(told + "Clear.", shown + QWEN.format(film="<image>")) == "Clear."
+    query = shown.replace("<image>", "<p><p>") + QWEN.format(film="<p><p>")
+    assert completion_of(query + "Clear.", shown + QWEN.format(film="<image>")) == "Clear."
 
 
 def test_a_template_of_ones_own_has_its_marker():
@@ -71,17 +71,17 @@ def test_openrlhf_gets_tensors_for_each_query(environment):
         {"reference": " "},
     ]
     queries = [QWEN.format(film="<p>" * 9) + text + "<|im_end|>" for text in texts]
-    found = openrlhf.reward_func(queries, prompts, labels)
+    result = openrlhf.reward_func(queries, prompts, labels)
     expected = CompositeReward().score_batch(
         candidates=[REFERENCE, "Clear lungs."], references=[REFERENCE] * 2, priors=[(), ("Clear lungs.",)]
     )
-    assert found["rewards"].tolist() == pytest.approx([*(r.value for r in expected), -5.0])
+    assert result["rewards"].tolist() == pytest.approx([*(r.value for r in expected), -5.0])
     low, high = CompositeReward().bounds
-    assert found["scores"][0].item() == pytest.approx((expected[0].value - low) / (high - low))
-    assert 0.0 <= found["scores"].min() <= found["scores"].max() <= 1.0
-    assert found["extra_logs"]["unscored"].tolist() == [0.0, 0.0, 1.0]
-    assert found["extra_logs"]["findings_soft_f1"].shape == torch.Size([3])
-    assert found["extra_logs"]["copy_prior"][1] > 0.9
+    assert result["scores"][0].item() == pytest.approx((expected[0].value - low) / (high - low))
+    assert 0.0 <= result["scores"].min() <= result["scores"].max() <= 1.0
+    assert result["extra_logs"]["unscored"].tolist() == [0.0, 0.0, 1.0]
+    assert result["extra_logs"]["findings_soft_f1"].shape == torch.Size([3])
+    assert result["extra_logs"]["copy_prior"][1] > 0.9
 
 
 def test_lists_of_different_lengths_are_refused(environment):
@@ -118,18 +118,18 @@ GOOD_QUERY = (QWEN + REFERENCE, QWEN, REFERENCE)
 def test_a_query_that_cannot_be_read_costs_itself_alone(environment, query, prompt, label, why):
     torch = pytest.importorskip("torch")
     good = openrlhf.reward_func(*([one] for one in GOOD_QUERY))
-    found = openrlhf.reward_func(
+    result = openrlhf.reward_func(
         *([one, odd, one] for one, odd in zip(GOOD_QUERY, (query, prompt, label), strict=True))
     )
-    assert found["rewards"].tolist() == [good["rewards"].item(), -5.0, good["rewards"].item()]
-    assert found["extra_logs"]["unscored"].tolist() == [0.0, 1.0, 0.0]
-    assert all(torch.isfinite(values).all() for values in found["extra_logs"].values())
+    assert result["rewards"].tolist() == [good["rewards"].item(), -5.0, good["rewards"].item()]
+    assert result["extra_logs"]["unscored"].tolist() == [0.0, 1.0, 0.0]
+    assert all(torch.isfinite(values).all() for values in result["extra_logs"].values())
     samples = samples_of({"unscored": -5.0, "context": ["age"]})
     cases = openrlhf.cases_of(samples, [query, QWEN], [prompt, QWEN], [label, "x"])
     assert why in samples.score_many(cases)[0].reasons
 
 
-def test_bad_options_are_told(monkeypatch):
+def test_bad_options_are_reported(monkeypatch):
     with pytest.raises(ConfigError, match="options of the reward: .*unexpected keyword argument 'unscred'"):
         samples_of({"unscred": -5.0})
     monkeypatch.setenv(OPTIONS_VARIABLE, '{"unscored": "low"}')
@@ -156,7 +156,7 @@ def test_each_process_writes_diagnostics_of_its_batches(tmp_path):
 
 
 class Trace:
-    """What a reward sees of verifiers' traces."""
+    """The part of verifiers' traces that a reward sees."""
 
     def __init__(self, reply):
         self.last_reply, self.metrics = reply, {}
@@ -211,10 +211,10 @@ class Message:
     """A message as verifiers has it: an object, not a mapping."""
 
     def __init__(self, role, content):
-        self.told = {"role": role, "content": content}
+        self.fields = {"role": role, "content": content}
 
     def model_dump(self):
-        return self.told
+        return self.fields
 
 
 def test_a_rubric_reads_messages_that_are_objects():

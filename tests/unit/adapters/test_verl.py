@@ -117,8 +117,8 @@ def test_a_forked_process_scores_what_it_is_asked_and_not_what_its_parent_is():
         child = os.fork()
     if child == 0:
         try:
-            found = joined.submit("of the child").result(5)
-            os.write(writer, repr(found == (os.getpid(), "of the child")).encode())
+            result = joined.submit("of the child").result(5)
+            os.write(writer, repr(result == (os.getpid(), "of the child")).encode())
         finally:
             os._exit(0)
     os.waitpid(child, 0)
@@ -256,12 +256,12 @@ def renormalized():
 def test_a_component_without_a_value_in_a_scored_sample_is_missing(unscored):
     """No number could stand for it: one below the bounds moves the mean, one within them is taken for a value."""
     texts = ["0.25 clear", "clear", "0.75 clear", "edema", "1.0 clear"]
-    told = compute(*((text, "clear", None) for text in texts), config="", reward=renormalized(), unscored=unscored)
-    assert [sample["unscored"] for sample in told] == [0.0] * 5
-    assert [sample["sometimes"] for sample in told] == [0.25, None, 0.75, None, 1.0]
-    assert [sample["sometimes/unscored"] for sample in told] == [0.0, 1.0, 0.0, 1.0, 0.0]
-    assert len({tuple(sample) for sample in told}) == 1
-    known = [sample["sometimes"] for sample in told if sample["sometimes"] is not None]  # verl's rule for means
+    samples = compute(*((text, "clear", None) for text in texts), config="", reward=renormalized(), unscored=unscored)
+    assert [sample["unscored"] for sample in samples] == [0.0] * 5
+    assert [sample["sometimes"] for sample in samples] == [0.25, None, 0.75, None, 1.0]
+    assert [sample["sometimes/unscored"] for sample in samples] == [0.0, 1.0, 0.0, 1.0, 0.0]
+    assert len({tuple(sample) for sample in samples}) == 1
+    known = [sample["sometimes"] for sample in samples if sample["sometimes"] is not None]  # verl's rule for means
     assert sum(known) / len(known) == pytest.approx(2 / 3)
 
 
@@ -278,8 +278,8 @@ def test_trainers_that_bear_numbers_alone_can_tell_the_mean():
 
 
 def test_a_number_may_be_named_for_trainers_that_train_on_components():
-    (told,) = compute(("clear", "clear", None), config="", reward=renormalized(), missing=-1)
-    assert (told["sometimes"], told["sometimes/unscored"]) == (-1.0, 1.0)
+    (sample,) = compute(("clear", "clear", None), config="", reward=renormalized(), missing=-1)
+    assert (sample["sometimes"], sample["sometimes/unscored"]) == (-1.0, 1.0)
     for bad in ("low", float("nan"), True):
         with pytest.raises(ConfigError, match="missing must be a number or None"):
             Samples(reward=renormalized(), unscored=-5.0, missing=bad)
@@ -295,10 +295,10 @@ def test_a_sample_whose_caller_gives_up_costs_the_others_nothing():
         calls[3] = asyncio.wait_for(calls[3], 0.05)
         return await asyncio.gather(*calls, return_exceptions=True)
 
-    *found, last = asyncio.run(run())
-    assert isinstance(found.pop(3), TimeoutError)
+    *results, last = asyncio.run(run())
+    assert isinstance(results.pop(3), TimeoutError)
     good, bad = compute(*samples[:2])
-    assert [*found, last] == [good, bad, good, good, bad, good, bad]
+    assert [*results, last] == [good, bad, good, good, bad, good, bad]
 
 
 def test_what_an_unscored_sample_gets_must_be_said():

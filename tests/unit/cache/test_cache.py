@@ -116,9 +116,9 @@ def output(process):
 def test_memory_returns_the_kept_objects_and_nothing_for_the_others():
     cache, value = MemoryCache(), {"words": 2}
     cache.put_many(NOTE, {"Clear lungs.": value, "": None})
-    found = cache.get_many(NOTE, ["Clear lungs.", "", "Effusion."])
-    assert found == {"Clear lungs.": value, "": None}
-    assert found["Clear lungs."] is value
+    kept = cache.get_many(NOTE, ["Clear lungs.", "", "Effusion."])
+    assert kept == {"Clear lungs.": value, "": None}
+    assert kept["Clear lungs."] is value
     assert (cache.hits, cache.misses) == (2, 1)
 
 
@@ -241,9 +241,9 @@ def test_an_item_that_is_not_made_of_texts_is_named(path):
 def test_json_values_come_back_from_the_file_as_they_were(path, value):
     with SqliteCache(path) as cache:
         cache.put_many(NOTE, {"text": value})
-    (found,) = reopened(path, NOTE, ["text"]).values()
-    assert found == value
-    assert type(found) is type(value)
+    (restored,) = reopened(path, NOTE, ["text"]).values()
+    assert restored == value
+    assert type(restored) is type(value)
 
 
 @pytest.mark.parametrize(
@@ -262,10 +262,10 @@ def test_json_values_come_back_from_the_file_as_they_were(path, value):
 def test_arrays_come_back_from_the_file_as_they_were(path, array):
     with SqliteCache(path) as cache:
         cache.put_many(NOTE, {"text": array})
-    found = reopened(path, NOTE, ["text"])["text"]
-    assert (found.dtype, found.shape) == (array.dtype, array.shape)
-    np.testing.assert_array_equal(found, array)
-    assert not found.flags.writeable
+    restored = reopened(path, NOTE, ["text"])["text"]
+    assert (restored.dtype, restored.shape) == (array.dtype, array.shape)
+    np.testing.assert_array_equal(restored, array)
+    assert not restored.flags.writeable
 
 
 def test_values_pass_through_encode_and_decode(path):
@@ -302,7 +302,7 @@ def test_a_value_that_is_too_large_is_named_and_not_kept(path, value, monkeypatc
         assert cache.get_many(NOTE, ["text"]) == {}
 
 
-def test_a_value_that_the_feature_no_longer_decodes_is_told_and_computed_again(path):
+def test_a_value_that_the_feature_no_longer_decodes_is_reported_and_computed_again(path):
     with SqliteCache(path) as cache:
         cache.put_many(Span(), {"text": (1, 2)})
         with cache._write() as connection:
@@ -332,12 +332,12 @@ def test_items_in_memory_and_in_the_file_are_found_together_and_counted(path):
         cache.put_many(NOTE, dict.fromkeys(TEXTS[:600], "old"))
     with SqliteCache(path) as cache:
         cache.put_many(NOTE, {TEXTS[0]: "new"})
-        found = cache.get_many(NOTE, TEXTS)
-        assert found == {**dict.fromkeys(TEXTS[:600], "old"), TEXTS[0]: "new"}
+        kept = cache.get_many(NOTE, TEXTS)
+        assert kept == {**dict.fromkeys(TEXTS[:600], "old"), TEXTS[0]: "new"}
         assert (cache.hits, cache.misses) == (600, 400)
         path.unlink()  # from here on only memory can answer
         cache.close()
-        assert cache.get_many(NOTE, TEXTS[:600]) == found
+        assert cache.get_many(NOTE, TEXTS[:600]) == kept
     assert reopened(path, NOTE, TEXTS) == {}
 
 
@@ -479,7 +479,7 @@ def test_permissions_decide_what_a_cache_can_do(tmp_path, path):
 # --- damage
 
 
-def test_a_damaged_page_met_while_reading_is_told_and_ends_no_run(path):
+def test_a_damaged_page_met_while_reading_is_reported_and_ends_no_run(path):
     write_full_cache(path)
     with path.open("r+b") as file:
         file.seek(40_960)
@@ -543,7 +543,7 @@ def test_values_survive_a_file_that_cannot_be_written(path, obstacle, message, m
         with pytest.warns(CacheWarning, match=message) as caught:
             cache.put_many(NOTE, {"a": "x" * 100_000})
         assert len(caught) == 1
-        with cache._use() as connection:  # opened anew, it would take them
+        with cache._use() as connection:  # opened again, it would take them
             connection.execute(obstacle).fetchall()
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # it warns once only

@@ -54,7 +54,7 @@ def forge(path, *statements):
 def use(path):
     """Do all that can be done with a file; return the values read."""
     with SqliteCache(path, busy_timeout_s=0.1) as cache:
-        found = cache.get_many(NOTE, ITEMS)
+        kept = cache.get_many(NOTE, ITEMS)
         for step in (
             cache.verify,
             cache.stats,
@@ -64,7 +64,7 @@ def use(path):
             with suppress(CxrRewardsError):
                 step()
         cache.put_many(NOTE, {"new": 1})
-        return found
+        return kept
 
 
 def test_a_file_with_flipped_bytes_gives_right_values_or_an_error_of_ours(path, tmp_path):
@@ -80,13 +80,13 @@ def test_a_file_with_flipped_bytes_gives_right_values_or_an_error_of_ours(path, 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", CacheWarning)
             try:
-                found = use(target)
+                kept = use(target)
             except CxrRewardsError:
                 refused += 1
                 continue
-        assert found.items() <= {item: [item, len(item)] for item in ITEMS}.items() or not found
-        assert all(value == [item, len(item)] for item, value in found.items())
-        absent += len(found) < len(ITEMS)
+        assert kept.items() <= {item: [item, len(item)] for item in ITEMS}.items() or not kept
+        assert all(value == [item, len(item)] for item, value in kept.items())
+        absent += len(kept) < len(ITEMS)
     assert refused
     assert absent
 
@@ -127,12 +127,12 @@ def test_a_value_that_is_forged_with_its_checksum_counts_as_absent(path, payload
     forge(path, ("UPDATE entries SET value = ?, checksum = ? WHERE key = ?", (payload, checksum_of(key, payload), key)))
     with SqliteCache(path) as cache:
         with pytest.warns(CacheWarning, match="counts as absent and is computed again"):
-            found = cache.get_many(NOTE, ITEMS)
-        assert len(found) == len(ITEMS) - 1
+            kept = cache.get_many(NOTE, ITEMS)
+        assert len(kept) == len(ITEMS) - 1
         assert len(cache.verify().bad_entries) == 1
 
 
-def test_times_that_are_none_are_told(path):
+def test_invalid_times_are_reported(path):
     for time_of_writing in ("1e300", "'yesterday'", "x'00'", "-1e18"):
         forge(path, f"UPDATE entries SET written_at = {time_of_writing}")
         with SqliteCache(path) as cache:
@@ -262,14 +262,14 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("message", "code", "cure"), FAILURES, ids=[f"{m} {c}" for m, c, _ in FAILURES])
-def test_a_file_that_fails_in_mid_run_is_told_once_and_the_run_goes_on(path, message, code, cure, monkeypatch):
+def test_a_file_that_fails_in_mid_run_is_reported_once_and_the_run_goes_on(path, message, code, cure, monkeypatch):
     with SqliteCache(path) as cache:
         cache.close()
         cache._connection = failing = Failing(message, code)
         with pytest.warns(CacheWarning, match=f"(?s){message}.*{cure}|{cure}") as caught:
             assert cache.get_many(NOTE, ITEMS) == {}
         assert len(caught) == 1
-        cache.put_many(NOTE, {"a": 1})  # neither asked nor told again
+        cache.put_many(NOTE, {"a": 1})  # neither asked nor warned again
         assert cache.get_many(NOTE, ["a", ITEMS[0]]) == {"a": 1}
         assert failing.asked == 1
         cache._connection = Failing(message, code)
@@ -280,7 +280,7 @@ def test_a_file_that_fails_in_mid_run_is_told_once_and_the_run_goes_on(path, mes
         assert len(cache.get_many(NOTE, ITEMS)) == len(ITEMS)  # it works again
 
 
-def test_a_file_system_without_locks_is_told_when_the_cache_is_opened(path, monkeypatch):
+def test_a_file_system_without_locks_is_reported_when_the_cache_is_opened(path, monkeypatch):
     def fail(*_):
         raise Failing("locking protocol", sqlite3.SQLITE_PROTOCOL).error
 
@@ -311,9 +311,9 @@ with warnings.catch_warnings(record=True) as caught, SqliteCache(sys.argv[1]) as
     assert not caught, [str(one.message) for one in caught]
     cache.put_many(NOTE, {"new": 1})
     assert cache.get_many(NOTE, ["new"]) == {"new": 1}
-    (told,) = caught
-    assert told.category is CacheWarning
-    assert "used for reading" in str(told.message), told.message
+    (warning,) = caught
+    assert warning.category is CacheWarning
+    assert "used for reading" in str(warning.message), warning.message
     assert cache.verify().ok
     assert cache.stats().entries == len(ITEMS)
 print("ok")

@@ -263,15 +263,15 @@ def test_a_missing_value_of_a_table_costs_its_own_case_only(field):
     assert "got <NA>" in str(rows[1][0].failure)
 
 
-class Untellable:
+class Unprintable:
     def __str__(self):
         raise RuntimeError("not even this")
 
     __repr__ = __str__
 
 
-@pytest.mark.parametrize(("field", "value"), [("candidate", Untellable()), ("context", {"a": Untellable()})])
-def test_what_cannot_be_told_costs_its_own_case_only(field, value):
+@pytest.mark.parametrize(("field", "value"), [("candidate", Unprintable()), ("context", {"a": Unprintable()})])
+def test_a_value_that_cannot_be_shown_costs_its_own_case_only(field, value):
     bad = Case(**{"candidate": "c", "reference": "r", field: value})
     rows = Engine({"longest": Longest(), "plain": Plain()}).run([*cases(("ab", "r")), bad])
     assert values(rows) == [[2, 1], [None, None]]

@@ -144,11 +144,11 @@ def test_an_unexpected_error_is_logged_once_with_its_traceback(caplog):
     engine = Engine({"acts": Acts(), "booms": Booms()})
     with caplog.at_level(logging.DEBUG, logger="cxr_rewards"):
         engine.run([Case(candidate=text, reference="r") for text in ("key", "bad", "fine", "beyond")])
-    told = {record.getMessage(): record.exc_info for record in caplog.records}
+    logged = {record.getMessage(): record.exc_info for record in caplog.records}
     assert len(caplog.records) == 3, "a chunk that is tried again item by item is not logged itself"
-    assert told["acts failed: out_of_bounds"] is None, "raised on purpose"
-    assert told["acts failed: error"][0] is KeyError
-    assert told["boom failed: error"][0] is RuntimeError
+    assert logged["acts failed: out_of_bounds"] is None, "raised on purpose"
+    assert logged["acts failed: error"][0] is KeyError
+    assert logged["boom failed: error"][0] is RuntimeError
     assert "score_case" in caplog.text
 
 

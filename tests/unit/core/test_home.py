@@ -62,20 +62,20 @@ WAYS = {
 
 @pytest.mark.parametrize("way", WAYS)
 def test_two_programs_with_a_feature_of_one_name_never_share_its_values(tmp_path, way):
-    told = []
+    printed = []
     for value in (3, 7):
         script = tmp_path / f"program_{value}.py"
         script.write_text(WAYS[way].replace("{value}", str(value)))
         done = subprocess.run(
             [sys.executable, script, tmp_path / "cache.sqlite"], capture_output=True, text=True, check=True
         )
-        told.append(done.stdout.split())
+        printed.append(done.stdout.split())
         assert done.stderr.count("its values are kept in memory only") == 1, done.stderr
-    assert told == [["3.0", "0"], ["7.0", "0"]]
+    assert printed == [["3.0", "0"], ["7.0", "0"]]
 
 
 def test_modules_of_one_name_in_two_projects_never_share_values_and_each_finds_its_own(tmp_path):
-    told = []
+    printed = []
     for project, value in (("a", 3), ("b", 7), ("a", 3), ("b", 8)):  # the last one was edited
         folder = tmp_path / project
         folder.mkdir(exist_ok=True)
@@ -87,12 +87,12 @@ def test_modules_of_one_name_in_two_projects_never_share_values_and_each_finds_i
             capture_output=True, text=True, check=True,
         )  # fmt: skip
         assert done.stderr == ""
-        told.append(done.stdout.split())
-    assert told == [["3.0", "1"], ["7.0", "2"], ["3.0", "2"], ["8.0", "3"]]
+        printed.append(done.stdout.split())
+    assert printed == [["3.0", "1"], ["7.0", "2"], ["3.0", "2"], ["8.0", "3"]]
 
 
 def test_a_function_of_two_projects_is_told_apart_too(tmp_path):
-    told = []
+    printed = []
     for project, value in (("a", 3), ("b", 7)):
         (tmp_path / project).mkdir()
         (tmp_path / project / "sizes.py").write_text(
@@ -104,8 +104,8 @@ def test_a_function_of_two_projects_is_told_apart_too(tmp_path):
             "print(reward.score('Clear.', 'Clear.').value)\n"
         )
         command = [sys.executable, tmp_path / project / "program.py", tmp_path / "cache.sqlite"]
-        told.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
-    assert told == ["3.0", "7.0"]
+        printed.append(subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip())
+    assert printed == ["3.0", "7.0"]
 
 
 class Homely(Feature):

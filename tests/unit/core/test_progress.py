@@ -1,4 +1,4 @@
-"""What is said of a long work, and when."""
+"""Progress lines of long work, and when they are shown."""
 
 import time
 
@@ -75,16 +75,16 @@ def test_nothing_is_said_of_a_short_work(capsys):
     assert capsys.readouterr().err == "a note\n"
 
 
-def test_without_a_terminal_the_calls_in_flight_are_told(capsys, monkeypatch):
+def test_without_a_terminal_the_calls_in_flight_are_reported(capsys, monkeypatch):
     ledger = Ledger()
     ledger.tally(1, "a").in_flight, ledger.tally(2, "b").in_flight = 3, 2
     monkeypatch.setattr(console, "LEDGER", ledger)
     progress = Progress()
     progress.begin("scoring", total=6)
-    told = ""
+    written = ""
     with shown(progress, every_s=0.02):
         end = time.monotonic() + 10
-        while not told and time.monotonic() < end:
+        while not written and time.monotonic() < end:
             time.sleep(0.01)
-            told = capsys.readouterr().err
-    assert told.splitlines()[0] == "scoring: 0 of 6 rows, none finished in the last 0 s, 5 judge calls in flight"
+            written = capsys.readouterr().err
+    assert written.splitlines()[0] == "scoring: 0 of 6 rows, none finished in the last 0 s, 5 judge calls in flight"

@@ -48,8 +48,8 @@ def run(component, *candidates, cache=None):
 
 
 def test_a_function_is_a_component():
-    found = run(External(metric=f"{HERE}:overlap", low=0.0, high=1.0), "left effusion", "left")
-    assert [score.value for score in found] == [1.0, 0.5]
+    scored = run(External(metric=f"{HERE}:overlap", low=0.0, high=1.0), "left effusion", "left")
+    assert [score.value for score in scored] == [1.0, 0.5]
     assert CALLS == [["left effusion", "left"]]
 
 
@@ -85,7 +85,7 @@ def test_what_is_no_score_fails_alone(text, reason, kind):
     assert good.value == 0.5
 
 
-def test_a_wrong_number_of_values_is_told():
+def test_a_wrong_number_of_values_is_reported():
     lost = run(External(metric=f"{HERE}:short"), "left", "right")
     assert {score.value for score in lost} == {1.0}  # one by one it is right
     assert run(External(metric=f"{HERE}:short", batch=1), "left")[0].value == 1.0
@@ -124,7 +124,7 @@ def test_bad_settings_are_refused(settings, message):
         External(**settings)
 
 
-def test_a_package_that_is_not_there_is_told_with_its_pip_line():
+def test_a_package_that_is_not_there_is_reported_with_its_pip_line():
     with pytest.raises(MissingDependencyError, match="pip install no_such_package"):
         External(metric="no_such_package:score")
 
@@ -171,7 +171,7 @@ def test_a_radeval_metric_of_several_numbers_needs_a_key(radeval):
         run(External(metric="radeval:radgraph", options='{"many": 1}'), "left")
 
 
-def test_an_unknown_radeval_metric_is_told_with_the_nearest(radeval):
+def test_an_unknown_radeval_metric_is_reported_with_the_nearest(radeval):
     with pytest.raises(ConfigError, match="Did you mean 'bleu'"):
         run(External(metric="radeval:blue"), "left")
 

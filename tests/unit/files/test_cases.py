@@ -234,5 +234,5 @@ def test_rows_tell_where_such_cells_are(tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text("c,r,p\nClear.,Clear.,nan\nnull,Clear.,\nClear.,Clear.,\n")
     columns = ColumnMap(candidate="c", reference="r", priors=("p",))
     rows = list(read_cases(open_table(tmp_path / "in.csv"), columns))
-    assert [found.placeholders for found in rows] == [("p",), ("c",), ()]
-    assert [found.absent(columns) for found in rows] == ["", "column 'c': 'null' stands for no report", ""]
+    assert [row.placeholders for row in rows] == [("p",), ("c",), ()]
+    assert [row.absent(columns) for row in rows] == ["", "column 'c': 'null' stands for no report", ""]

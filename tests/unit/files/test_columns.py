@@ -19,33 +19,33 @@ def test_usual_reference_names_are_found(name: str) -> None:
 
 
 def test_better_name_wins_over_lesser() -> None:
-    found = choose_columns(["prediction", "candidate", "report", "target", "reference", "id", "case_id"])
-    assert (found.candidate, found.reference, found.case_id) == ("candidate", "reference", "case_id")
+    columns = choose_columns(["prediction", "candidate", "report", "target", "reference", "id", "case_id"])
+    assert (columns.candidate, columns.reference, columns.case_id) == ("candidate", "reference", "case_id")
 
 
 def test_everything_is_found_and_said_in_words() -> None:
-    found = choose_columns(["id", "pred", "gt", "Prior 10", "prior_2", "prompt_id", "Age", "Sex", "study_id"])
-    assert found == ColumnMap(
+    columns = choose_columns(["id", "pred", "gt", "Prior 10", "prior_2", "prompt_id", "Age", "Sex", "study_id"])
+    assert columns == ColumnMap(
         candidate="pred",
         reference="gt",
         priors=("prior_2", "Prior 10"),
         case_id="id",
         context={"age": "Age", "sex": "Sex"},
     )
-    assert str(found) == (
+    assert str(columns) == (
         "candidate from 'pred', reference from 'gt', priors from 'prior_2', 'Prior 10', case ids from 'id', "
         "context from 'Age', 'Sex'"
     )
-    assert found.used == ("pred", "gt", "prior_2", "Prior 10", "id", "Age", "Sex")
+    assert columns.used == ("pred", "gt", "prior_2", "Prior 10", "id", "Age", "Sex")
 
 
 @pytest.mark.parametrize("names", [["group"], ["group_id"], ["prompt_id"], ["group", "Group"]])
 def test_group_columns_are_taken_only_if_named(names: list[str]) -> None:
     columns = ["candidate", "reference", *names]
     assert choose_columns(columns).group is None
-    found = choose_columns(columns, group=names[0])
-    assert found.group == names[0]
-    assert f"groups from {names[0]!r}" in str(found)
+    chosen = choose_columns(columns, group=names[0])
+    assert chosen.group == names[0]
+    assert f"groups from {names[0]!r}" in str(chosen)
 
 
 def test_no_case_ids_are_taken_for_an_empty_name() -> None:
@@ -62,7 +62,7 @@ def test_nothing_beyond_the_texts_is_needed() -> None:
 
 
 def test_named_columns_win() -> None:
-    found = choose_columns(
+    columns = choose_columns(
         ["candidate", "reference", "prior", "c2", "r2", "old", "older", "key", "g", "Pain Score"],
         candidate="c2",
         reference="r2",
@@ -71,8 +71,8 @@ def test_named_columns_win() -> None:
         group="g",
         context=["Pain Score"],
     )
-    assert found.used == ("c2", "r2", "older", "old", "key", "g", "Pain Score")
-    assert found.context == {"pain_score": "Pain Score"}
+    assert columns.used == ("c2", "r2", "older", "old", "key", "g", "Pain Score")
+    assert columns.context == {"pain_score": "Pain Score"}
 
 
 def test_same_column_for_both_is_refused() -> None:
@@ -137,14 +137,14 @@ def test_same_column_for_both_is_refused() -> None:
         ),
     ],
 )
-def test_doubt_is_told_with_the_option_to_give(columns: list[str], options: dict, message: str) -> None:
+def test_doubt_is_reported_with_the_option_to_give(columns: list[str], options: dict, message: str) -> None:
     with pytest.raises(InputError) as caught:
         choose_columns(columns, where="in.csv", **options)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize(
-    ("columns", "found"),
+    ("columns", "cluster"),
     [
         (["group", "study_id", "Patient ID"], "Patient ID"),
         (["group", "StudyID", "prompt_id"], "StudyID"),
@@ -155,9 +155,9 @@ def test_doubt_is_told_with_the_option_to_give(columns: list[str], options: dict
         (["id"], ""),  # case ids, each there once
     ],
 )
-def test_rows_that_belong_together_are_found_by_the_usual_names(columns: list[str], found: str) -> None:
+def test_rows_that_belong_together_are_found_by_the_usual_names(columns: list[str], cluster: str) -> None:
     columns = ["candidate", "reference", *columns]
-    assert choose_cluster(columns, None, choose_columns(columns)) == found
+    assert choose_cluster(columns, None, choose_columns(columns)) == cluster
 
 
 def test_a_cluster_can_be_named_or_switched_off() -> None:

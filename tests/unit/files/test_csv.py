@@ -139,7 +139,7 @@ def test_record_over_several_lines_with_wrong_count_costs_its_first_line(tmp_pat
     assert (rows[-1].number, rows[-1].line, rows[-1].values) == (3, 4, {"a": "4", "b": "5"})
 
 
-def test_text_after_a_closing_quote_is_told(tmp_path: Path) -> None:
+def test_text_after_a_closing_quote_is_reported(tmp_path: Path) -> None:
     rows = list(table(tmp_path, 'a,b\n"The "heart" is fine",2\n3,4\n'))
     assert problem(rows[0]).startswith("row 1 (line 2) has text after the closing quote of a field; quote fields")
     assert rows[1].error is None

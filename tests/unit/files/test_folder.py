@@ -32,7 +32,7 @@ def states(folder: Folder) -> dict[str, bool]:
     return {file.source.name: file.finished for file in folder.files}
 
 
-def test_every_format_is_taken_in_any_case_and_the_rest_is_told(source: Path, tmp_path: Path) -> None:
+def test_every_format_is_taken_in_any_case_and_the_rest_is_reported(source: Path, tmp_path: Path) -> None:
     names = ["a.csv", "b.CSV", "c.tsv", "d.jsonl", "e.NDJSON", "f.parquet", "g.pq"]
     for name in [*names, "notes.txt", "h.csv.gz", "._a.csv"]:
         (source / name).write_text(TABLE)

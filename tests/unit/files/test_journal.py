@@ -166,7 +166,7 @@ def test_corrupt_first_line_is_refused(tmp_path: Path) -> None:
         Journal(tmp_path / "out.csv", RUN)
 
 
-def test_missing_folder_is_told(tmp_path: Path) -> None:
+def test_missing_folder_is_reported(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be written: No such file or directory; choose another output"):
         Journal(tmp_path / "nowhere" / "out.csv", RUN)
 

@@ -148,9 +148,9 @@ def test_a_crossing_of_too_many_groups_is_left_out():
     assert least.tables() == [("a",), ("b",), ("a", "b")]
 
 
-def test_the_method_is_told():
-    told = Summary(["reward"], cluster="patient_id").as_json()["interval"]
-    assert told == {
+def test_the_method_is_stated():
+    interval = Summary(["reward"], cluster="patient_id").as_json()["interval"]
+    assert interval == {
         "level": 0.95,
         "method": "Student's t over values of 'patient_id'; none below 5",
         "cluster": "patient_id",

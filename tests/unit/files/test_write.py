@@ -175,7 +175,7 @@ def test_rows_and_results_must_be_as_many(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-def test_a_result_that_json_cannot_hold_is_told_with_its_row(tmp_path: Path, value: float) -> None:
+def test_a_result_that_json_cannot_hold_is_reported_with_its_row(tmp_path: Path, value: float) -> None:
     source = table(tmp_path, "a,b\n1,2\n3,4\n")
     with pytest.raises(
         InputError, match=rf"in\.csv: row 2 \(line 3\): reward is {value!r}, which JSON cannot hold; wri"
@@ -205,7 +205,7 @@ def test_a_link_in_the_place_of_the_unfinished_output_is_not_followed(
     assert not out.is_symlink()
 
 
-def test_a_folder_in_the_place_of_the_unfinished_output_is_told(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_the_unfinished_output_is_reported(tmp_path: Path) -> None:
     (tmp_path / ".out.csv.partial").mkdir()
     with pytest.raises(InputError, match=r"\.out\.csv\.partial: is a folder"):
         write_table(tmp_path / "out.csv", table(tmp_path, "a,b\n1,2\n"), {"reward": float}, [(1.0,)])

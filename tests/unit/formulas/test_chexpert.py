@@ -19,7 +19,7 @@ def rows(seed, n, answers="0123"):
 @pytest.mark.parametrize("answers", ["0123", "0002", "1"])
 def test_micro_and_macro_f1_are_those_of_scikit_learn(uncertain, answers):
     candidates, references = rows(1, 60, answers), rows(2, 60, answers)
-    found = corpus_f1(zip(candidates, references, strict=True), uncertain)
+    scores = corpus_f1(zip(candidates, references, strict=True), uncertain)
     for size, names in ((14, CONDITIONS), (5, FIVE)):
         places = [CONDITIONS.index(name) for name in names]
         said, true = (
@@ -27,7 +27,7 @@ def test_micro_and_macro_f1_are_those_of_scikit_learn(uncertain, answers):
         )
         report = classification_report(true, said, target_names=names, output_dict=True, zero_division=0)
         for kind in ("micro", "macro"):
-            assert found[f"{kind}_f1_{size}"] == pytest.approx(report[f"{kind} avg"]["f1-score"], abs=1e-12)
+            assert scores[f"{kind}_f1_{size}"] == pytest.approx(report[f"{kind} avg"]["f1-score"], abs=1e-12)
 
 
 def test_ignored_labels_are_left_out_on_both_sides():

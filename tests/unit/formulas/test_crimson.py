@@ -81,10 +81,10 @@ def test_one_more_false_or_missed_finding_or_penalty_is_never_better(matched, mi
 def test_telling_a_finding_is_never_worse_than_missing_it_and_errors_never_pay(
     matched, missed, false, penalty, weight, cost
 ):
-    told = crimson_score([*matched, (weight, 0.0)], missed, false, penalty)
+    told_rightly = crimson_score([*matched, (weight, 0.0)], missed, false, penalty)
     told_wrongly = crimson_score([*matched, (weight, cost)], missed, false, penalty)
     left_out = crimson_score(matched, [*missed, weight], false, penalty)
-    assert left_out - 1e-9 <= told_wrongly <= told + 1e-9
+    assert left_out - 1e-9 <= told_wrongly <= told_rightly + 1e-9
 
 
 @given(MATCHED, SOME)

@@ -28,8 +28,12 @@ OTHER = graph(("effusion", "OBS-DP", ("located_at", "2")), ("left", "ANAT-DP"), 
 
 
 def test_levels_counted_by_hand():
-    found = level_f1s(EFFUSION, OTHER, case_sensitive=False)
-    assert found == {"simple": pytest.approx(4 / 6), "partial": pytest.approx(4 / 6), "complete": pytest.approx(4 / 6)}
+    by_level = level_f1s(EFFUSION, OTHER, case_sensitive=False)
+    assert by_level == {
+        "simple": pytest.approx(4 / 6),
+        "partial": pytest.approx(4 / 6),
+        "complete": pytest.approx(4 / 6),
+    }
     entities, relations = combined_f1(EFFUSION, OTHER)
     assert (entities, relations) == (pytest.approx(4 / 6), pytest.approx(2 / 3))
 

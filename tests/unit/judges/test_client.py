@@ -237,13 +237,13 @@ def test_an_endpoint_with_another_name_for_the_limit_gets_it():
     thread.join(5)
 
 
-def test_a_server_that_speaks_no_http_is_told():
+def test_a_server_that_does_not_speak_http_is_reported():
     url, _ = raw_server([b"what do you want\r\n\r\n"] * 20)
     score = Chexprompt(model="m", base_url=url, deadline_s=1.0).score("Clear.", REFERENCE)
     assert "the connection broke" in score.failure.error
 
 
-def test_a_closed_port_is_told_and_soon(monkeypatch):
+def test_a_closed_port_is_reported_soon(monkeypatch):
     monkeypatch.setattr(asking, "_FIRST_S", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -363,7 +363,7 @@ def test_cases_that_differ_in_what_no_judge_sees_are_one_question():
             for age, site in ((60, "a"), (60, "b"), (61, "a"), (62, "a")):
                 context = {"age": str(age), "site": site}
                 assert reward.score("x", REFERENCE, context=context).value is not None
-            assert judge.requests == asked  # CheXprompt is told nothing of the patient
+            assert judge.requests == asked  # CheXprompt is shown nothing of the patient
 
 
 def test_votes_are_asked_and_kept_one_by_one(tmp_path):
@@ -454,8 +454,8 @@ def test_a_program_ends_without_a_word():
         [sys.executable, "-X", "dev", "-W", "error", "-c", code], capture_output=True, text=True, check=False
     )
     assert done.stdout == "1.0\n"
-    told = [line for line in done.stderr.splitlines() if "Executing <" not in line]  # of a slow machine, in dev mode
-    assert told == []
+    printed = [line for line in done.stderr.splitlines() if "Executing <" not in line]  # of a slow machine, in dev mode
+    assert printed == []
 
 
 SECRET = "sk-very-secret-0123456789"
@@ -509,6 +509,6 @@ def test_openais_key_goes_to_openai_alone(monkeypatch):
         ),
     ],
 )
-def test_what_is_missing_is_told_at_the_first_question(settings, message):
+def test_a_missing_setting_is_reported_at_the_first_question(settings, message):
     with pytest.raises(ConfigError, match=message):
         Chexprompt(**settings).score("x", REFERENCE)

@@ -1,4 +1,4 @@
-"""What is aimed at a judge is flagged in disguise, too; what radiologists write is not."""
+"""Text aimed at a judge is flagged even in disguise; text that radiologists write is not."""
 
 from __future__ import annotations
 

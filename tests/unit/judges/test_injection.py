@@ -161,7 +161,7 @@ def test_no_real_report_is_flagged(file, shared_data):
 
         texts = [text for line in lines for text in walk(json.loads(line))]
     assert len(texts) > 100
-    flagged = [(found, text) for text in texts if text and (found := find_injections(text))]
+    flagged = [(injections, text) for text in texts if text and (injections := find_injections(text))]
     assert flagged == []
 
 

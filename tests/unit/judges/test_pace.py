@@ -229,7 +229,7 @@ def test_a_judge_that_works_on_one_request_at_a_time_scores_all_rows_without_a_s
     assert tally.in_flight == 0
 
 
-def test_a_judge_that_cannot_keep_up_is_told(caplog, monkeypatch):
+def test_a_judge_that_cannot_keep_up_is_reported(caplog, monkeypatch):
     monkeypatch.setattr(asking, "_WATCH_S", 0.2)
 
     def respond(_):

@@ -45,7 +45,7 @@ def test_one_json_object_is_found(reply):
         ('{"errors": []} {"errors": [1]}', "more than one JSON object"),
         ('{"errors": [], "errors": [1]}', "a JSON key is given twice: 'errors'"),
         ('{"errors": [{"type": "A", "type": "B"}]}', "a JSON key is given twice: 'type'"),
-        ('{"errors": NaN}', "NaN is no number"),
+        ('{"errors": NaN}', "NaN is not a number"),
         ("x" * 200_001, "the reply has 200,001 characters"),
         ('{"a":' * 30_000, "JSON nested too deeply|no valid JSON"),
     ],
@@ -83,7 +83,7 @@ def test_an_answer_without_fences_is_itself():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"votes": 2}, "votes must be 1 where temperature is 0"),
+        ({"votes": 2}, "votes must be 1 if temperature is 0"),
         ({"votes": 0}, "votes must be from 1 to 32"),
         ({"temperature": 3.0}, "temperature must be at most 2"),
         ({"top_p": 0.0}, "top_p must be above 0 to 1"),
@@ -97,7 +97,7 @@ def test_an_answer_without_fences_is_itself():
         ({"stop_after": -1}, "stop_after must be 0 or more"),
     ],
 )
-def test_a_bad_setting_is_told_when_the_judge_is_made(settings, message):
+def test_a_bad_setting_is_reported_when_the_judge_is_made(settings, message):
     with pytest.raises(ConfigError, match=message) as caught:
         Rubric(**settings)
     assert "secret" not in str(caught.value)
@@ -145,7 +145,7 @@ def test_a_template_of_ones_own_is_used_and_signed(tmp_path):
         (None, "the template cannot be read"),
     ],
 )
-def test_a_bad_template_is_told_when_the_reward_is_made(tmp_path, text, message):
+def test_a_bad_template_is_reported_when_the_reward_is_made(tmp_path, text, message):
     path = tmp_path / f"{len(message)}.txt"
     if text is not None:
         path.write_text(text)

@@ -87,9 +87,9 @@ UNSCORED = {
 
 @pytest.mark.parametrize("name", SCORED)
 def test_the_judges_own_verdict_is_read(name):
-    found = ChexpromptReply.parse(SCORED[name])
-    assert sum(found["significant"].values()) == 2
-    assert sum(found["insignificant"].values()) == 0
+    counts = ChexpromptReply.parse(SCORED[name])
+    assert sum(counts["significant"].values()) == 2
+    assert sum(counts["insignificant"].values()) == 0
 
 
 @pytest.mark.parametrize("name", UNSCORED)
@@ -228,8 +228,8 @@ def test_green_counts_the_exact_words_for_none_as_0(text):
 )
 def test_green_counts_lists_right_or_not_at_all(text, number):
     for reply, read in (
-        (green(matched=text), lambda found: found.matched),
-        (green(significant=f"(b) Missing a finding: {text}"), lambda found: found.significant["b"]),
+        (green(matched=text), lambda verdict: verdict.matched),
+        (green(significant=f"(b) Missing a finding: {text}"), lambda verdict: verdict.significant["b"]),
     ):
         if number is None:
             with pytest.raises(VerdictParseError):

@@ -1,4 +1,4 @@
-"""What the client makes of what servers send: HTTP at its edges, errors in all their forms, usage, keys."""
+"""How the client reads what servers send: HTTP at its edges, errors in all their forms, usage, keys."""
 
 from __future__ import annotations
 
@@ -382,7 +382,7 @@ def test_a_gateway_that_restarts_is_waited_for(status):
     assert [result.value for result in results] == [1.0] * 12
 
 
-def test_a_url_without_v1_is_told_with_it():
+def test_a_url_without_v1_is_reported_with_it():
     def respond(request):
         return CLEAN if request.path.startswith("/v1/") else (404, {"detail": "Not Found"})
 
@@ -413,9 +413,9 @@ def test_an_absurd_wait_leaves_the_case_unscored_at_once(later):
 # Usage
 
 
-@pytest.mark.parametrize("told", [10**9, 10**400, -5, 1e300, "many", True, None, float("inf"), 0.5])
-def test_usage_is_never_believed_beyond_reason(told):
-    text = json.dumps(completion(usage={"prompt_tokens": told, "completion_tokens": told}))
+@pytest.mark.parametrize("tokens", [10**9, 10**400, -5, 1e300, "many", True, None, float("inf"), 0.5])
+def test_usage_is_never_believed_beyond_reason(tokens):
+    text = json.dumps(completion(usage={"prompt_tokens": tokens, "completion_tokens": tokens}))
     text = text.replace("Infinity", "1e999")
     with ScriptedJudge(lambda _: (200, text.encode())) as judge:
         start = time.monotonic()
@@ -477,15 +477,15 @@ def test_an_endpoint_that_echoes_the_key_leaks_it_nowhere(form, status, monkeypa
         reward = CompositeReward([component], cache=tmp_path / "cache.sqlite")
         try:
             result = reward.score("Small left effusion.", REFERENCE)
-            told = (
+            printed = (
                 repr(result) + result.reasons + json.dumps({k: v.details for k, v in result.parts.items()}, default=str)
             )
         except JudgeStopped as stopped:
-            told = repr(stopped)
+            printed = repr(stopped)
         reward.cache.close()
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("cache*")) + pickle.dumps(reward)
     for part in (SECRET, SECRET[:10], shown.removeprefix("Authorization: ")[:14]):
-        assert part not in told
+        assert part not in printed
         assert part.encode() not in stored
 
 
@@ -510,7 +510,7 @@ def test_a_proxy_of_the_environment_is_used(monkeypatch):
     assert paths == ["http://judge.invalid/v1/chat/completions", "/v1/chat/completions"]
 
 
-def test_a_proxy_that_is_no_address_is_told(monkeypatch):
+def test_a_proxy_that_is_not_an_address_is_reported(monkeypatch):
     monkeypatch.setenv("http_proxy", "http://proxy:port")
     with pytest.raises(ConfigError, match="HTTP_PROXY"):
         Chexprompt(model="m", base_url="http://judge.invalid/v1").score("x", REFERENCE)

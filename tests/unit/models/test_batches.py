@@ -25,8 +25,8 @@ def test_every_item_is_in_one_batch_within_the_budget(lengths, budget):
 
 def test_results_come_back_in_order():
     lengths = [5, 1, 9, 3]
-    found = run_batches(lengths, lambda model, batch: [(model, i) for i in batch], [("cpu", "m")], budget=10)
-    assert found == [("m", i) for i in range(4)]
+    results = run_batches(lengths, lambda model, batch: [(model, i) for i in batch], [("cpu", "m")], budget=10)
+    assert results == [("m", i) for i in range(4)]
 
 
 def test_a_batch_too_large_for_memory_is_halved():
@@ -64,9 +64,9 @@ def test_copies_work_at_the_same_time_and_one_batch_each():
             busy[model] -= 1
         return [(model, i) for i in batch]
 
-    found = run_batches([1] * 10, forward, [("cpu", "a"), ("cpu:0", "b")], budget=1)
-    assert [i for _, i in found] == list(range(10))
-    assert {model for model, _ in found} == {"a", "b"}
+    results = run_batches([1] * 10, forward, [("cpu", "a"), ("cpu:0", "b")], budget=1)
+    assert [i for _, i in results] == list(range(10))
+    assert {model for model, _ in results} == {"a", "b"}
     assert max(together) == 2
 
 

@@ -30,9 +30,9 @@ def test_both_formats_are_read(tmp_path):
 def test_a_file_of_the_old_format_is_read(tmp_path):
     tensors = {"epoch": 3, "w": torch.arange(4.0)}
     torch.save(tensors, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
-    found = load_state(tmp_path / "old.pth")
-    assert found["epoch"] == 3
-    assert torch.equal(found["w"], tensors["w"])
+    state = load_state(tmp_path / "old.pth")
+    assert state["epoch"] == 3
+    assert torch.equal(state["w"], tensors["w"])
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "model.safetensors"])
@@ -47,7 +47,7 @@ def test_code_and_garbage_are_refused(tmp_path, name, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["weights.pth", "model.safetensors"])
-def test_a_file_cut_short_is_told(tmp_path, name):
+def test_a_file_cut_short_is_reported(tmp_path, name):
     tensors = {"w": torch.zeros(1000)}
     save_file(tensors, tmp_path / name) if name.endswith("safetensors") else torch.save(tensors, tmp_path / name)
     data = (tmp_path / name).read_bytes()
@@ -78,7 +78,7 @@ def test_an_archive_is_read_without_unpacking(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.tar.gz"]
 
 
-def test_a_foreign_or_broken_archive_is_told(tmp_path):
+def test_a_foreign_or_broken_archive_is_reported(tmp_path):
     path = archive(tmp_path / "a.tar.gz", other=b"")
     with pytest.raises(ModelLoadError, match=r"lacks config.json; it holds"):
         read_archive(path, ("config.json",))
@@ -88,7 +88,7 @@ def test_a_foreign_or_broken_archive_is_told(tmp_path):
         read_archive(path, ("config.json",))
 
 
-def test_a_configuration_that_is_no_json_is_told(tmp_path):
+def test_a_configuration_that_is_not_json_is_reported(tmp_path):
     (tmp_path / "config.json").write_text("{")
     with pytest.raises(ModelLoadError, match=r"config.json: cannot be read as a model's configuration"):
         load_config(tmp_path)

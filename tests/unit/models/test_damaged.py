@@ -127,11 +127,11 @@ def test_flips_and_cuts_of_a_torch_archive_never_change_a_number(tmp_path):
     torch.save(tensors, path)
 
     def read(path):
-        found = load_state(path)
-        assert found.keys() == tensors.keys()
-        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
-        found = load_state_bytes(path.read_bytes(), str(path))
-        assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
+        state = load_state(path)
+        assert state.keys() == tensors.keys()
+        assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
+        state = load_state_bytes(path.read_bytes(), str(path))
+        assert all(torch.equal(state[name], tensor) for name, tensor in tensors.items())
 
     assert flips(path, read) > 100
 

@@ -87,7 +87,7 @@ def test_weights_that_do_not_fit_their_configuration_are_refused(minilm, change,
         Bert.from_state({**load_config(minilm), **change}, encoder_state(minilm), "here")
 
 
-def test_a_configuration_that_lacks_a_size_is_told(minilm):
+def test_a_configuration_that_lacks_a_size_is_reported(minilm):
     config = {key: value for key, value in load_config(minilm).items() if key != "hidden_size"}
     with pytest.raises(ModelLoadError, match="config.json: hidden_size must be from 1 to 16,384, got None"):
         Bert.from_state(config, encoder_state(minilm), "here")

@@ -141,7 +141,7 @@ def test_a_connection_that_breaks_off_leaves_no_half_file(cli, hub, tmp_path):
         ("gone", ("cannot be downloaded from http://127.0.0.1:1", "without internet, run the same command elsewhere")),
     ],
 )
-def test_what_prevents_a_download_is_told_with_its_cure(cli, hub, fault, parts):
+def test_a_failed_download_is_reported_with_its_cure(cli, hub, fault, parts):
     environment = {}
     if fault == "gated":
         hub.gated.add("distilbert/distilroberta-base")

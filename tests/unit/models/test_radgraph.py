@@ -31,8 +31,8 @@ def test_a_report_alone_has_the_annotation_it_has_among_others(models, model):
 
 def test_relations_are_found_and_lead_to_entities(models):
     for model in ENCODERS:
-        found = annotate(TEXTS, model=model)
-        relations = [(graph, other) for graph in found for e in graph.values() for _, other in e["relations"]]
+        graphs = annotate(TEXTS, model=model)
+        relations = [(graph, other) for graph in graphs for e in graph.values() for _, other in e["relations"]]
         assert relations
         assert all(other in graph for graph, other in relations)
 
@@ -113,7 +113,7 @@ def test_a_broken_archive_is_refused(models, tmp_path, monkeypatch):
         broken(models, tmp_path, monkeypatch, cut)
 
 
-def test_an_absent_tokenizer_is_told(models, tmp_path, monkeypatch):
+def test_an_absent_tokenizer_is_reported(models, tmp_path, monkeypatch):
     def remove(folder):
         shutil.rmtree(folder / "microsoft--BiomedVLP-CXR-BERT-general")
 

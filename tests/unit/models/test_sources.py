@@ -1,4 +1,4 @@
-"""Where weights are looked for, and how their content is told apart."""
+"""Where weights are looked for, and how their content is recognised."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ def places(tmp_path, monkeypatch):
 
 
 def test_alternatives_and_optional_files(tmp_path):
-    found, absent = files_in(fill(tmp_path / "a"), FILES)
-    assert [path.name for path in found] == ["config.json", "pytorch_model.bin"]
+    present, absent = files_in(fill(tmp_path / "a"), FILES)
+    assert [path.name for path in present] == ["config.json", "pytorch_model.bin"]
     assert absent == []
     assert files_in(tmp_path / "nowhere", FILES)[1] == ["config.json", "model.safetensors or pytorch_model.bin"]
 
@@ -38,7 +38,7 @@ def test_a_local_folder_is_taken_as_it_is(tmp_path):
     assert locate(Source(str(folder), FILES)) == folder
 
 
-def test_a_local_folder_that_lacks_files_is_told(tmp_path):
+def test_a_local_folder_that_lacks_files_is_reported(tmp_path):
     (tmp_path / "mine").mkdir()
     with pytest.raises(ModelLoadError, match=r"mine: lacks config.json, model.safetensors or pytorch_model.bin"):
         locate(Source(str(tmp_path / "mine"), FILES))
@@ -69,7 +69,7 @@ def test_a_revision_has_a_folder_of_its_own(places):
     assert locate(Source("org/name@v2", FILES)) == pinned
 
 
-def test_absent_weights_are_told_with_place_file_and_command(places):
+def test_absent_weights_are_reported_with_place_file_and_command(places):
     with pytest.raises(ModelLoadError) as caught:
         locate(Source("org/name", FILES))
     message = str(caught.value)

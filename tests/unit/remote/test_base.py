@@ -1,4 +1,4 @@
-"""What goes over the wire: descriptions, cases, scores."""
+"""The messages between client and server: descriptions, cases, scores."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Here(ElsewhereReward):
     def send(self, cases):
         tables = json.loads(json.dumps([case_table(case) for case in cases]))
         rows = self.reward.parts([Case(**table) for table in tables])
-        told = json.dumps([[score_table(score, None) for score in row] for row in rows])
-        return [tuple(map(score_of, row)) for row in json.loads(told)]
+        message = json.dumps([[score_table(score, None) for score in row] for row in rows])
+        return [tuple(map(score_of, row)) for row in json.loads(message)]
 
 
 REWARDS = {
@@ -67,29 +67,29 @@ def test_rows_that_are_too_few_too_many_or_too_short_are_an_error(cut):
 
 
 def test_boundless_components_stay_boundless():
-    told = describe(REWARDS["rules"])
-    label = next(iter(told["components"]))
-    told["components"][label]["bounds"] = [None, 1.0]
-    assert RewardInfo.parse(told, "there").components[label].bounds == (-math.inf, 1.0)
+    description = describe(REWARDS["rules"])
+    label = next(iter(description["components"]))
+    description["components"][label]["bounds"] = [None, 1.0]
+    assert RewardInfo.parse(description, "there").components[label].bounds == (-math.inf, 1.0)
 
 
 @pytest.mark.parametrize(
-    "told", [{}, {"name": "x", "signature": "y", "components": {"a": {}}, "total": {}}, {"name": 1}]
+    "description", [{}, {"name": "x", "signature": "y", "components": {"a": {}}, "total": {}}, {"name": 1}]
 )
-def test_what_is_no_description_is_told(told):
+def test_a_malformed_description_is_reported(description):
     with pytest.raises(ConfigError, match="there: not a description of a reward"):
-        RewardInfo.parse(told, "there")
+        RewardInfo.parse(description, "there")
 
 
-@pytest.mark.parametrize("told", [["bleu", "no text"], ["bleu", "no text", "of a later version"]])
-def test_a_failure_of_another_version_is_an_error(told):
-    assert score_of({"value": None, "failure": told}).failure == Failure("bleu", "no text", "error")
+@pytest.mark.parametrize("failure", [["bleu", "no text"], ["bleu", "no text", "of a later version"]])
+def test_a_failure_of_another_version_is_an_error(failure):
+    assert score_of({"value": None, "failure": failure}).failure == Failure("bleu", "no text", "error")
 
 
-@pytest.mark.parametrize("told", ["bleu", ["bleu"], ["bleu", 3], ["bleu", "no text", 3], ["a", "b", "error", "c"]])
-def test_what_is_not_a_failure_is_refused(told):
+@pytest.mark.parametrize("failure", ["bleu", ["bleu"], ["bleu", 3], ["bleu", "no text", 3], ["a", "b", "error", "c"]])
+def test_what_is_not_a_failure_is_refused(failure):
     with pytest.raises(ValueError, match="expected where a part failed"):
-        score_of({"value": None, "failure": told})
+        score_of({"value": None, "failure": failure})
 
 
 def test_scores_and_failures_come_back():

@@ -101,7 +101,7 @@ def test_the_environment_of_a_trainer_allows_by_its_options_alone(toml, monkeypa
     assert _FromEnvironment()(**given) == [0.5]
 
 
-def test_a_server_is_told_before_it_listens(toml):
+def test_a_server_refuses_code_before_it_listens(toml):
     with pytest.raises(ConfigError, match="allow_code"):
         serve(toml, ServeSettings())
 

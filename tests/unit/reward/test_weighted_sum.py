@@ -61,7 +61,7 @@ def test_a_side_with_nothing_left_is_no_zero(negated):
     ),
     st.data(),
 )
-def test_renormalized_rewards_stay_in_the_bounds_that_are_told(parts, data):
+def test_renormalized_rewards_stay_in_the_stated_bounds(parts, data):
     summed = total({f"c{i}": w for i, (w, _, _) in enumerate(parts)}, on_failure="renormalize")
     low, high = summed.bounds({f"c{i}": (lo, hi) for i, (_, lo, hi) in enumerate(parts)})
     scores = row(*(data.draw(st.one_of(st.none(), st.floats(lo, hi))) for _, lo, hi in parts))

@@ -23,7 +23,7 @@ class Recorder:
         return [(Score(float(len(case.candidate))),) for case in cases]
 
 
-METRICS = SimpleNamespace(queue=SimpleNamespace(set=lambda waiting: None), observe=lambda *told: None)
+METRICS = SimpleNamespace(queue=SimpleNamespace(set=lambda waiting: None), observe=lambda *_: None)
 
 
 def case(text):
@@ -49,9 +49,9 @@ async def together(batches, *requests):
 
 
 def test_requests_that_come_together_are_one_batch_and_each_gets_its_own():
-    found, batches = run(lambda b: together(b, ["a", "bb"], ["ccc"]))
+    answers, batches = run(lambda b: together(b, ["a", "bb"], ["ccc"]))
     assert batches == [["a", "bb", "ccc"]]
-    assert [[score.value for (score,) in parts] for parts in found] == [[1.0, 2.0], [3.0]]
+    assert [[score.value for (score,) in parts] for parts in answers] == [[1.0, 2.0], [3.0]]
 
 
 def test_a_batch_ends_at_its_number_of_cases_and_cuts_no_request():
@@ -84,5 +84,5 @@ def test_a_request_beyond_the_queue_is_refused_and_a_lone_large_one_is_not():
             await batches.parts([case("more")], 10.0)
         return await first
 
-    found, batches = run(crowd, queue_cases=3)
-    assert (len(found), batches) == (5, [["0", "1", "2", "3", "4"]])
+    answers, batches = run(crowd, queue_cases=3)
+    assert (len(answers), batches) == (5, [["0", "1", "2", "3", "4"]])

@@ -1,4 +1,4 @@
-"""The fake judge speaks the protocol, answers equal questions equally, and fails as it is told."""
+"""The fake judge speaks the protocol, answers equal questions equally, and fails on request."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_a_completion_looks_as_the_field_expects():
         (QUESTION, "/completions", 404, "there is nothing at /v1/completions"),
     ],
 )
-def test_bad_requests_are_told(data, path, code, says):
+def test_bad_requests_are_reported(data, path, code, says):
     with FakeJudge() as judge:
         got, answer = post(judge.url, data, path=path)
     assert got == code
@@ -95,7 +95,7 @@ def test_faults_are_named():
         assert set(judge._faults) == set(FAULTS)
 
 
-def test_a_taken_port_is_told():
+def test_a_taken_port_is_reported():
     with FakeJudge() as judge, pytest.raises(OSError, match="in use"):
         FakeJudge(judge.port)
 

@@ -218,8 +218,8 @@ def test_all_breaches_are_listed():
 
 
 def first_mark_or_refuse(reply):
-    found = re.search(r'"mark": (\d+)', reply)
-    return int(found[1]) if found else refuse(reply)
+    mark = re.search(r'"mark": (\d+)', reply)
+    return int(mark[1]) if mark else refuse(reply)
 
 
 def test_an_expected_failure_is_no_breach():

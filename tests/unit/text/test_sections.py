@@ -19,11 +19,11 @@ def named(text):
 
 @given(st.text(alphabet="FINDGSMPREO:findgs \n*#-/().1234aA\u0130\u2022", max_size=200))
 def test_sections_are_in_order_and_touch(text):
-    found = sections(text)
-    assert all(s.heading_start <= s.start <= s.end <= len(text) for s in found)
-    assert all(a.end == b.heading_start for a, b in itertools.pairwise(found))
-    assert found == () or found[-1].end == len(text)
-    assert {s.name for s in found} <= {"", *SECTION_NAMES}
+    parts = sections(text)
+    assert all(s.heading_start <= s.start <= s.end <= len(text) for s in parts)
+    assert all(a.end == b.heading_start for a, b in itertools.pairwise(parts))
+    assert parts == () or parts[-1].end == len(text)
+    assert {s.name for s in parts} <= {"", *SECTION_NAMES}
 
 
 @pytest.mark.parametrize(

@@ -26,10 +26,10 @@ No insignificant errors
 
 
 def test_green_reads_its_sections():
-    found = GreenReply.parse(SECTIONS)
-    assert found.significant == {"a": 1, "b": 2, "c": 0, "d": 0, "e": 0, "f": 0}
-    assert sum(found.insignificant.values()) == 0
-    assert found.matched == 3
+    verdict = GreenReply.parse(SECTIONS)
+    assert verdict.significant == {"a": 1, "b": 2, "c": 0, "d": 0, "e": 0, "f": 0}
+    assert sum(verdict.insignificant.values()) == 0
+    assert verdict.matched == 3
     assert says(Green, SECTIONS).value == 0.5
 
 

@@ -16,21 +16,13 @@ from cxr_rewards.core.filling import kind_of
 from cxr_rewards.core.progress import Progress
 from cxr_rewards.core.registry import component_names
 from cxr_rewards.errors import ConfigError, InputError, unknown_name
-from cxr_rewards.files import (
-    SUMS,
-    CaseRow,
-    ColumnMap,
-    Journal,
-    Placeholders,
-    Table,
-    check_output,
-    check_replaceable,
-    choose_cluster,
-    is_placeholder,
-    read_cases,
-    write_table,
-)
+from cxr_rewards.files.cases import CaseRow, Placeholders, is_placeholder, read_cases
+from cxr_rewards.files.columns import ColumnMap, choose_cluster
+from cxr_rewards.files.existing import SUMS, check_replaceable
+from cxr_rewards.files.journal import Journal
 from cxr_rewards.files.summary import Summary, age_band, check_subgroups, subgroup_columns
+from cxr_rewards.files.table import Table
+from cxr_rewards.files.write import check_output, write_table
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Score
 
