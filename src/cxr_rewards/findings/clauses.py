@@ -25,9 +25,11 @@ _WITHIN_VERB = re.compile(
 )
 """Words that may stand within a verb, between "not" and "seen"."""
 _FINITE = re.compile(
-    r"(?:(?P<plural>are|were|have|remain|appear)|is|was|has|can|could|may|might|will|remains|appears)(?:not|n't)?\b"
+    r"(?:(?P<plural>are|were|have|remain|appear)|is|was|has|having|being|can|could|may|might|will|remains|appears|reflects|represents|indicates|shows|demonstrates|suggests)(?:not|n't)?\b"
 )
 _RELATIVE = re.compile(r"\b(?:which|that|who|whose)\b")
+_ONE_SIDE = ((("side", "left"),), (("side", "right"),))
+_PLURALS = ("hila", "vertebrae", "apices", "bronchi")
 _NEUTRAL = frozenset(("can", "could", "may", "might", "will", "had"))
 """Verbs that are the same in singular and plural."""
 _ARTICLE = re.compile(r"\s+(the|an?|this|these)\b")
@@ -133,17 +135,25 @@ def _statement(found: list[Item], first: int, sentence: str) -> _Statement | Non
         elif item.kind in _NOUNS:
             noun = item
         elif (verb := _verb(item, sentence)) is not None:
+            if noun is None and j == first + 1 and _is_side(found[first]):
+                noun = found[first]  # "the left has increased"
             if noun is None or _RELATIVE.search(sentence, noun.end, item.start):
                 return None
-            many = noun.kind == "observation" and sentence[noun.end - 1] == "s"
+            many = sentence[noun.end - 1] == "s" or sentence.startswith(_PLURALS, noun.start)
             seen = j + 1 < len(found) and found[j + 1].kind == "conclude"
             return _Statement(verb[0], several, verb["plural"] is not None and not many, seen)
     return None
 
 
+def _is_side(item: Item) -> bool:
+    return item.kind == "modifier" and item.attributes in _ONE_SIDE
+
+
 def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentence: str) -> bool:
     """Return whether a clause ends at the joining words `first` to `last`; it began at `begin`."""
     before = found[max(begin, first - _LOOK) : first]
+    if found[first].kind == "comma" and len(before) > 1 and before[0].kind == "end_scope":  # "Despite the drain, ..."
+        return True
     statement = _statement(found, last + 1, sentence)
     if statement is None or not before or any(found[i].kind == "or" for i in range(first, last + 1)):
         return False
@@ -155,6 +165,8 @@ def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentenc
     if statement.several or not any(item.kind in _NOUNS or item.kind == "deny_forward" for item in before):
         return False
     if found[last].kind == "comma":
+        if all(item.kind != "observation" for item in before):  # "heart, mediastinum, bones are normal"
+            return any(item.kind == "deny_forward" for item in before) and not statement.seen
         return not statement.plural and not (statement.seen and any(item.kind == "deny_forward" for item in before))
     article = _ARTICLE.match(sentence, found[last].end)
     if article is None:

@@ -23,6 +23,7 @@ _POLARITY: Mapping[Certainty, Polarity] = {
 }
 DENIED: frozenset[Certainty] = frozenset(("unlikely", "absent"))
 """The certainties of what is not there."""
+OTHER_SIDE: Mapping[str, Side] = {"left": "right", "right": "left"}
 SIDES = ("left", "right", "bilateral")
 SEVERITIES = ("trace", "mild", "moderate", "severe", "massive")
 """The scale of severity and size in words: 1 to 5 in `Finding.severity`."""

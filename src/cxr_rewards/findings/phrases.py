@@ -58,10 +58,24 @@ _LAST_THORACIC, _LAST_VERTEBRA, _LAST_RIB = 12, 17, 12
 _DIGIT_OR_RIB = re.compile(r"[0-9]|rib")
 
 
+_MOVED = re.compile(
+    r"(?:\bby|(?:withdraw|retract|advanc|pull|push)[a-z]*)"
+    r"(?:\s+(?:it|the|tube|line|catheter|back|out|in|further|another|an|additional|about|approximately|by|at|least|to))*\s+\Z"
+)
+_TO_MOVE = re.compile(r"\s+(?:of\s+)?(?:further\s+)?(?:withdrawal|retraction|advancement|repositioning)")
+_YEAR = re.compile(r"\b(?:in|from|of|on) (?:the )?(?:19|20)[0-9]{2}\b")
+
+
 def _sizes(sentence: str) -> list[tuple[int, int, float]]:
-    """Return start, end and size in mm of each measurement: for "3 x 2 cm" the largest, for "3-4 cm" the middle."""
+    """Return start, end and size in mm of each measurement: for "3 x 2 cm" the largest, for "3-4 cm" the middle.
+
+    A length to move a tube, or a difference, is none: "withdraw 3 cm", "grown by 3 mm".
+    """
     sizes = []
     for match in _SIZE.finditer(sentence):
+        at = match.start()
+        if _MOVED.search(sentence, max(0, at - 50), at) or _TO_MOVE.match(sentence, match.end()):
+            continue
         one, joint, two, three, unit = match.groups()
         numbers = [float(number) for number in (one, two, three) if number]
         size = sum(numbers) / len(numbers) if joint in ("-", "to") else max(numbers)
@@ -73,6 +87,7 @@ def _numbered(sentence: str) -> list[Item]:
     """Return the phrases that have numbers in them: measurements, and rows of ribs and vertebrae, in order."""
     phrases = [Item("modifier", (), (("size", size),), 0, 0, start, end) for start, end, size in _sizes(sentence)]
     phrases += [Item("structure", (name,), places, 0, 0, start, end) for start, end, places, name in _levels(sentence)]
+    phrases += [Item("date_back", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
     return sorted(phrases, key=lambda item: item.start)
 
 

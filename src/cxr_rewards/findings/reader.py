@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import TypedDict, cast
 
 from cxr_rewards.findings.clauses import clauses
-from cxr_rewards.findings.finding import DENIED, Certainty, Change, Finding
+from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
 from cxr_rewards.findings.layout import Statement, passages
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.walker import Fields, Sentence, walk
@@ -101,6 +101,8 @@ def _add(findings: list[Finding], sentence: Sentence, start: int) -> None:
             if not _can_repeat(findings[-1], fields):
                 continue
             observation = findings[-1].observation
+            if fields[2] in OTHER_SIDE and findings[-1].side == "bilateral":
+                findings[-1] = findings[-1]._replace(side=OTHER_SIDE[fields[2]])
         spans = (fields[-2] + start, fields[-1] + start)
         findings.append(new(Finding, (observation or "comparison", *fields[1:-2], *spans)))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from cxr_rewards.findings.finding import CERTAINTIES, MANY, Finding, Side
+from cxr_rewards.findings.finding import CERTAINTIES, MANY, OTHER_SIDE, Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
 
 
@@ -47,7 +47,6 @@ def regions(known: Ontology, places: Iterable[str]) -> set[str]:
     return {region for place in places for region in (place, known.within.get(place, place))}
 
 
-_OTHER_SIDE: Mapping[str, Side] = {"left": "right", "right": "left"}
 _DIRECTIONS = frozenset(("anterior", "posterior", "lateral", "peripheral", "perihilar"))
 
 
@@ -177,8 +176,8 @@ def _absorb(known: Ontology, groups: dict[str, list[Finding]]) -> None:
                 else:
                     kind = specific[i]
                     specific[i] = join(kind, general)._replace(certainty=kind.certainty, side=kind.side or general.side)
-                    if general.side == "bilateral" and kind.side in _OTHER_SIDE:  # bilateral opacities, left pneumonia
-                        remaining.append(general._replace(side=_OTHER_SIDE[kind.side]))
+                    if general.side == "bilateral" and kind.side in OTHER_SIDE:  # bilateral opacities, left pneumonia
+                        remaining.append(general._replace(side=OTHER_SIDE[kind.side]))
             if remaining:
                 groups[ancestor] = remaining
             else:

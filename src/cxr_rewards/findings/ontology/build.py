@@ -30,8 +30,19 @@ from cxr_rewards.findings.ontology.model import (
 from cxr_rewards.findings.ontology.spelling import Spelling
 from cxr_rewards.findings.ontology.vocabulary import Vocabulary, plurals
 
-_OBSERVATION_KEYS = ("phrases", "made_of", "parent", "label", "significance", "unpaired", "proper", "misplaced", "like")
-_STRUCTURE_KEYS = ("names", "normal", "no_acute")
+_OBSERVATION_KEYS = (
+    "phrases",
+    "made_of",
+    "parent",
+    "label",
+    "significance",
+    "unpaired",
+    "directed",
+    "proper",
+    "misplaced",
+    "like",
+)
+_STRUCTURE_KEYS = ("names", "normal", "no_acute", "more_is_better")
 _CUE_KEYS = ("effect", "direction", "ended_by", "after", "states", "grade", "phrases", "examples")
 _SENSE_KEYS = ("phrases", "follows", "precedes", "near", "means", "examples")
 _DEVICE = "support_device"
@@ -265,6 +276,7 @@ def _observations(
             ancestors=_ancestors(f"{sources[name]}.parent", name, parents),
             like=frozenset(a if b == name else b for a, b in likes if name in (a, b)),
             unpaired=entry.get("unpaired", False),
+            directed=entry.get("directed", False),
             proper=frozenset(entry.get("proper", ())),
             misplaced=frozenset(entry.get("misplaced", ())),
         )
@@ -279,8 +291,9 @@ def _check_observation(where: str, name: str, entry: Table, raw: Mapping[str, Ta
         raise ConfigError(unknown_name(f"{where}.label", "CheXpert class", entry["label"], CHEXPERT))
     if entry.get("significance", "actionable") not in SIGNIFICANCES:
         raise ConfigError(unknown_name(f"{where}.significance", "significance", entry["significance"], SIGNIFICANCES))
-    if not isinstance(entry.get("unpaired", False), bool):
-        raise ConfigError(f"{where}.unpaired: expected true or false, got {shorten(entry['unpaired'])}")
+    for key in ("unpaired", "directed"):
+        if not isinstance(entry.get(key, False), bool):
+            raise ConfigError(f"{where}.{key}: expected true or false, got {shorten(entry[key])}")
     for key in ("proper", "misplaced"):
         for position in entry.get(key, ()):
             if position not in positions:
@@ -316,7 +329,7 @@ def _structure(
     for observation in (*normal, *no_acute):
         if observation not in observations:
             raise ConfigError(unknown_name(where, "observation", observation, observations))
-    return Structure(name, normal, no_acute)
+    return Structure(name, normal, no_acute, table.get("more_is_better", False))
 
 
 def _combinations(

@@ -57,12 +57,17 @@ EFFECTS = (
     "point",
     "explain",
     "link",
+    "replace",
     "end_clause",
     "begin_statement",
     "conclude",
     "verb",
+    "past",
+    "now",
+    "remain",
     "refer_back",
     "repeat",
+    "contrast",
     "compare",
     "date_back",
     "read_over",
@@ -71,6 +76,7 @@ EFFECTS = (
 GRADES: Mapping[str, tuple[Certainty, ...]] = {
     "deny": ("absent", "unlikely"),
     "deny_elsewhere": ("absent",),
+    "replace": ("absent",),
     "doubt": ("possible", "likely"),
     "disfavor": ("possible", "unlikely"),
     "explain": ("present", "likely"),
@@ -124,6 +130,7 @@ class Observation:
         ancestors: the observations it is a kind or sign of, nearest first.
         like: other observations it is often mistaken for, and which are mistaken for it.
         unpaired: it has no side, as the heart and the spine.
+        directed: its side is a direction ("shift to the right"), and not taken from other findings.
         proper: positions in which a device belongs.
         misplaced: positions in which a device is harmful or useless.
     """
@@ -134,17 +141,22 @@ class Observation:
     ancestors: tuple[str, ...] = ()
     like: frozenset[str] = frozenset()
     unpaired: bool = False
+    directed: bool = False
     proper: frozenset[str] = frozenset()
     misplaced: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A part of the body, with the observations that "normal" and "no acute abnormality" rule out."""
+    """A part of the body, with the observations that "normal" and "no acute abnormality" rule out.
+
+    With `more_is_better`, its changes are those of no finding: "improved aeration".
+    """
 
     name: str
     normal: tuple[str, ...]
     no_acute: tuple[str, ...]
+    more_is_better: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,19 @@ from cxr_rewards.findings.finding import Change, Side
 from cxr_rewards.findings.ontology import Value
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
+    LOOK,
     REACH,
     belongs_to_structure,
     follows_severity,
     grades_change,
+    next_is,
     speaks_of_next,
 )
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State, Waiting
 
 LOCATION = frozenset(("side", "place"))
+_SHIFT = frozenset(("observation", "quality", "structure"))
 _LISTS = frozenset(("place", "descriptor"))
 
 
@@ -31,10 +34,14 @@ def read_modifier(state: State) -> None:
             continue
         if forward is None:
             forward = speaks_of_next(state, i)
-        if state.dated_back >= 0 and item.first - state.dated_back <= 2 and slot in ("size", "severity"):
-            _compare_with_former(state, slot, float(value))
+        if slot in ("size", "severity") and not forward and _is_of_two_times(state, slot, float(value)):
             continue
         if slot == "severity" and grades_change(state.items, i):
+            continue
+        if slot == "side" and _is_direction(state):
+            state.clause.mentions[-1].side, state.clause.mentions[-1].located_at = cast("Side", value), item.first
+            continue
+        if slot == "change" and (next_is(state.items, i, "contrast") or _is_for_the_better(state)):
             continue
         if slot == "change" and not forward:
             if state.scope.denied is not None and value in ("increased", "decreased", "new"):
@@ -50,22 +57,71 @@ def read_modifier(state: State) -> None:
             _give_to_previous(state, slot, value)
 
 
+def _is_direction(state: State) -> bool:
+    """Return whether a side is the direction of a shift right before it: "mediastinal shift to the right"."""
+    i, mentions = state.index, state.clause.mentions
+    if not i or not mentions or mentions[-1].located_at >= 0 or not mentions[-1].observation:
+        return False
+    last, before = mentions[-1], state.items[i - 1]
+    return state.known.observations[last.observation].directed and before.last >= last.at and before.kind in _SHIFT
+
+
+def _is_for_the_better(state: State) -> bool:
+    """Return whether a change is that of a structure of which more is better: "improved aeration"."""
+    known, items, clause = state.known, state.items, state.clause
+    if not clause.mentions and any(known.structures[part.name].more_is_better for part in clause.parts):
+        return True
+    for j in range(state.index + 1, min(state.index + 1 + LOOK, len(items))):
+        if items[j].kind == "structure" and known.structures[items[j].names[0]].more_is_better:
+            return True
+        if items[j].kind not in ("structure", "modifier"):
+            return False
+    return False
+
+
 def _place_device(state: State, position: str) -> None:
     """Give a position to the last device, or keep it for the first one."""
     if state.scope.denied is not None:
         return
     if state.last_device is not None:
+        if "position" in state.last_device.past and not state.past:
+            state.last_device.position = state.last_device.past = ()
+        if state.past:
+            state.last_device.past = (*state.last_device.past, "position")
         state.last_device.give("position", position)
     else:
         state.positions.append(position)
 
 
-def _compare_with_former(state: State, slot: str, former: float) -> None:
-    """Read a change from two sizes or severities: "9 mm, previously 6 mm"."""
+def _is_of_two_times(state: State, slot: str, value: float) -> bool:
+    """Read a change from two sizes or severities: "9 mm, previously 6 mm"; "was 6 mm and is now 9 mm"."""
+    item, items, i = state.item, state.items, state.index
+    dated = state.dated_back >= 0 and item.first - state.dated_back <= 2
     last = state.clause.mentions[-1] if state.clause.mentions else None
-    if last is not None and not last.change and (now := getattr(last, slot)):
+    if last is None:
+        return dated
+    old = cast("float", getattr(last, slot))
+    if slot in last.past and not state.past and not dated:
+        setattr(last, slot, value)
+        last.past = tuple(other for other in last.past if other != slot)
+        _compare(last, now=value, former=old)
+        return True
+    later = any(next_is(items, i, kind) for kind in ("date_back", "compare"))
+    if dated or (old and (later or state.past)):  # "9 mm, 6 mm before"; "9 mm (was 6 mm)"
+        last.former = (slot, value)
+        _compare(last, now=old, former=value)
+        return True
+    if last.former[0] == slot:  # "previously 6 mm, now 9 mm"
+        _compare(last, now=value, former=last.former[1])
+    if state.past:
+        last.past = (*last.past, slot)
+    return False
+
+
+def _compare(mention: Mention, *, now: float, former: float) -> None:
+    if now and not mention.change:
         ratio = now / former if former else 1.0
-        last.change = "increased" if ratio > 1.1 else "decreased" if ratio < 0.9 else "stable"
+        mention.change = "increased" if ratio > 1.1 else "decreased" if ratio < 0.9 else "stable"
 
 
 # ---------------------------------------------------------------- for the next finding
@@ -199,6 +255,9 @@ def _give_to_previous(state: State, slot: str, value: Value) -> None:
                 mention.severity = (mention.severity + severity) / 2
             elif mention.located_at >= 0:
                 state.spare_severity = severity
+            continue
+        if slot == "change" and mention.shared_change:
+            mention.change, mention.shared_change = cast("Change", value), False
             continue
         if slot == "change" and mention.change == "stable" and value in ("increased", "decreased"):
             mention.change = cast("Change", value)  # "residual edema, improved"

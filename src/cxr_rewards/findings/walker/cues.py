@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import cast
 
 from cxr_rewards.findings.finding import Change
@@ -12,14 +13,26 @@ from cxr_rewards.findings.walker.lookahead import (
     JOINS,
     REACH,
     has_complement,
+    has_side,
+    next_is,
     next_of,
     parts_findings,
+    side_follows,
+    side_stands_alone,
     speaks_of_next,
     starts_statement,
+    tells_of_other_side,
 )
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import Bracket, Scope, State
-from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, end_scopes
+from cxr_rewards.findings.walker.statements import (
+    add_finding,
+    can_repeat,
+    end_clause,
+    end_scopes,
+    names_side_only,
+    repeat_last,
+)
 from cxr_rewards.findings.walker.structures import refine_by_structure
 
 
@@ -59,16 +72,39 @@ def _comma(state: State) -> None:
         return
     if clause.since_comma and parts_findings(state.items, i):
         clause.since_comma = []
-    if state.side_used:
+    if state.side_used or _side_is_spent(state):
         state.side = ""
     if clause.mentions:
         state.waiting.pop("change", None)
 
 
+def _side_is_spent(state: State) -> bool:
+    """Return whether a side was that of a structure only: "obscured left heart border, small right effusion"."""
+    i = state.index
+    if (i and has_side(state.items[i - 1])) or not side_follows(state.items, i):
+        return False
+    return state.waiting.keys() <= {"change", "place"}
+
+
 def _and(state: State) -> None:
     _note_joint(state, "and")
-    if starts_statement(state, state.index):
+    if tells_of_other_side(state, state.index):
+        _begin_other_side(state)
+    elif starts_statement(state, state.index):
         end_clause(state)
+
+
+def _begin_other_side(state: State) -> None:
+    """Begin a clause about the last finding on its other side: "absent on the left and small on the right"."""
+    last = state.clause.mentions[-1]
+    other = replace(
+        last.copy(), side="", place=(), change="", severity=0.0, size=0.0, certainty="present", repeats=True
+    )
+    end_clause(state)
+    state.clause.had_verb = True
+    state.mentions.append(other)
+    state.clause.mentions.append(other)
+    state.clause.since_comma.append(other)
 
 
 def _or(state: State) -> None:
@@ -119,6 +155,9 @@ def _deny_forward(state: State) -> None:
             return
     state.scope.denied = _cue(state)
     state.denied_at = state.item.first
+    if state.mentions and side_stands_alone(state.items, state.index + 1) and can_repeat(state):
+        state.side, state.clause.since_comma = "", []
+        repeat_last(state)  # "seen on the left, but not on the right"
 
 
 def _deny_backward(state: State) -> bool:
@@ -126,6 +165,8 @@ def _deny_backward(state: State) -> bool:
     if not state.clause.mentions and speaks_of_next(state, state.index):
         _deny_forward(state)
         return False
+    if names_side_only(state):  # "the right has resolved"
+        repeat_last(state)
     _deny_previous(state)
     return True
 
@@ -166,10 +207,20 @@ def _deny_elsewhere(state: State) -> None:
     i, clause = state.index, state.clause
     if i and state.items[i - 1].kind in ("introduce", "verb"):
         _deny_previous(state)
-    elif clause.mentions:
-        _deny_forward(state)
-        state.side, clause.since_comma = "", []
-        add_finding(state, clause.mentions[-1].observation)
+    elif state.mentions:
+        state.scope.denied = _cue(state)
+        if state.side_used or not state.side_fresh:
+            state.side = ""
+        clause.since_comma = []
+        repeat_last(state)
+
+
+def _replace(state: State) -> bool:
+    if state.clause.mentions:
+        _deny_previous(state)
+    end_scopes(state)
+    state.clause.since_comma = []
+    return True
 
 
 # ---------------------------------------------------------------- doubts
@@ -242,17 +293,24 @@ def _end_scope(state: State) -> None:
 def _relate(state: State) -> None:
     """End a denial before "of the" and a finding; a structure is its place: "no fluid in the fissure"."""
     items = state.items
-    j = next_of(items, state.index, ("structure", "observation", "quality"))
-    if (
-        j is not None
-        and j + 1 < len(items)
-        and items[j].kind == "structure"
-        and items[j + 1].first - items[j].last == 1
-    ):
+    j = next_of(items, state.index, ("structure", "observation"))
+    if j is None:
+        return
+    if items[j].kind == "structure" and next_is(items, j, "observation"):
         j += 1  # "the left upper lobe mass"
-    if j is not None and items[j].kind == "observation":
+    if items[j].kind == "observation" or _makes_finding(state, j):
         end_scopes(state, state.item.names[0])
         state.clause.joint = state.item.kind
+
+
+def _makes_finding(state: State, j: int) -> bool:
+    """Return whether a quality before the structure at `j` makes a finding of it: "the collapsed left lower lobe"."""
+    between = state.items[state.index + 1 : j]
+    return any(
+        (state.items[j].names[0], item.names[0]) in state.known.combinations
+        for item in between
+        if item.kind == "quality"
+    )
 
 
 def _explain(state: State) -> None:
@@ -278,23 +336,62 @@ def _share_location(state: State) -> None:
 
 def _verb(state: State) -> None:
     state.clause.verb = state.clause.had_verb = True
+    state.past = False
+
+
+def _past(state: State) -> None:
+    _verb(state)
+    state.past = True
+
+
+def _now(state: State) -> None:
+    state.past = False
+
+
+def _remain(state: State) -> None:
+    _verb(state)
+    items, i = state.items, state.index
+    if next_is(items, i, "modifier") and any(slot in ("size", "severity") for slot, _ in items[i + 1].attributes):
+        for mention in state.clause.mentions[-1:]:
+            mention.give("change", "stable")
 
 
 def _refer_back(state: State) -> None:
     state.referred_back = True
+    if state.side_fresh and not state.side_used and state.item.first - state.side_at == 1:  # "on the left it persists"
+        state.clause.verb = True
 
 
 def _repeat(state: State) -> bool:
     """Add the finding before once more: "a small one on the left"; return whether it did."""
     item = state.item
-    if not can_repeat(state) or not (state.waiting or (state.mentions and item.last > item.first)):
+    fresh = bool(state.side) and not state.side_used
+    if not can_repeat(state) or not (state.waiting or fresh or (state.mentions and item.last > item.first)):
         return False
     name = state.mentions[-1].observation if state.mentions else ""
     if state.side_used:  # "a left effusion, and a small one on the right"
         state.side = ""
     better = refine_by_structure(state, name)
     add_finding(state, better[0] if better else name, use_attributes=False)
-    return bool(state.mentions) and state.mentions[-1].at == item.first
+    if not state.mentions or state.mentions[-1].at != item.first:
+        return False
+    state.mentions[-1].repeats = True
+    return True
+
+
+def _contrast(state: State) -> bool:
+    """Read "larger than the left" of a right effusion as effusions on both sides, the right one being larger."""
+    named = next(str(value) for slot, value in state.item.attributes if slot == "side")
+    other = "right" if named == "left" else "left"
+    before = state.items[state.index - 1].attributes if state.index else ()
+    for mention in (state.clause.mentions or state.mentions)[-1:]:
+        mention.side = "bilateral"
+        if ("change", "increased") in before:
+            mention.give("descriptor", f"larger_{other}")
+        elif ("change", "decreased") in before:
+            mention.give("descriptor", f"larger_{named}")
+    state.side = ""
+    return True
 
 
 def _date_back(state: State) -> None:
@@ -331,12 +428,17 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "point": _relate,
     "explain": _explain,
     "link": _share_location,
+    "replace": _replace,
     "end_clause": _end_clause,
     "begin_statement": _nothing,
     "conclude": _nothing,
     "verb": _verb,
+    "past": _past,
+    "now": _now,
+    "remain": _remain,
     "refer_back": _refer_back,
     "repeat": _repeat,
+    "contrast": _contrast,
     "compare": _compare,
     "date_back": _date_back,
     "read_over": _nothing,

@@ -10,12 +10,15 @@ REACH = 7
 LOOK = 14
 """Most phrases to look ahead: bounds the work on hostile text."""
 JOINS = frozenset(("comma", "and", "or"))
+NORMAL = frozenset(("normal", "sound"))
+"""Qualities that rule out what is abnormal of a structure."""
 _ENDS_STATEMENT = frozenset(("end_clause", "comma", "verb", "open", "close"))
 _ENDS_FINDING = frozenset(("end_clause", "end_scope", "explain", "link", "doubt_forward", "deny_forward", *JOINS))
 _ENDS_COMPLEMENT = frozenset(("end_scope", "deny_forward", "deny_backward", "disfavor", "and"))
 _COMPLEMENTS = frozenset(("observation", "quality", "repeat"))
 _ENDS_LIST = frozenset(("end_clause", "verb", "and", "deny_forward"))
 _BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "begin_statement", "point"))
+_SAID_OF_SIDE = frozenset(("modifier", "deny_backward", "verb", "conclude", "quality", "begin_statement"))
 _PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))
 
 
@@ -54,7 +57,9 @@ def speaks_of_next(state: State, i: int) -> bool:
         if kind in {"observation", "repeat"}:
             return True
         if kind == "quality":
-            if item.names[0] in ("normal", "abnormality"):
+            if item.names[0] in NORMAL or item.names[0] == "abnormality":
+                return False
+            if item.names[0] == "shifted":  # "in the right upper lobe, displacing the trachea"
                 return False
             if not item.attributes:
                 return True
@@ -82,11 +87,12 @@ def starts_statement(state: State, i: int) -> bool:
         return (scope.denied is not None or scope.doubted is not None) and not _list_goes_on(items, i + 1)
     if not clause.predicated and scope.denied is None:
         return False
-    if near and first.kind == "quality" and first.names[0] == "normal" and scope.denied is not None:
+    if near and first.kind == "quality" and first.names[0] in NORMAL and scope.denied is not None:
         return True
     structure = named = False
     if clause.had_verb and near and has_side(first) and i + 2 < len(items) and items[i + 2].kind == "verb":
         return True  # "the left effusion is larger, the right is smaller"
+    follows = items[i].kind == "comma" or scope.denied is not None or clause.had_verb
     for j in range(i + 1, min(i + 1 + LOOK, len(items))):
         item = items[j]
         if named and item.kind == "verb":  # "effusions are stable, edema is improved"
@@ -100,6 +106,8 @@ def starts_statement(state: State, i: int) -> bool:
         if item.kind == "structure":
             structure = True
         elif structure and item.kind in _PREDICATES:
+            if item.kind == "verb" and not follows:  # "nodule, heart and hila are normal"
+                return False
             return not (item.kind == "quality" and item.names[0] == "abnormality")
     return False
 
@@ -137,6 +145,36 @@ def parts_findings(items: list[Item], i: int) -> bool:
     return False
 
 
+def side_stands_alone(items: list[Item], i: int) -> bool:
+    """Return whether the phrase at `i` is a side with nothing after it in its clause: "not on the right"."""
+    if i >= len(items) or not has_side(items[i]):
+        return False
+    return i + 1 == len(items) or items[i + 1].kind in JOINS or items[i + 1].kind == "end_clause"
+
+
+def tells_of_other_side(state: State, i: int) -> bool:
+    """Return whether the "and" at `i` leads over to the other side: "absent on the left and small on the right"."""
+    items, mentions = state.items, state.clause.mentions
+    if not mentions or mentions[-1].located_at < 0 or mentions[-1].side not in ("left", "right"):
+        return False
+    for j in range(i + 1, min(i + 1 + LOOK, len(items))):
+        if has_side(items[j]):
+            return j > i + 1 and ("side", mentions[-1].side) not in items[j].attributes and side_stands_alone(items, j)
+        if items[j].kind not in _SAID_OF_SIDE:
+            return False
+    return False
+
+
+def side_follows(items: list[Item], i: int) -> bool:
+    """Return whether a side of its own follows the comma at `i` before the next finding."""
+    for j in range(i + 1, min(i + 1 + LOOK, len(items))):
+        if has_side(items[j]):
+            return True
+        if items[j].kind not in ("modifier", "begin_statement", "and"):
+            return False
+    return False
+
+
 def grades_change(items: list[Item], i: int) -> bool:
     """Return whether the severity at `i` is that of a change, not of a finding: "slightly increased"."""
     if i + 1 == len(items):
@@ -144,6 +182,11 @@ def grades_change(items: list[Item], i: int) -> bool:
     following = items[i + 1]
     changes = any(slot == "change" and value in ("increased", "decreased") for slot, value in following.attributes)
     return changes and following.first - items[i].last <= 1
+
+
+def next_is(items: list[Item], i: int, kind: str) -> bool:
+    """Return whether a phrase of a kind follows right after that at `i`, but for one word."""
+    return i + 1 < len(items) and items[i + 1].kind == kind and items[i + 1].first - items[i].last <= 2
 
 
 def belongs_to_structure(items: list[Item], i: int) -> bool:

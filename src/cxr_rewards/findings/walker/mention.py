@@ -29,6 +29,10 @@ class Mention:
         rows: how many ribs or vertebrae were named with it; the number of fractures, if it is one.
         implied: it follows from a normal statement.
         located_at: index of the word that gave its side or place; -1 if none did.
+        past: attributes that are those of an earlier time, unless others follow ("was 4 mm and is now 8 mm").
+        former: an attribute, and its value at an earlier time ("previously 6 mm").
+        shared_change: its change is that of a finding before it, too, and gives way to one of its own.
+        repeats: it is the finding before once more ("the right one").
         joint: what joins it to the mention before it: a comma, "and", "or", or a cue that ended a scope.
     """
 
@@ -49,6 +53,10 @@ class Mention:
     implied: bool = False
     located_at: int = -1
     joint: str = ""
+    repeats: bool = False
+    past: tuple[str, ...] = ()
+    former: tuple[str, float] = ("", 0.0)
+    shared_change: bool = False
 
     def copy(self) -> Mention:
         """Return a mention of the same finding that nothing has located or joined to another yet."""

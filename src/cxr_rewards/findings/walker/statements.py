@@ -50,7 +50,7 @@ def add_finding(
         mention.side = mention.side or part.side
         mention.place = mention.place or part.place
     source = state.location_of
-    if source is not None and not mention.side and not mention.place:
+    if source is not None and not mention.side and not mention.place and not _is_directed(state, observation):
         mention.side, mention.place = source.side, source.place
     _keep(state, mention, attributes)
 
@@ -70,7 +70,8 @@ def _certainty(state: State, possible: bool) -> Certainty:
 def _take_waiting(state: State, mention: Mention) -> None:
     """Give a new mention the side and the attributes that wait for it; what is too far away stays unclaimed."""
     first = mention.at
-    if state.side and first - state.side_at <= REACH:
+    directed = _is_directed(state, mention.observation)
+    if state.side and first - state.side_at <= REACH and not (directed and state.side_used):
         mention.side = state.side
         state.side_used = True
     waiting = state.waiting
@@ -80,9 +81,14 @@ def _take_waiting(state: State, mention: Mention) -> None:
         elif slot != "number" or first - at <= 3:
             mention.give(slot, value)
         if slot == "change":
+            mention.shared_change = state.change_used
             state.change_used = True
         else:
             del waiting[slot]
+
+
+def _is_directed(state: State, observation: str) -> bool:
+    return bool(observation) and state.known.observations[observation].directed
 
 
 def _add_bundles(state: State, observation: str, certainty: Certainty, attributes: tuple[Attribute, ...]) -> None:
@@ -177,12 +183,24 @@ def end_clause(state: State) -> None:
 
 def _repeat_last(state: State) -> None:
     """Read "the right is unchanged" as the finding before it, on the right."""
+    if names_side_only(state) and not state.waiting.keys().isdisjoint(("change", "severity", "size")):
+        repeat_last(state)
+
+
+def names_side_only(state: State) -> bool:
+    """Return whether the clause has a side and a verb, but nothing that they could belong to: "the right is"."""
     clause = state.clause
-    if not state.side or state.side_used or not clause.verb or clause.parts or clause.mentions:
-        return
-    if not state.waiting.keys().isdisjoint(("change", "severity", "size")) and can_repeat(state):
-        last = state.mentions[-1].observation if state.mentions else ""
-        add_finding(state, last)
+    if not state.side or state.side_used or clause.parts or clause.mentions:
+        return False
+    return clause.verb and can_repeat(state)
+
+
+def repeat_last(state: State) -> None:
+    """Add the finding before once more, with what waits for it."""
+    count = len(state.mentions)
+    add_finding(state, state.mentions[-1].observation if state.mentions else "", use_attributes=False)
+    for mention in state.mentions[count:]:
+        mention.repeats = True
 
 
 def _drop_waiting(state: State) -> None:

@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import cast
 
 from cxr_rewards.findings.walker.attributes import LOCATION, read_modifier, wait
-from cxr_rewards.findings.walker.lookahead import JOINS, REACH, has_side, next_of, speaks_of_next
+from cxr_rewards.findings.walker.lookahead import (
+    JOINS,
+    LOOK,
+    NORMAL,
+    REACH,
+    has_side,
+    next_of,
+    speaks_of_next,
+)
+from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import Part, State
 from cxr_rewards.findings.walker.statements import KEPT, add_finding, rule_out
 
+_OPERATION = "postsurgical_change"
+_BEFORE_PREDICATE = frozenset(("verb", "modifier", "read_over"))
+_IN_LIST = frozenset(("comma", "modifier", "begin_statement"))
 _NOUNS = ("structure", "observation")
 
 
@@ -70,8 +82,8 @@ def read_quality(state: State) -> None:
             read_modifier(state)
         return
     for slot, value in item.attributes:
-        if slot == "severity" and len(state.mentions) > before:
-            state.mentions[-1].give(slot, value)
+        if len(state.mentions) > before and (slot == "severity" or (slot, item.names[0]) == ("change", "enlarged")):
+            state.mentions[-1].give(slot, value)  # "large heart", "larger heart"
         elif slot == "severity":
             wait(state, slot, value, item)
 
@@ -80,7 +92,9 @@ def _join_quality(state: State) -> bool:
     """Join a quality with what it is said of; return whether that made or refined a finding."""
     item = state.item
     name = item.names[0]
-    if name == "normal":
+    if name in NORMAL:
+        if name == "normal":
+            _deny_subjects(state)
         _read_normal(state)
         return False
     if name == "abnormality":
@@ -150,6 +164,8 @@ def _read_normal(state: State) -> None:
     if state.scope.denied is not None or state.scope.set_aside is not None:
         return
     item, clause, i = state.item, state.clause, state.index
+    if state.dated_back >= 0 and item.first - state.dated_back <= 3:  # "previously normal, now enlarged"
+        return
     following = state.items[i + 1] if i + 1 < len(state.items) else None
     adjacent = (
         following is not None
@@ -159,8 +175,6 @@ def _read_normal(state: State) -> None:
     if adjacent and not (clause.verb and clause.parts):
         _rule_out_following(state)
         return
-    if state.dated_back >= 0 and item.first - state.dated_back <= 3:  # "previously normal, now enlarged"
-        return
     targets = _targets(clause.parts)
     state.side_used = state.side_used or bool(targets)
     for part in targets:
@@ -168,6 +182,47 @@ def _read_normal(state: State) -> None:
     clause.parts = []
     if not targets and _says_nothing_else(state):
         rule_out(state, "chest")
+
+
+def _deny_subjects(state: State) -> None:
+    """Read a finding that is called normal as absent: "the heart and the nodule are normal".
+
+    A device or the trace of an operation can be normal and there.
+    """
+    if state.scope.denied is not None or state.scope.set_aside is not None:
+        return
+    known = state.known
+    for mention in _subjects(state):
+        name = mention.observation
+        if name and name not in known.devices and _OPERATION not in (name, *known.observations[name].ancestors):
+            mention.certainty = "absent"
+
+
+def _subjects(state: State) -> list[Mention]:
+    """Return the findings that the quality being read is said of: the noun before it, and those listed with it."""
+    items, i = state.items, state.index
+    k = i - 1
+    while k >= 0 and items[k].kind in _BEFORE_PREDICATE:
+        if ("descriptor", "other") in items[k].attributes:  # "an effusion, otherwise normal"
+            return []
+        k -= 1
+    if k < 0 or items[k].kind not in _NOUNS:
+        return []
+    if items[i].first - items[k].last > 1 and all(item.kind != "verb" for item in items[k + 1 : i]):
+        return []
+    begin, closed = k, False
+    for j in range(k - 1, max(-1, k - 1 - LOOK), -1):
+        kind = items[j].kind
+        if kind in _NOUNS:
+            if items[j + 1].kind not in JOINS and not closed:
+                break
+            begin = j
+        elif kind in ("and", "or"):
+            closed = True
+        elif kind not in _IN_LIST or ("descriptor", "other") in items[j].attributes:
+            break
+    first = items[begin if closed else k].first
+    return [mention for mention in state.clause.mentions if mention.at >= first]
 
 
 def _rule_out_following(state: State) -> None:

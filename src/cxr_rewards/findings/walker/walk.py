@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from cxr_rewards.findings.finding import DENIED, Change, Finding
+from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Change, Finding
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.attributes import read_modifier
 from cxr_rewards.findings.walker.cues import read_cue
-from cxr_rewards.findings.walker.mention import Fields, Sentence
+from cxr_rewards.findings.walker.mention import Fields, Mention, Sentence
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import end_clause
 from cxr_rewards.findings.walker.structures import read_observation, read_quality, read_structure
@@ -61,10 +62,18 @@ def _finish(state: State) -> Sentence:
             mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
         if mention.certainty in DENIED and (others or mention.change in ("new", "increased")):
             mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that was there
+    _part_pairs(state.mentions)
     findings = [mention.fields() for mention in state.mentions]
     if findings or not refers_back:
         findings += _comparison(state, findings)
     return Sentence(tuple(findings), refers_back, unclaimed)
+
+
+def _part_pairs(mentions: list[Mention]) -> None:
+    """Leave one side to a bilateral finding whose other side is told apart: "effusions, the right one smaller"."""
+    for before, mention in itertools.pairwise(mentions):
+        if mention.repeats and mention.side in OTHER_SIDE and before.side == "bilateral":
+            before.side = OTHER_SIDE[mention.side]
 
 
 def _is_fracture(known: Ontology, observation: str) -> bool:
