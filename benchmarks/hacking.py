@@ -289,7 +289,7 @@ def holes(table: Mapping[str, Any]) -> list[str]:
     - With a sick reference no constant text reaches half of a report with one abnormal sentence dropped, nor a report
       that is half right.
     - Stating and denying a finding earns no more than leaving it out.
-    - Text that is no report, and a lost denial, cost at least 0.02.
+    - Text that is no report costs at least 0.02, a lost denial 0.01.
     - A copy with a critical flip earns less than a paraphrase, and a paraphrase costs at most 0.05.
     - A difference in a long report costs at least half of what it costs in a short one.
     - A report against itself gets the best reward.
@@ -319,7 +319,7 @@ def holes(table: Mapping[str, Any]) -> list[str]:
     ]
     found += [f"appended: {kind} costs {cost}" for kind, cost in table["appended"].items() if cost < 0.02]
     found += [
-        f"lost: {text} costs {cost}" for entry in table["lost"] for text, cost in entry["costs"].items() if cost < 0.02
+        f"lost: {text} costs {cost}" for entry in table["lost"] for text, cost in entry["costs"].items() if cost < 0.01
     ]
     found += [
         f"copied: {entry['reference']} flipped gets {entry['flipped']}, paraphrased {entry['paraphrase']}"

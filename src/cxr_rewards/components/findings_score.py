@@ -32,9 +32,9 @@ class FindingsScore(Component):
         C    = sum over matched findings of the reference of w * w / (w + a), a the cost of what differs, which
                shrinks in proportion for w below 0.25
         E    = sum of w over false findings of the candidate
-               + half of what the candidate's w of a matched finding exceeds the reference's by, at the reference's
-                 certainty: a healed fracture that is called acute is in part a false alarm; so is a possible finding
-                 that the reference holds unlikely
+               + half of what the candidate's w of a matched finding differs from the reference's by, at the
+                 reference's certainty: a healed fracture that is called acute is in part a false alarm, and an acute
+                 one that is called healed is in part missed; so is a possible finding that the reference holds unlikely
                + `denial_cost` * sum of w over missed findings that the candidate denies, half of it if it holds
                  them unlikely
                + `denial_cost` * sum of w over findings that the candidate both states and denies
@@ -129,7 +129,7 @@ class FindingsScore(Component):
         if match.reference.certainty in DENIED:
             return self._weigh(match.candidate, case)[0] / 2
         as_certain = match.candidate._replace(certainty=match.reference.certainty)
-        return max(0.0, self._weigh(as_certain, case)[0] - self._weigh(match.reference, case)[0]) / 2
+        return abs(self._weigh(as_certain, case)[0] - self._weigh(match.reference, case)[0]) / 2
 
     def _weigh(self, finding: Finding, case: Case) -> tuple[float, dict[str, Any]]:
         matters = significance(finding, case.context)

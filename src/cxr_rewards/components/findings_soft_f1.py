@@ -5,11 +5,10 @@ from __future__ import annotations
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.features.matched_findings import MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Comparison, Finding, significance, silent
-from cxr_rewards.findings.certainty import certainty_weight, denial_weight
-from cxr_rewards.formulas.crimson import WEIGHTS
+from cxr_rewards.findings import Comparison, Finding, silent
+from cxr_rewards.findings.certainty import denial_weight
 from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
@@ -23,7 +22,9 @@ class FindingsSoftF1(Component):
     same costs of what differs, and the same weights w, except that an unlikely finding has an eighth of the weight of a
     possible one. Over the matches m, and all findings f of both reports:
 
-        credit(m) = 1 / (1 + 2 * cost(m)):  1 without a difference, 1/2 at a significant one (cost 0.5)
+        credit(m) = 1 / (1 + 2 * cost(m)):  1 without a difference, 1/2 at a significant one (cost 0.5);
+                    at most 2 * lesser / (lesser + greater) of both weights by significance: little if a word makes a
+                    dangerous finding benign, or the reverse
         M = sum over m of credit(m) * (w of the reference's finding + w of the candidate's)
         W = sum over f of w(f)
         D = sum of w over missed findings that the candidate denies (half of it if it holds them unlikely), and over
@@ -32,7 +33,8 @@ class FindingsSoftF1(Component):
 
     Without n and D that is the weighted Dice coefficient, which is the F1. n stands for all the rest of the image, on
     which both reports agree by silence or denial: so that one false finding against a normal reference costs less than
-    three; F1 would be 0 for both. Agreement on particular denials earns nothing: boilerplate does not pay.
+    three; F1 would be 0 for both. It is small, because it is also what silence earns on a sick patient. Agreement on
+    particular denials earns nothing: boilerplate does not pay.
 
     `findings_score` subtracts false findings and soon falls below 0; here they only dilute it, so that reports that are
     partly right stay apart.
@@ -48,7 +50,7 @@ class FindingsSoftF1(Component):
     Example:
         >>> score = FindingsSoftF1().score("Mild cardiomegaly.", "The heart is enlarged. Small left effusion.")
         >>> round(score.value, 3), score.details
-        (0.714, {'credit': 1.0, 'weight': 1.5, 'denied': 0.0})
+        (0.697, {'credit': 1.0, 'weight': 1.5, 'denied': 0.0})
     """
 
     name = "findings_soft_f1"
@@ -56,7 +58,7 @@ class FindingsSoftF1(Component):
     summary = "F1 of findings by significance, with partial credit"
     bounds = (0.0, 1.0)
 
-    normal_weight: float = setting(0.25, "Weight of everything that neither report calls abnormal, 0 to 10.")
+    normal_weight: float = setting(0.15, "Weight of everything that neither report calls abnormal, 0 to 10.")
     denial_cost: float = setting(0.5, "Cost of denying a finding beyond missing it, in units of its weight, 0 to 10.")
     possible_weight: float = setting(0.8, "Weight of a possible finding against a certain one, 0 to 1.")
     benign_weight: float = setting(0.05, "Weight of a benign or expected finding, 0 to 0.25.")
@@ -82,7 +84,7 @@ class FindingsSoftF1(Component):
         credit = weight = denied = 0.0
         for match in comparison.matched:
             both = self._weigh(match.reference, case) + self._weigh(match.candidate, case)
-            credit += both / (1 + 2 * match.cost)
+            credit += both * credit_of(match, case, self.benign_weight)
             weight += both
         for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
             weight += self._weigh(finding, case)
@@ -97,6 +99,4 @@ class FindingsSoftF1(Component):
         return Score((credit + self.normal_weight) / (total + self.normal_weight) if total else 1.0, details)
 
     def _weigh(self, finding: Finding, case: Case) -> float:
-        matters = significance(finding, case.context)
-        weight = self.benign_weight if matters == "benign" else WEIGHTS[matters]
-        return weight * certainty_weight(finding.certainty, self.possible_weight)
+        return weight_of(finding, case, self.benign_weight, self.possible_weight)

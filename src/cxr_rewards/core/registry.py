@@ -42,6 +42,8 @@ _FOLDERS = {
         "findings_score",
         "findings_soft_f1",
         "findings_f1",
+        "worst_error",
+        "negatives_recall",
         "severity_agreement",
         "location_agreement",
         "chexpert_rule_f1",

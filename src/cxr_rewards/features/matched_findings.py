@@ -7,8 +7,10 @@ from typing import Any
 
 from cxr_rewards.core.feature import Feature, FeatureTable, PairItem, collector_paused
 from cxr_rewards.features.reports import Reports
-from cxr_rewards.findings import Comparison, Finding, Report, compare
-from cxr_rewards.types import Score
+from cxr_rewards.findings import Comparison, Finding, Match, Report, compare, significance
+from cxr_rewards.findings.certainty import certainty_weight
+from cxr_rewards.formulas.crimson import WEIGHTS
+from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()
 _EMPTY = Report((), (), (), ())
@@ -36,6 +38,34 @@ class MatchedFindings(Feature):
         if reference is None:
             return None
         return compare(reference, upstream.value(_REPORTS, item.candidate) or _EMPTY)
+
+
+def weight_of(finding: Finding, case: Case, benign: float, possible: float = 1.0) -> float:
+    """Return the weight of a finding: by its significance in the case's context, and by its certainty.
+
+    Args:
+        finding: a finding.
+        case: its context can change the significance.
+        benign: the weight of a benign finding.
+        possible: the share that a possible finding has of the weight of a certain one.
+    """
+    matters = significance(finding, case.context)
+    return (benign if matters == "benign" else WEIGHTS[matters]) * certainty_weight(finding.certainty, possible)
+
+
+def credit_of(match: Match, case: Case, benign: float) -> float:
+    """Return the credit of a match: `1 / (1 + 2 * cost)`, but at most the agreement of both weights.
+
+    The agreement is `2 * lesser / (lesser + greater)` of the weights by significance: 1 if both findings matter the
+    same, and little if a word ("old", "calcified") makes a dangerous finding benign, or the reverse. The severity, size
+    and change that the reference gives are taken for both, because a difference in them is in the cost already.
+    """
+    one = match.reference._replace(certainty="present")
+    given = {key: value for key in ("severity", "size_mm", "change") if (value := getattr(one, key))}
+    two = match.candidate._replace(certainty="present", **given)
+    lesser, greater = sorted((weight_of(one, case, benign), weight_of(two, case, benign)))
+    agreement = 2 * lesser / (lesser + greater) if greater else 1.0
+    return min(agreement, 1 / (1 + 2 * match.cost))
 
 
 def mean_agreement(

@@ -68,7 +68,8 @@ def test_other_words_for_the_same_score_one():
         ("Possible pneumonia.", NORMAL, 0.0, 0.5 * POSSIBLE, 0.0),
         ("Scoliosis.", NORMAL, 0.0, BENIGN, 0.0),
         ("Cardiomegaly. The heart is normal.", "Cardiomegaly.", 1.0, 1.0, 0.5),
-        ("Acute rib fracture.", "Old rib fracture.", (0.5 + BENIGN) / 2, 0.5 + BENIGN, 0.0),
+        ("Acute rib fracture.", "Old rib fracture.", 2 * BENIGN, 0.5 + BENIGN, 0.0),  # the lesser weight twice
+        ("Old rib fracture.", "Acute rib fracture.", 2 * BENIGN, 0.5 + BENIGN, 0.0),
     ],
 )
 def test_formula(candidate, reference, credit, weight, denied):
@@ -158,6 +159,24 @@ def test_a_clear_lung_denies_every_kind_of_opacity_on_its_side():
 )
 def test_nearer_is_better(better, worse, reference):
     assert value(better, reference) > value(worse, reference)
+
+
+@pytest.mark.parametrize(
+    ("plain", "hedge"),
+    [
+        ("Fracture of the sixth rib.", "Old fracture of the sixth rib."),
+        ("Nodule in the right lung.", "Calcified nodule in the right lung."),
+        ("Nodule in the right lung.", "Granuloma in the right lung."),
+        ("Compression fracture of T8.", "Chronic compression fracture of T8."),
+    ],
+)
+def test_a_word_that_makes_a_guess_harmless_does_not_make_it_cheap(plain, hedge):
+    def breaks_even(guess):
+        gain = value(guess, plain) - value("Normal heart.", plain)
+        loss = 1 - value(f"Normal heart. {guess}", "Normal heart.")
+        return loss / (loss + gain)
+
+    assert breaks_even(hedge) > breaks_even(plain) > 0.4
 
 
 def test_boilerplate_denials_do_not_pay():

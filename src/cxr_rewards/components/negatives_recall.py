@@ -1,0 +1,105 @@
+"""Share of the reference's pertinent negatives that the candidate states."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.settings import setting
+from cxr_rewards.features.reports import Reports, unread_reference
+from cxr_rewards.findings import Finding, Ontology, Report, ontology
+from cxr_rewards.types import Case, Score
+
+_REPORTS = Reports()
+
+
+class NegativesRecall(Component):
+    """Share of what the reference says is not there that the candidate says, too.
+
+        value = mean over the observations o that the reference denies of the best credit of the candidate's denials
+
+    The reference denies an observation if it names it ("no effusion"), or if it calls a structure normal, which implies
+    at most `sweeping` absences ("the heart is normal"; "normal chest" implies seven, and asks for nothing). Findings
+    that have resolved do not count. Credit of a denial d of the candidate:
+
+        1                    d is of o, or of what o is a kind of ("no opacity" for "no consolidation")
+        `part_credit`        d is of a kind of o ("no consolidation" for "no opacity")
+        0                    otherwise
+        times sweeping / k   if d follows from a normal statement that implies k > `sweeping` absences
+
+    Sides and places are not compared: reports deny on both sides, or on none.
+
+    It says nothing of what is there. Denying everything earns all of it, so it must stay a small part of a reward in
+    which denying what is there costs more (`findings_soft_f1`, `worst_error`). It is recall, because denials that the
+    reference lacks are no errors.
+
+    Range: [0, 1], higher is better. The reference denies nothing: 1. Nothing read in the candidate: 0 if the reference
+    denies something. A reference in which nothing is read: missing, with the reason.
+
+    Details: `lost`, the observations with less than full credit, each with its credit; `asked`, how many there are.
+
+    Source: defined here.
+
+    Example:
+        >>> reference = "Cardiomegaly. No pleural effusion or pneumothorax."
+        >>> score = NegativesRecall().score("Cardiomegaly. No pleural or pneumothorax.", reference)
+        >>> score.value, score.details
+        (0.5, {'asked': 2, 'lost': {'pleural_effusion': 0.0}})
+        >>> round(NegativesRecall().score("Normal.", reference).value, 2)
+        0.43
+    """
+
+    name = "negatives_recall"
+    version = 1
+    summary = "share of the reference's pertinent negatives that are stated"
+    bounds = (0.0, 1.0)
+
+    part_credit: float = setting(0.5, "Credit for denying a kind of what the reference denies, 0 to 1.")
+    sweeping: int = setting(3, "A normal statement that implies more absences is sweeping, and earns less; 1 or more.")
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.part_credit <= 1:
+            raise self.invalid("part_credit", "from 0 to 1")
+        if self.sweeping < 1:
+            raise self.invalid("sweeping", "1 or more")
+
+    @property
+    def needs(self) -> tuple[Reports]:
+        return (_REPORTS,)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Find the best denial of each observation."""
+        reference: Report | None = features.value(_REPORTS, case.reference)
+        if reference is None:
+            return unread_reference(self.name)
+        candidate: Report | None = features.value(_REPORTS, case.candidate)
+        known = ontology()
+        asked = dict.fromkeys(
+            denial.observation
+            for denial, implied in _denials(reference)
+            if implied <= self.sweeping and denial.change != "resolved"
+        )
+        given = _denials(candidate) if candidate else []
+        earned = {
+            observation: max((self._credit(known, observation, *denial) for denial in given), default=0.0)
+            for observation in asked
+        }
+        lost = {observation: credit for observation, credit in earned.items() if credit < 1}
+        value = sum(earned.values()) / len(earned) if earned else 1.0
+        return Score(value, {"asked": len(earned), "lost": lost})
+
+    def _credit(self, known: Ontology, observation: str, denial: Finding, implied: int) -> float:
+        if denial.observation == observation or denial.observation in known.observations[observation].ancestors:
+            credit = 1.0
+        elif observation in known.observations[denial.observation].ancestors:
+            credit = self.part_credit
+        else:
+            return 0.0
+        return credit * min(1.0, self.sweeping / implied) if implied else credit
+
+
+def _denials(report: Report) -> list[tuple[Finding, int]]:
+    """Return the denials of a report, each with how many absences its normal statement implies; 0 if it is explicit."""
+    implied = Counter(denial.start for denial in report.absent if denial.implied)
+    return [(denial, implied[denial.start] if denial.implied else 0) for denial in report.absent]

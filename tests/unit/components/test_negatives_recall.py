@@ -1,0 +1,71 @@
+"""Recall of what the reference says is not there."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxr_rewards.components.negatives_recall import NegativesRecall
+from cxr_rewards.errors import ConfigError
+from cxr_rewards.testing import check_component
+
+REFERENCE = "Mild cardiomegaly. No pleural effusion, pneumothorax or fracture."
+
+
+def value(candidate, reference=REFERENCE, **settings):
+    return NegativesRecall(**settings).score(candidate, reference).value
+
+
+def test_conforms():
+    check_component(NegativesRecall())
+    check_component(NegativesRecall(part_credit=0.0, sweeping=1))
+
+
+def test_each_denial_that_is_lost_costs_its_share():
+    assert value("No pleural effusion, pneumothorax or fracture.") == 1.0
+    score = NegativesRecall().score("No pleural or pneumothorax. No fracture.", REFERENCE)
+    assert score.value == pytest.approx(2 / 3)
+    assert score.details == {"asked": 3, "lost": {"pleural_effusion": 0.0}}
+    assert value("Mild cardiomegaly.") == 0.0
+
+
+def test_other_words_and_order_cost_nothing():
+    assert value("Negative for fracture. There is neither pneumothorax nor effusion.") == 1.0
+    assert value("The heart is not enlarged.", "Heart size is normal.") == 1.0
+
+
+def test_a_normal_statement_about_a_structure_is_a_denial_and_a_sweeping_one_earns_less():
+    asked = "The heart is normal in size. The lungs are clear. No pneumothorax."
+    assert value("Lungs clear. Normal heart. No pneumothorax.", asked) == 1.0
+    assert 0.2 < value("Normal chest.", asked) < 0.5
+    assert value("Normal chest.", asked, sweeping=7) == 1.0
+
+
+def test_a_reference_that_only_sweeps_asks_for_nothing():
+    assert value("Cardiomegaly.", "Normal chest.") == 1.0
+
+
+def test_denying_a_kind_earns_a_part_and_denying_what_it_is_a_kind_of_earns_all():
+    assert value("No consolidation.", "No lung opacity.") == 0.5
+    assert value("No consolidation.", "No lung opacity.", part_credit=0.2) == pytest.approx(0.2)
+    assert value("No lung opacity.", "No consolidation.") == 1.0
+
+
+def test_denials_that_the_reference_lacks_neither_earn_nor_cost():
+    assert value("No pleural effusion, pneumothorax or fracture. No edema. No mass.") == 1.0
+    assert value("No edema. No mass.") == 0.0
+
+
+def test_what_has_resolved_is_a_change_and_not_a_pertinent_negative():
+    assert value("Cardiomegaly.", "The effusion has resolved. Cardiomegaly.") == 1.0
+
+
+def test_a_candidate_without_a_reading_loses_all_and_a_reference_without_one_is_unscored():
+    assert value("") == 0.0
+    assert value("", "Cardiomegaly.") == 1.0
+    assert NegativesRecall().score("Normal.", "asdf").failure.kind == "nothing_to_compare"
+
+
+@pytest.mark.parametrize(("key", "bad"), [("part_credit", 1.1), ("part_credit", -0.1), ("sweeping", 0)])
+def test_settings_out_of_range_are_refused(key, bad):
+    with pytest.raises(ConfigError, match=f"negatives_recall: {key} must be .*, got {bad}"):
+        NegativesRecall(**{key: bad})
