@@ -90,6 +90,14 @@ def serving(*arguments, **environment):
             process.communicate()
 
 
+def wait_until(holds, seconds=60):
+    """Wait until `holds()` is true, and fail if it is not in time."""
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end, f"not so within {seconds} s"
+        time.sleep(0.05)
+
+
 def wait_until_ready(url, process=None, seconds=60):
     end = time.monotonic() + seconds
     while time.monotonic() < end:

@@ -197,7 +197,7 @@ def test_an_endless_body_is_cut_off():
         trickling(b"HTTP/1.1 200 OK\r\nContent-Length: 9999\r\n\r\n", b" "),
         trickling(b"HTTP/1.1 200 OK\r\nX-Long: ", b"x"),
         trickling(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
-        lambda connection: time.sleep(5),
+        lambda connection: time.sleep(30),
     ],
     ids=["body", "headers", "informational", "silence"],
 )
@@ -206,7 +206,7 @@ def test_the_deadline_holds_whatever_a_server_does(answer):
         remote = RemoteReward(url, deadline_s=1.0)
         begin = time.monotonic()
         result = remote.score_batch([CASE])[0]
-        assert time.monotonic() - begin < 3
+        assert time.monotonic() - begin < 20
     assert result.value is None
     assert result.reasons.startswith("remote: no score within 1 s; the last of 1 tries")
     assert result.kinds == ("timeout",)
@@ -318,9 +318,10 @@ def test_no_component_is_built_of_what_a_server_says():
 
 
 def test_a_release_in_mid_call_is_reported():
-    with answering(lambda _: time.sleep(3)) as (url, _):
+    asked = threading.Event()
+    with answering(lambda _: asked.set() or time.sleep(3)) as (url, _):
         remote = RemoteReward(url)
-        threading.Timer(0.3, remote.release).start()
+        threading.Thread(target=lambda: asked.wait(30) and remote.release()).start()
         with pytest.raises(SetupError, match="released while it scored"):
             remote.score_batch([CASE])
     with served(LOCAL) as url:

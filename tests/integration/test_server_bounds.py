@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx2
 import pytest
-from tests.serving import served, serving
+from tests.serving import served, serving, wait_until
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.server.protocol import MOST_BYTES, Protocol
@@ -62,7 +62,7 @@ def begun(url, size, part):
 
 def reply_on(connection):
     with connection:
-        connection.settimeout(10)
+        connection.settimeout(30)
         return connection.recv(1000)
 
 
@@ -96,14 +96,18 @@ def test_many_large_bodies_at_once_are_bounded():
 
 def test_a_body_counts_as_soon_as_it_is_announced():
     with served(CompositeReward(["bleu"]), most_bytes=MB, all_bytes=4 * MB, stall_s=20) as url:
+        replies = []
+
+        def is_answered(status):
+            replies.append(httpx2.post(f"{url}/v1/score", content=b" " * (MB - 10), headers=JSON))
+            return replies[-1].status_code == status
+
         waiting = [begun(url, MB, b"{") for _ in range(3)]
-        time.sleep(0.3)
-        reply = httpx2.post(f"{url}/v1/score", content=b" " * (MB - 10), headers=JSON)
-        assert (reply.status_code, reply.headers["Retry-After"]) == (429, "1")
+        wait_until(lambda: is_answered(429), 10)
+        assert replies[-1].headers["Retry-After"] == "1"
         for one in waiting:
             one.close()
-        time.sleep(0.3)  # the room of those who have gone is free
-        assert httpx2.post(f"{url}/v1/score", content=b" " * (MB - 10), headers=JSON).status_code == 422
+        wait_until(lambda: is_answered(422), 10)  # the room of those who have gone is free
 
 
 def test_bodies_without_a_length_count_as_they_come():
@@ -115,19 +119,19 @@ def test_bodies_without_a_length_count_as_they_come():
 
 
 def test_stalled_bodies_do_not_shut_others_out():
-    with served(CompositeReward(["bleu"]), most_bytes=MB, all_bytes=8 * MB, stall_s=3) as url:
+    with served(CompositeReward(["bleu"]), most_bytes=MB, all_bytes=8 * MB, stall_s=5) as url:
         stalled = [begun(url, MB, b"{" * (MB - 1)) for _ in range(9)]
         begin = time.monotonic()
         for _ in range(5):  # small ones at once
             assert httpx2.post(f"{url}/v1/score", json=ONE).status_code == 200
         codes = []
-        while time.monotonic() < begin + 2.5 and 422 not in codes:  # large ones as soon as the others have stalled
+        while time.monotonic() < begin + 4.5 and 422 not in codes:  # large ones as soon as the others have stalled
             codes.append(httpx2.post(f"{url}/v1/score", content=b"x" * (MB - 1), headers=JSON).status_code)
             time.sleep(0.2)
         assert codes[-1] == 422
         assert set(codes) <= {422, 429}
         replies = [reply_on(one) for one in stalled]
-        assert time.monotonic() - begin < 8
+        assert time.monotonic() - begin < 30
         assert all(b" 408 " in one.split(b"\r\n")[0] or b" 429 " in one.split(b"\r\n")[0] for one in replies)
         assert b"came too slowly" in b"".join(replies)
 
@@ -137,7 +141,7 @@ def test_a_body_that_trickles_is_given_up():
         one = begun(url, MB, b"{")
         one.settimeout(0.2)
         begin, reply = time.monotonic(), b""
-        while time.monotonic() < begin + 6 and not reply:
+        while time.monotonic() < begin + 30 and not reply:
             try:
                 one.sendall(b" ")
                 reply = one.recv(1000)
@@ -145,11 +149,10 @@ def test_a_body_that_trickles_is_given_up():
                 continue
         one.close()
         assert b" 408 " in reply
-        assert time.monotonic() - begin < 4
 
 
 def test_headers_must_come_in_time_and_are_bounded(monkeypatch):
-    monkeypatch.setattr(Protocol, "head_s", 0.5)
+    monkeypatch.setattr(Protocol, "head_s", 1.0)
     with served(CompositeReward(["bleu"])) as url:
         late = socket.create_connection(("127.0.0.1", port_of(url)))
         late.sendall(b"POST /v1/score HTTP/1.1\r\nHost: x\r\nX-Slow: ")
@@ -157,7 +160,7 @@ def test_headers_must_come_in_time_and_are_bounded(monkeypatch):
         silent = socket.create_connection(("127.0.0.1", port_of(url)))
         assert b" 408 " in reply_on(silent)
         kept = http.client.HTTPConnection("127.0.0.1", port_of(url), timeout=10)
-        for pause in (0.0, 0.8):  # an idle connection that is kept alive is none that is late
+        for pause in (0.0, 1.3):  # an idle connection that is kept alive is not late
             time.sleep(pause)
             kept.request("GET", "/healthz")
             assert kept.getresponse().read() == b'{"status":"ok"}'

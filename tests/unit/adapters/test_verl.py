@@ -29,20 +29,20 @@ def test_what_comes_together_is_one_batch_and_each_gets_its_own():
         time.sleep(0.05)
         return [2 * item for item in items]
 
-    joined = Coalescer(score, wait_s=0.05)
+    joined = Coalescer(score, wait_s=0.2)
     futures = [joined.submit(i) for i in range(20)]
-    assert [future.result(5) for future in futures] == [2 * i for i in range(20)]
+    assert [future.result(30) for future in futures] == [2 * i for i in range(20)]
     assert len(batches) <= 2
-    small = Coalescer(score, wait_s=0.05, most=4)
-    assert [f.result(5) for f in [small.submit(i) for i in range(8)]] == [2 * i for i in range(8)]
+    small = Coalescer(score, wait_s=0.2, most=4)
+    assert [f.result(30) for f in [small.submit(i) for i in range(8)]] == [2 * i for i in range(8)]
     assert max(map(len, batches[-2:])) == 4
 
 
 def test_threads_share_batches():
     sizes = []
-    joined = Coalescer(lambda items: sizes.append(len(items)) or items, wait_s=0.1)
+    joined = Coalescer(lambda items: sizes.append(len(items)) or items, wait_s=0.5)
     results = []
-    threads = [threading.Thread(target=lambda i=i: results.append(joined.submit(i).result(5))) for i in range(16)]
+    threads = [threading.Thread(target=lambda i=i: results.append(joined.submit(i).result(30))) for i in range(16)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -64,9 +64,9 @@ def test_an_error_of_the_set_up_reaches_each_caller_and_the_next_batch_goes_on()
     failed = [joined.submit(i) for i in (0, 1)]
     for future in failed:
         with pytest.raises(ConfigError, match="no"):
-            future.result(5)
+            future.result(30)
     assert asked == [[0, 1]]  # nobody is to blame, so nobody is asked again
-    assert joined.submit(7).result(5) == 7
+    assert joined.submit(7).result(30) == 7
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), KeyError("bad")])
@@ -79,22 +79,22 @@ def test_an_error_of_an_item_reaches_its_caller_alone(error):
     joined = Coalescer(score, wait_s=0.2)
     futures = [joined.submit(i) for i in range(6)]
     with pytest.raises(type(error), match="bad"):
-        futures[3].result(5)
-    assert [future.result(5) for i, future in enumerate(futures) if i != 3] == [0, 2, 4, 8, 10]
+        futures[3].result(30)
+    assert [future.result(30) for i, future in enumerate(futures) if i != 3] == [0, 2, 4, 8, 10]
 
 
 def test_too_few_results_are_an_error_and_no_wrong_result():
     joined = Coalescer(lambda items: [item for item in items if item != 1], wait_s=0.2)
     futures = [joined.submit(i) for i in range(3)]
     with pytest.raises(ValueError, match="0 results for 1 items"):
-        futures[1].result(5)
-    assert [futures[0].result(5), futures[2].result(5)] == [0, 2]
+        futures[1].result(30)
+    assert [futures[0].result(30), futures[2].result(30)] == [0, 2]
 
 
 def test_too_many_results_are_an_error_and_no_wrong_result():
     joined = Coalescer(lambda items: [*items, *items], wait_s=0.001)
     with pytest.raises(ValueError, match="2 results for 1 items"):
-        joined.submit(1).result(5)
+        joined.submit(1).result(30)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes fork on Unix")
@@ -104,7 +104,7 @@ def test_a_forked_process_scores_what_it_is_asked_and_not_what_its_parent_is():
     def score(items):
         begun.set()
         if "first" in items:
-            go_on.wait(10)
+            go_on.wait(30)
         return [(os.getpid(), *items)] * len(items)
 
     joined = Coalescer(score, wait_s=0.001)
@@ -117,7 +117,7 @@ def test_a_forked_process_scores_what_it_is_asked_and_not_what_its_parent_is():
         child = os.fork()
     if child == 0:
         try:
-            result = joined.submit("of the child").result(5)
+            result = joined.submit("of the child").result(30)
             os.write(writer, repr(result == (os.getpid(), "of the child")).encode())
         finally:
             os._exit(0)
@@ -126,8 +126,8 @@ def test_a_forked_process_scores_what_it_is_asked_and_not_what_its_parent_is():
     go_on.set()
     with os.fdopen(reader) as said:
         assert said.read() == "True"
-    assert first.result(5) == (os.getpid(), "first")
-    assert waiting.result(5) == (os.getpid(), "waiting")
+    assert first.result(30) == (os.getpid(), "first")
+    assert waiting.result(30) == (os.getpid(), "waiting")
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit, GeneratorExit])
@@ -139,8 +139,8 @@ def test_the_thread_outlives_whatever_ends_a_batch(ending):
 
     joined = Coalescer(score, wait_s=0.01)
     with pytest.raises(RuntimeError, match=f"scoring was ended by {ending.__name__}: now"):
-        joined.submit(0).result(5)
-    assert joined.submit(1).result(5) == 1
+        joined.submit(0).result(30)
+    assert joined.submit(1).result(30) == 1
 
 
 def test_a_thread_that_has_died_is_started_again():
@@ -149,8 +149,8 @@ def test_a_thread_that_has_died_is_started_again():
     lost = joined.submit(1)
     joined._thread.join(5)
     del joined._run
-    assert joined.submit(2).result(5) == 2
-    assert lost.result(5) == 1
+    assert joined.submit(2).result(30) == 2
+    assert lost.result(30) == 1
 
 
 def test_a_callback_that_raises_costs_nobody_anything():
@@ -160,8 +160,8 @@ def test_a_callback_that_raises_costs_nobody_anything():
     joined = Coalescer(lambda items: items, wait_s=0.2)
     futures = [joined.submit(i) for i in range(4)]
     futures[1].add_done_callback(fail)
-    assert [future.result(5) for future in futures] == [0, 1, 2, 3]
-    assert joined.submit(7).result(5) == 7
+    assert [future.result(30) for future in futures] == [0, 1, 2, 3]
+    assert joined.submit(7).result(30) == 7
 
 
 @pytest.mark.parametrize("when", ["before its batch is scored", "while its batch is scored"])
@@ -171,26 +171,26 @@ def test_a_caller_who_gives_up_costs_the_others_nothing(when):
     def score(items):
         asked.extend(items)
         begun.set()
-        assert go_on.wait(10)
+        assert go_on.wait(30)
         return [2 * item for item in items]
 
     joined = Coalescer(score, wait_s=0.3)
     futures = [joined.submit(i) for i in range(8)]
     if when.startswith("while"):
-        assert begun.wait(10)
+        assert begun.wait(30)
     cancelled = futures[2].cancel()
     go_on.set()
     assert cancelled == when.startswith("before")
-    assert [future.result(10) for i, future in enumerate(futures) if i != 2] == [0, 2, 6, 8, 10, 12, 14]
+    assert [future.result(30) for i, future in enumerate(futures) if i != 2] == [0, 2, 6, 8, 10, 12, 14]
     assert asked == [0, 1, *([] if cancelled else [2]), 3, 4, 5, 6, 7]
-    assert joined.submit(9).result(10) == 18
+    assert joined.submit(9).result(30) == 18
 
 
 def test_all_may_give_up_and_nothing_is_scored():
     asked = []
     joined = Coalescer(lambda items: asked.extend(items) or items, wait_s=0.2)
     assert all(joined.submit(i).cancel() for i in range(3))
-    assert joined.submit(5).result(5) == 5
+    assert joined.submit(5).result(30) == 5
     assert asked == [5]
 
 

@@ -171,7 +171,7 @@ def test_a_file_with_other_tables_than_a_caches_is_refused_at_once(path, stateme
     began = time.monotonic()
     with pytest.raises(CacheError, match="its tables are not those of a cache"):
         SqliteCache(path)
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 30
 
 
 def forge_tree(path):

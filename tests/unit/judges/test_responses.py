@@ -394,7 +394,7 @@ def test_the_last_words_of_the_server_are_kept_when_the_deadline_passes():
     def respond(request):
         if request.number < 2:
             return (503, {"error": {"message": "warming up, 40 percent"}})
-        time.sleep(3)
+        time.sleep(2)
         return CLEAN
 
     result, _ = one(respond, deadline_s=0.5, timeout_s=30.0)
@@ -407,7 +407,7 @@ def test_an_absurd_wait_leaves_the_case_unscored_at_once(later):
     start = time.monotonic()
     result, _ = one(lambda _: (429, {"error": "later"}, {"Retry-After": later}), deadline_s=2.0)
     assert result.value is None
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 # Usage

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
 import torch
@@ -53,13 +52,14 @@ def test_an_item_too_large_for_memory_raises():
 
 def test_copies_work_at_the_same_time_and_one_batch_each():
     busy, together, lock = {"a": 0, "b": 0}, [], threading.Lock()
+    pair = threading.Barrier(2)
 
     def forward(model, batch):
         with lock:
             busy[model] += 1
             together.append(sum(busy.values()))
             assert busy[model] == 1
-        time.sleep(0.02)
+        pair.wait(60)  # a batch of each copy
         with lock:
             busy[model] -= 1
         return [(model, i) for i in batch]
