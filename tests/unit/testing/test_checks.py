@@ -96,24 +96,19 @@ def test_half(check):
 """
 
 
-@pytest.mark.parametrize(
-    ("expected", "outcome"),
-    [
-        ("{'gives_identical_texts_the_best_bound': 'it is a half'}", "26 passed, 1 xfailed"),
-        ("{}", "1 failed, 26 passed"),
-        (
-            "{'gives_identical_texts_the_best_bound': 'a half', 'has_a_summary': 'none'}",
-            "1 failed, 25 passed, 1 xfailed",
-        ),
-    ],
-)
-def test_a_third_party_needs_one_line_and_no_conftest(tmp_path, expected, outcome):
-    (tmp_path / "test_half.py").write_text(THIRD_PARTY.format(docstring='__doc__ = "A half."', expected=expected))
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", "test_half.py"]
+def test_a_third_party_needs_one_line_and_no_conftest(tmp_path):
+    expected = {
+        "test_named.py": {"gives_identical_texts_the_best_bound": "it is a half"},
+        "test_unnamed.py": {},
+        "test_misnamed.py": {"gives_identical_texts_the_best_bound": "a half", "has_a_summary": "none"},
+    }
+    for name, failures in expected.items():
+        (tmp_path / name).write_text(THIRD_PARTY.format(docstring='__doc__ = "A half."', expected=failures))
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", "/dev/null", *expected]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert outcome in done.stdout, done.stdout + done.stderr
-    if "1 failed" in outcome:
-        assert "test_half[half-" in done.stdout
+    assert "2 failed, 77 passed, 2 xfailed" in done.stdout, done.stdout + done.stderr
+    assert "FAILED test_unnamed.py::test_half[half-gives_identical_texts_the_best_bound]" in done.stdout
+    assert "FAILED test_misnamed.py::test_half[half-has_a_summary]" in done.stdout
 
 
 @pytest.mark.parametrize(
