@@ -73,7 +73,7 @@ class Samples:
         if isinstance(unscored, bool) or not isinstance(unscored, int | float):
             low = reward.bounds[0]
             raise ConfigError(
-                f"{reward.name}: say what an unscored sample gets: unscored, a number below {low:g}, "
+                f"{reward.name}: give the value of an unscored sample: unscored, a number below {low:g}, "
                 f"the lowest reward of a report; got {unscored!r}"
             )
         if missing is not None and (type(missing) not in (int, float) or not isfinite(missing)):

@@ -65,7 +65,7 @@ def cache_prune(
     max_mb: Annotated[float | None, typer.Option(help="Drop the oldest entries until the rest fits, in MB.")] = None,
     older_than_days: Annotated[float | None, typer.Option(help="Drop entries written longer ago than this.")] = None,
     signature: Annotated[
-        str | None, typer.Option(help="Only entries of this feature; without another option, all of them.")
+        str | None, typer.Option(help="Drop only entries of this feature; without another option, all of them.")
     ] = None,
 ) -> None:
     """Drop entries of a cache and free their space."""

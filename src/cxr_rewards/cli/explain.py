@@ -52,7 +52,7 @@ def explain_case(
     no_color: Annotated[bool, typer.Option("--no-color", help="Mark findings with signs instead of colours.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how a reward comes about: findings marked in the reports, their weights, and what each component adds.
+    """Explain a reward: findings marked in the reports, their weights, and what each component adds.
 
     Exit code 1: the case is unscored.
     """

@@ -29,7 +29,7 @@ PriorColumn = Annotated[
 IdColumn = Annotated[str | None, typer.Option(help="Column of case ids, each at most once.")]
 CacheOption = Annotated[Path | None, typer.Option(help="SQLite cache file shared by runs.")]
 DeviceOption = Annotated[str, typer.Option(help="Where models run: auto, cpu or cuda:N; separate several by commas.")]
-DtypeOption = Annotated[str, typer.Option(help="Numbers of models: float32, bfloat16 or float16.")]
+DtypeOption = Annotated[str, typer.Option(help="Precision of the models: float32, bfloat16 or float16.")]
 JudgeUrlOption = Annotated[
     str, typer.Option(help="Base URL of the judge's endpoint, up to /v1; separate several by commas.")
 ]

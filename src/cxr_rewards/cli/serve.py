@@ -24,8 +24,8 @@ from cxr_rewards.cli.rewards import preset_or_config
 
 
 def fake_judge(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    latency: Annotated[float, typer.Option(min=0, help="Seconds until an answer.")] = 0.0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 picks a free one.")] = 8000,
+    latency: Annotated[float, typer.Option(min=0, help="Seconds before each answer.")] = 0.0,
     faults: Annotated[float, typer.Option(min=0, max=1, help="Share of requests that fail, in every known way.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Seed of the faults: equal seeds fail alike.")] = 0,
 ) -> None:
@@ -53,9 +53,9 @@ def serve(
     config: ConfigOption = None,
     allow_code: AllowCodeOption = False,
     host: Annotated[
-        str, typer.Option(help="Address to listen at; one beyond this machine needs a token.")
+        str, typer.Option(help="Address to listen on; any that other machines reach needs a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(min=1, help="Processes; each loads its own models, all share --cache.")] = 1,
     token_file: Annotated[Path | None, typer.Option(help="File with the bearer token; else CXR_REWARDS_TOKEN.")] = None,
     cache: CacheOption = None,
@@ -67,7 +67,9 @@ def serve(
     judge_model: JudgeModelOption = "",
     unscored: Annotated[
         float | None,
-        typer.Option(help="Reward that /get_reward gives OpenRLHF for an unscored rollout; below every other."),
+        typer.Option(
+            help="Value that /get_reward returns to OpenRLHF for an unscored rollout; it must lie below every reward."
+        ),
     ] = None,
     marker: Annotated[str, typer.Option(help="Text that opens the assistant's turn in OpenRLHF's rollouts.")] = "",
     batch_cases: Annotated[int, typer.Option(min=1, help="Cases in a batch, joined from several requests.")] = 512,

@@ -55,7 +55,7 @@ class Reply:
         except ValueError as error:
             raise ForeignReply(reason(error)) from None
         except RecursionError:
-            raise ForeignReply("its lists and objects are too deep in each other") from None
+            raise ForeignReply("its lists and objects are nested too deeply") from None
 
 
 class Connection:

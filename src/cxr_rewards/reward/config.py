@@ -154,7 +154,7 @@ def parse_config(text: str, where: str) -> RewardConfig:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{where}: is not TOML: {error}") from error
     except RecursionError:
-        raise ConfigError(f"{where}: its lists or tables lie too deep within each other") from None
+        raise ConfigError(f"{where}: its lists or tables are nested too deeply") from None
 
 
 def validate_config(data: Mapping[str, object], where: str) -> RewardConfig:

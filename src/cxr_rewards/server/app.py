@@ -103,7 +103,7 @@ class _Service:
     async def get_reward(self, request: Request) -> Response:
         """Score rollouts as OpenRLHF asks for it; see `cxr_rewards.adapters.openrlhf`."""
         if self.samples is None:
-            return _error(501, "say at the start what an unscored rollout gets: cxr-rewards serve --unscored -1.0")
+            return _error(501, "start the server with a value for unscored rollouts: cxr-rewards serve --unscored -1.0")
         body = await self._read(OpenRlhfIn, request)
         if isinstance(body, Response):
             return body

@@ -52,7 +52,7 @@ class Body(BaseModel):
         except ValueError:
             raise Unreadable(422, "body: a number has too many digits") from None
         except RecursionError:
-            raise Unreadable(400, "body: lists and objects are too deep in each other") from None
+            raise Unreadable(400, "body: lists and objects are nested too deeply") from None
         cases = data.get(cls.counted) if isinstance(data, dict) else None
         if isinstance(cases, list) and len(cases) > most_cases:
             raise Unreadable(413, f"a request may have {most_cases:,} cases, not {len(cases):,}")
@@ -115,7 +115,7 @@ class PartOut(BaseModel):
 class RewardOut(BaseModel):
     """A case's reward."""
 
-    value: float | None = Field(default=None, description="Null if there is none: see `reasons`.")
+    value: float | None = Field(default=None, description="Null if the case is unscored: see `reasons`.")
     parts: dict[str, PartOut]
     gates: list[str] = []
     reasons: str = ""
@@ -126,7 +126,7 @@ class ScoreOut(BaseModel):
     """One reward per case, in order."""
 
     rewards: list[RewardOut]
-    signature: str = Field(description="Equal signatures, equal numbers.")
+    signature: str = Field(description="Equal signatures mean equal numbers.")
 
 
 class ErrorOut(BaseModel):
@@ -158,9 +158,9 @@ ERRORS: dict[int | str, dict[str, object]] = {
     401: {"model": ErrorOut, "description": "The bearer token is missing or wrong."},
     408: {"model": ErrorOut, "description": "The body came too slowly."},
     413: {"model": ErrorOut, "description": "The body is too large, or has too many cases."},
-    415: {"model": ErrorOut, "description": "The body is compressed, or not said to be JSON."},
-    422: {"model": ErrorOut, "description": "The body is not what it should be."},
-    429: {"model": ErrorOut, "description": "The queue or the memory is full; come again after `Retry-After` seconds."},
+    415: {"model": ErrorOut, "description": "The body is compressed, or its content type is not JSON."},
+    422: {"model": ErrorOut, "description": "The body does not match its description."},
+    429: {"model": ErrorOut, "description": "The queue or the memory is full; try again after `Retry-After` seconds."},
     500: {"model": ErrorOut, "description": "The reward cannot work: weights or settings are missing."},
     504: {"model": ErrorOut, "description": "Not scored in time."},
 }

@@ -302,7 +302,7 @@ def test_a_sample_whose_caller_gives_up_costs_the_others_nothing():
 
 
 def test_what_an_unscored_sample_gets_must_be_said():
-    with pytest.raises(ConfigError, match="rules: say what an unscored sample gets: unscored, a number below"):
+    with pytest.raises(ConfigError, match="rules: give the value of an unscored sample: unscored, a number below"):
         compute(("a", "b", None), unscored=None)
     with pytest.raises(ConfigError, match="must lie below every reward"):
         compute(("a", "b", None), unscored=0.0)
