@@ -28,7 +28,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from cxr_rewards.findings import ontology, read
+from cxr_rewards.findings import merge, ontology, read
+from cxr_rewards.findings.places import sides_meet
 from report import options_of, report
 
 TERMS = Path(__file__).with_name("mesh_terms.toml")
@@ -128,10 +129,17 @@ def load_rows(path: Path, split: str) -> list[Row]:
 
 
 def read_findings(text: str) -> dict[str, set[str]]:
-    """Return the observations the reader finds present or possible, each with its sides."""
+    """Return the observations the reader finds present or possible, each with its sides.
+
+    A finding that the report takes back counts as not said.
+    """
     found: defaultdict[str, set[str]] = defaultdict(set)
-    for finding in read(text):
-        if finding.polarity != "absent":
+    findings = read(text)
+    denied = merge(findings).taken_back
+    for finding in findings:
+        if finding.polarity != "absent" and not any(
+            finding.observation == other.observation and sides_meet(finding, other) for other in denied
+        ):
             found[finding.observation].add(finding.side)
     return found
 

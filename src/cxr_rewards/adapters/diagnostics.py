@@ -52,11 +52,11 @@ class Diagnostics:
 
     For each step: mean, spread and unscored share of the reward and of each component, correlation between components,
     share of groups whose rewards are all equal (they teach nothing), share of candidates and references without an
-    abnormal finding, length of candidates against references, share of candidates that copy a prior, repetition,
-    judges' calls and cost, cache hits, seconds by feature and component, and the share of the step that scoring took.
+    abnormal finding, share of each that contradicts itself, length of candidates against references, share of
+    candidates that copy a prior, repetition, judges' calls and cost, cache hits, seconds by feature and component, and the share of the step that scoring took.
 
-    A `CollapseWarning` is given once for each of these signs: reports become all-normal, short or long, copy the prior
-    or repeat themselves; most groups have no spread; one component carries all of the gain; much is unscored.
+    A `CollapseWarning` is given once for each of these signs: reports become all-normal, short or long, contradict or
+    repeat themselves, or copy the prior; most groups have no spread; one component carries all of the gain; much is unscored.
 
     Args:
         path: a JSONL file that gets a line per step. A process with `RANK` 1 or more, as torchrun and accelerate set
@@ -298,6 +298,8 @@ def _texts(cases: Sequence[Case]) -> dict[str, float]:
     return {
         "normal_rate": fmean(_is_normal(case.candidate) for case in sample),
         "reference_normal_rate": fmean(_is_normal(case.reference) for case in sample),
+        "contradiction_rate": fmean(_contradicts_itself(case.candidate) for case in sample),
+        "reference_contradiction_rate": fmean(_contradicts_itself(case.reference) for case in sample),
         "length_ratio": sum(c for c, _ in words) / max(1, sum(r for _, r in words)),
         "copy_prior_rate": copies / len(with_prior) if with_prior else 0.0,
         "repetition": fmean(repeated) if repeated else 0.0,
@@ -310,6 +312,10 @@ def _plain(text: str) -> str:
 
 def _is_normal(text: str) -> bool:
     return not merge(read(text)).abnormal
+
+
+def _contradicts_itself(text: str) -> bool:
+    return bool(merge(read(text)).contradicted)
 
 
 def _means(steps: Iterable[Mapping[str, float]]) -> dict[str, float]:
@@ -336,6 +342,9 @@ def _text_signs(now: Mapping[str, float], first: Mapping[str, float]) -> Iterabl
     ratio, before = now["length_ratio"], first["length_ratio"]
     if before and not 0.4 < ratio / before < 2.5:
         yield "length", f"candidates have {ratio:.2f} times the words of references, {before:.2f} at the start"
+    contradicting, usual = now["contradiction_rate"], now["reference_contradiction_rate"]
+    if contradicting > usual + 0.1 and contradicting > first["contradiction_rate"] + 0.05:
+        yield "contradiction", f"{contradicting:.0%} of candidates deny what they state, {usual:.0%} of references"
     if now["copy_prior_rate"] > 0.5 and now["copy_prior_rate"] > first["copy_prior_rate"] + 0.2:
         yield "copy", f"{now['copy_prior_rate']:.0%} of candidates are copies of a prior"
     if now["repetition"] > 0.3 and now["repetition"] > first["repetition"] + 0.15:

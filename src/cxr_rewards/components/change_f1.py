@@ -12,7 +12,7 @@ from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import DENIED, Finding, Ontology, Report, ontology
 from cxr_rewards.findings.certainty import certainty_credit
 from cxr_rewards.findings.pairing import by_side, pair_up, related
-from cxr_rewards.findings.report import sides_meet
+from cxr_rewards.findings.places import sides_meet
 from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()

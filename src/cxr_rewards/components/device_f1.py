@@ -10,7 +10,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Ontology, Report, misplaced, ontology
 from cxr_rewards.findings.pairing import by_side, pair_up, related
-from cxr_rewards.findings.report import sides_meet
+from cxr_rewards.findings.places import sides_meet
 from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()

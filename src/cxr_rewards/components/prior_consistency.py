@@ -12,7 +12,7 @@ from cxr_rewards.features.findings import Findings
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Finding, Ontology, Report, ontology
 from cxr_rewards.findings.pairing import by_side, denies, related
-from cxr_rewards.findings.report import places_meet, sides_meet
+from cxr_rewards.findings.places import places_meet, sides_meet
 from cxr_rewards.types import Case, Score
 
 _FINDINGS = Findings()

@@ -53,6 +53,7 @@ _FOLDERS = {
         "format",
         "length",
         "repetition",
+        "self_contradiction",
         "copy_prior",
     ),
     "judges.protocols": ("chexprompt", "green", "crimson", "radfact", "rubric"),

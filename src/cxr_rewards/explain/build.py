@@ -22,6 +22,7 @@ from cxr_rewards.explain.explanation import (
 )
 from cxr_rewards.explain.marks import marks_of
 from cxr_rewards.findings import read
+from cxr_rewards.findings.certainty import denial_weight
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.types import Case, Reward, Score
@@ -178,7 +179,7 @@ def _missed_row(finding: Mapping[str, Any], denial_cost: float) -> FindingRow:
         candidate=denial,
         significance=finding["significance"],
         weight=finding["weight"],
-        penalty=denial_cost * finding["weight"] if denial else 0.0,
+        penalty=denial_cost * finding["weight"] * denial_weight(denial.get("certainty", "absent")) if denial else 0.0,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from cxr_rewards.explain.explanation import FindingRow, Kind, Mark, Note
 from cxr_rewards.findings import Finding, ontology
-from cxr_rewards.findings.report import places_meet, sides_meet
+from cxr_rewards.findings.places import places_meet, sides_meet
 
 Span = tuple[int, int]
 

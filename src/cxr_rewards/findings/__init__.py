@@ -8,8 +8,9 @@ from cxr_rewards.findings.differences import Difference
 from cxr_rewards.findings.finding import CERTAINTIES, CHANGES, DENIED, MANY, SEVERITIES, Finding
 from cxr_rewards.findings.matching import Comparison, Match, compare
 from cxr_rewards.findings.ontology import CHEXPERT, SIGNIFICANCES, Observation, Ontology, data_digest, ontology
+from cxr_rewards.findings.places import regions
 from cxr_rewards.findings.reader import READ_SECTIONS, read
-from cxr_rewards.findings.report import Report, merge, regions, silent
+from cxr_rewards.findings.report import Report, merge, silent
 from cxr_rewards.findings.significance import misplaced, significance
 
 __all__ = [

@@ -8,7 +8,7 @@ from cxr_rewards.findings.certainty import certainty_cost
 from cxr_rewards.findings.finding import MANY, SEVERITIES, Finding
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.pairing import kinship
-from cxr_rewards.findings.report import places_meet, sides_meet
+from cxr_rewards.findings.places import places_meet, sides_meet
 from cxr_rewards.findings.significance import misplaced
 
 SIGNIFICANT, UNKNOWN = 0.5, 0.25

@@ -10,7 +10,8 @@ from cxr_rewards.findings.differences import Difference, differences
 from cxr_rewards.findings.finding import Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
 from cxr_rewards.findings.pairing import denies, kinship, pair_up
-from cxr_rewards.findings.report import Report, join, places_meet
+from cxr_rewards.findings.places import places_meet
+from cxr_rewards.findings.report import Report, join
 from cxr_rewards.findings.significance import significance
 from cxr_rewards.formulas.crimson import WEIGHTS
 
@@ -38,7 +39,7 @@ class Comparison(NamedTuple):
         matched: findings of the reference with their partners; an unlikely finding can have a denial as its partner.
         missed: findings of the reference without one.
         denied: for each of `missed`, the candidate's statement that denies it or holds it unlikely, or None.
-        false: findings of the candidate without a partner.
+        false: findings of the candidate without a partner, and those that it takes back.
         contradicted: findings that the candidate both states and denies, unless the reference does too.
     """
 
@@ -54,8 +55,10 @@ def compare(reference: Report, candidate: Report) -> Comparison:
 
     Two findings can be partners if they are of one observation, if one is a kind of the other, or if one is often
     mistaken for the other (see `kinship`), and if their grades of certainty agree at least in part. Of all possible
-    assignments, that with the greatest total credit by CRIMSON's arithmetic is taken. Findings that one report states
-    in parts and the other as one ("bilateral effusions"; "left effusion, right effusion") are joined first.
+    assignments, that with the greatest total credit by CRIMSON's arithmetic is taken. Findings that one report
+    states in parts and the other as one ("bilateral effusions"; "left effusion, right effusion") are joined first.
+    What the candidate states and takes back has no partner, unless the reference contradicts itself in the same
+    way.
 
     Example:
         >>> from cxr_rewards.findings.reader import read
@@ -66,7 +69,11 @@ def compare(reference: Report, candidate: Report) -> Comparison:
         (Difference(kind='severity', cost=0.5, says='severe, not mild'),)
     """
     known = ontology()
+    excused = {(finding.observation, finding.side) for finding in reference.contradicted}
+    contradicted = [f for f in candidate.contradicted if (f.observation, f.side) not in excused]
+    taken_back = [f for f in contradicted if any(f is other for other in candidate.taken_back)]
     ours, theirs = [*reference.abnormal, *_unlikely(reference)], [*candidate.abnormal, *_unlikely(candidate)]
+    theirs = [finding for finding in theirs if not any(finding is other for other in taken_back)]
     _join_parts(known, ours, theirs)
     _join_parts(known, theirs, ours)
     matched = [
@@ -94,13 +101,12 @@ def compare(reference: Report, candidate: Report) -> Comparison:
         else:
             false.append(finding)
     matched.sort(key=lambda match: match.reference.start)
-    excused = {(finding.observation, finding.side) for finding in reference.contradicted}
     return Comparison(
         tuple(matched),
         tuple(missed),
         tuple(denied),
-        tuple(false),
-        tuple(f for f in candidate.contradicted if (f.observation, f.side) not in excused),
+        (*false, *taken_back),
+        tuple(contradicted),
     )
 
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from cxr_rewards.findings.finding import Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
-from cxr_rewards.findings.report import places_meet
+from cxr_rewards.findings.places import covers
 
 _ROUNDING = 1e-9
 
@@ -58,12 +58,7 @@ def denies(known: Ontology, denial: Finding, finding: Finding) -> bool:
             return False
     elif denial.severity > max(finding.severity, 2.5):
         return False
-    for one, two in (("acute", "old"), ("displaced", "nondisplaced")):
-        if one in denial.descriptors and two in finding.descriptors:
-            return False
-    if denial.side in ("left", "right") and finding.side != denial.side:
-        return False
-    return not denial.places or (bool(finding.places) and places_meet(known, denial, finding))
+    return covers(known, denial, finding)
 
 
 def by_side(findings: Iterable[Finding]) -> Iterator[Finding]:

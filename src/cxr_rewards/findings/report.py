@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from cxr_rewards.findings.contradiction import contradictions
 from cxr_rewards.findings.finding import CERTAINTIES, MANY, OTHER_SIDE, Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
+from cxr_rewards.findings.places import places_meet, sides_meet
 
 
 class Report(NamedTuple):
@@ -17,14 +19,16 @@ class Report(NamedTuple):
             examination.
         absent: denials, by name or implied by a normal statement, of findings that are not abnormal elsewhere in the
             report.
-        contradicted: abnormal findings that are also denied on the same side, by name or by a normal statement.
+        contradicted: abnormal findings that are also denied, by name or by a normal statement; see `contradictions`.
         comparisons: statements of change without a finding.
+        taken_back: those of `contradicted` whose denial is as precise as the statement.
     """
 
     abnormal: tuple[Finding, ...]
     absent: tuple[Finding, ...]
     contradicted: tuple[Finding, ...]
     comparisons: tuple[Finding, ...]
+    taken_back: tuple[Finding, ...] = ()
 
 
 def silent(report: Report | None) -> bool:
@@ -37,41 +41,6 @@ def silent(report: Report | None) -> bool:
     return report is None or not (report.abnormal or report.absent)
 
 
-def sides_meet(one: Finding, two: Finding) -> bool:
-    """Return whether two findings can be on the same side."""
-    return not one.side or not two.side or one.side == two.side or "bilateral" in (one.side, two.side)
-
-
-def regions(known: Ontology, places: Iterable[str]) -> set[str]:
-    """Return places, and the larger places that they lie in."""
-    return {region for place in places for region in (place, known.within.get(place, place))}
-
-
-_DIRECTIONS = frozenset(("anterior", "posterior", "lateral", "peripheral", "perihilar"))
-
-
-def places_meet(known: Ontology, one: Finding, two: Finding) -> bool:
-    """Return whether two findings can be in the same place.
-
-    Zones are compared with zones, ribs and vertebrae with these, and directions such as `lateral` with directions.
-    `diffuse` can be anywhere.
-    """
-    if not one.places or not two.places:
-        return True
-    ours, theirs = _by_kind(known, one.places), _by_kind(known, two.places)
-    return all(not mine or not other or not mine.isdisjoint(other) for mine, other in zip(ours, theirs, strict=True))
-
-
-def _by_kind(known: Ontology, places: Iterable[str]) -> tuple[set[str], set[str], set[str]]:
-    zones, rows, directions = set[str](), set[str](), set[str]()
-    for region in regions(known, places):
-        if region[-1].isdigit():
-            rows.add(region)
-        elif region in _DIRECTIONS:
-            directions.add(region)
-        elif region != "diffuse":
-            zones.add(region)
-    return zones, rows, directions
 
 
 def join(one: Finding, two: Finding) -> Finding:
@@ -120,23 +89,9 @@ def merge(findings: Sequence[Finding]) -> Report:
     _absorb(known, groups)
     abnormal = [finding for group in groups.values() for finding in group]
     abnormal.sort(key=lambda finding: finding.start)
-    kept: list[Finding] = []
-    contradicted: dict[int, Finding] = {}
-    for denial in absent:
-        if denial.observation not in groups:
-            kept.append(denial)
-            continue
-        clash = next((f for f in groups[denial.observation] if _clash(known, f, denial)), None)
-        if clash is None:
-            kept.append(denial)
-        elif (
-            not denial.change
-            and denial.severity < 4
-            and clash.polarity == "present"
-            and set(denial.descriptors) <= set(clash.descriptors)  # "no acute fracture" denies no old one
-        ):
-            contradicted[id(clash)] = clash
-    return Report(tuple(abnormal), tuple(kept), tuple(contradicted.values()), tuple(comparisons))
+    kept = [d for d in absent if not any(_clash(known, finding, d) for finding in groups.get(d.observation, ()))]
+    contradicted, taken_back = contradictions(known, abnormal, absent)
+    return Report(tuple(abnormal), tuple(kept), contradicted, tuple(comparisons), taken_back)
 
 
 def _clash(known: Ontology, finding: Finding, denial: Finding) -> bool:

@@ -173,5 +173,21 @@ def test_a_contradiction_counts_where_the_reference_has_it_not():
     assert reports(both, "Left effusion.").contradicted == ()
 
 
+def test_what_is_taken_back_has_no_partner_unless_the_reference_does_the_same():
+    both = "Left effusion. No effusion."
+    comparison = reports("Left effusion.", both)
+    assert comparison.matched == ()
+    assert (
+        [f.observation for f in comparison.missed] == [f.observation for f in comparison.false] == ["pleural_effusion"]
+    )
+    assert comparison.denied == (None,)  # the contradiction costs already
+    assert len(reports(both, both).matched) == 1
+
+
+def test_what_a_normal_statement_contradicts_keeps_its_partner():
+    comparison = reports("Right pneumonia.", "Right pneumonia. Normal chest radiograph.")
+    assert len(comparison.matched) == len(comparison.contradicted) == 1
+
+
 def test_two_normal_reports_have_nothing_to_compare():
     assert reports("Normal chest.", "The lungs are clear.") == ((), (), (), (), ())

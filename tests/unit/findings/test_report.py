@@ -6,8 +6,9 @@ from itertools import permutations
 
 import pytest
 
-from cxr_rewards.findings import MANY, Finding, merge, ontology, read, regions
-from cxr_rewards.findings.report import join, places_meet, sides_meet
+from cxr_rewards.findings import MANY, Finding, Report, merge, ontology, read, regions
+from cxr_rewards.findings.places import places_meet, sides_meet
+from cxr_rewards.findings.report import join
 
 
 def told(text):
@@ -211,12 +212,42 @@ def test_denials_are_kept_unless_their_finding_is_told():
         ("Left effusion. The effusion has resolved.", []),
         ("Left upper lobe nodule. No nodule in the lower lobes.", []),
         ("Left effusion. No effusion. No pleural effusion.", ["pleural_effusion"]),
+        ("Left effusion. No effusion other than that.", []),
+        ("Old rib fracture. No acute fracture.", []),
+        ("Possible pneumonia. Pneumonia is unlikely.", []),
+        ("Right pneumonia. Normal chest radiograph.", ["pneumonia"]),
+        ("Right pneumonia. The lungs are clear.", ["pneumonia"]),
+        ("Right pneumonia. The left lung is clear.", []),
+        ("Right pneumonia. Clear left lung.", []),
+        ("Right pneumonia. The lungs are otherwise clear.", []),
+        ("Right pneumonia. Otherwise normal chest.", []),
+        ("Right pneumonia. The heart is normal.", []),
+        ("Right calcified granuloma. The lungs are clear.", []),
+        ("Stable cardiomegaly. No acute cardiopulmonary abnormality.", []),
+        ("Chronic interstitial disease. No acute findings.", []),
+        ("Large right pneumothorax. No acute cardiopulmonary abnormality.", ["pneumothorax"]),
+        ("Large right pneumothorax, stable. No acute cardiopulmonary abnormality.", []),
     ],
 )
-def test_a_finding_denied_on_its_side_is_contradicted(text, contradicted):
+def test_a_finding_that_is_also_denied_is_contradicted(text, contradicted):
     report = merge(read(text))
     assert [f.observation for f in report.contradicted] == contradicted
     assert all(f in report.abnormal for f in report.contradicted)
+
+
+@pytest.mark.parametrize(
+    ("text", "taken_back"),
+    [
+        ("Left effusion. No effusion.", ["pleural_effusion"]),
+        ("Cardiomegaly. The heart is normal.", ["cardiomegaly"]),
+        ("Right pneumonia. Normal chest radiograph.", []),
+        ("Opacity at the left base. The lungs are clear.", []),
+    ],
+)
+def test_a_finding_is_taken_back_by_a_denial_as_precise_as_itself(text, taken_back):
+    report = merge(read(text))
+    assert [f.observation for f in report.taken_back] == taken_back
+    assert len(report.contradicted) == 1
 
 
 # ---------------------------------------------------------------- comparisons
@@ -229,4 +260,4 @@ def test_statements_of_change_without_a_finding_are_kept_apart():
 
 
 def test_nothing_read_is_nothing_told():
-    assert merge(()) == ((), (), (), ())
+    assert merge(()) == Report((), (), (), ())

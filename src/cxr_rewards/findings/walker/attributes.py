@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from cxr_rewards.findings.finding import Change, Side
+from cxr_rewards.findings.finding import DENIED, Change, Side
 from cxr_rewards.findings.ontology import Value
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
@@ -53,7 +53,7 @@ def read_modifier(state: State) -> None:
             wait(state, slot, value, item)
         elif slot in LOCATION:
             _locate(state, slot, str(value))
-        else:
+        elif slot == "change" or not _denied_since(state):
             _give_to_previous(state, slot, value)
 
 
@@ -77,6 +77,12 @@ def _is_for_the_better(state: State) -> bool:
         if items[j].kind not in ("structure", "modifier"):
             return False
     return False
+
+
+def _denied_since(state: State) -> bool:
+    """Return whether a denial began after the last finding: "cardiomegaly without acute abnormality"."""
+    mentions = state.clause.mentions
+    return state.scope.denied is not None and bool(mentions) and mentions[-1].certainty not in DENIED
 
 
 def _place_device(state: State, position: str) -> None:

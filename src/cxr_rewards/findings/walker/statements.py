@@ -134,11 +134,16 @@ def keep_recent(mentions: list[Mention], mention: Mention) -> None:
 def rule_out(
     state: State, structure: str, side: Side = "", place: tuple[str, ...] = (), *, acute: bool = False
 ) -> None:
-    """Add the absences that follow from calling a structure normal; with `acute`, from denying anything acute of it."""
+    """Add the absences that follow from calling a structure normal; with `acute`, from denying anything acute of it.
+
+    The latter are absences of what is acute: they contradict no old finding.
+    """
     known, item = state.known, state.item
     ruled_out = known.structures[structure]
     for observation in ruled_out.no_acute if acute else ruled_out.normal:
         mention = Mention(observation, "absent", item.start, item.end, item.first, implied=True)
+        if acute:
+            mention.descriptor = ("acute",)
         if (side or place) and not known.observations[observation].unpaired:
             mention.side, mention.place = side, place
         state.mentions.append(mention)

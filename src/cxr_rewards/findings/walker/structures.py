@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from cxr_rewards.findings.finding import Side
 from cxr_rewards.findings.walker.attributes import LOCATION, read_modifier, wait
 from cxr_rewards.findings.walker.lookahead import (
     JOINS,
@@ -115,6 +116,8 @@ def _join_with_next(state: State, name: str) -> bool:
     while j is not None:
         target = items[j]
         combined = state.known.combinations.get((target.names[0], name))
+        if combined is not None and _stands_before_noun(state, j, name, combined):
+            combined = None  # "calcified right lung nodule"
         # "tortuosity and atherosclerosis of the aorta": look past the second of two that are joined
         if combined is not None or (target.kind == "observation" and items[j - 1].kind not in JOINS):
             break
@@ -137,6 +140,21 @@ def _join_with_next(state: State, name: str) -> bool:
     add_finding(state, observation, possible=possible, use_attributes=False)
     state.refined[j] = combined
     return True
+
+
+def _stands_before_noun(state: State, j: int, name: str, combined: tuple[str, bool]) -> bool:
+    """Return whether the structure at `j` only locates the observation right after it, which the quality is said of.
+
+    `combined` is what the quality makes of the structure: it must make the same of the observation.
+    """
+    following = state.items[j + 1] if j + 1 < len(state.items) else None
+    return (
+        state.items[j].kind == "structure"
+        and following is not None
+        and following.kind == "observation"
+        and following.first - state.items[j].last == 1
+        and state.known.combinations.get((following.names[0], name)) == combined
+    )
 
 
 def _join_with_previous(state: State, name: str) -> bool:
@@ -226,11 +244,14 @@ def _subjects(state: State) -> list[Mention]:
 
 
 def _rule_out_following(state: State) -> None:
-    """Read "normal heart size and mediastinal contours"."""
+    """Read "normal heart size and mediastinal contours", "clear left lung"."""
+    side: Side = ""
     for i in range(state.index + 1, len(state.items)):
         following = state.items[i]
+        side = next((cast("Side", value) for slot, value in following.attributes if slot == "side"), side)
         if following.kind == "structure":
-            rule_out(state, following.names[0])
+            rule_out(state, following.names[0], side)
+            side = ""
         elif following.kind not in JOINS and following.kind != "modifier":
             break
 
@@ -239,14 +260,21 @@ def _read_abnormality(state: State) -> None:
     """Rule out what is acute, if an abnormality of a structure, or of the chest, is denied."""
     if state.scope.denied is None or state.scope.set_aside is not None:
         return
-    targets = [part.name for part in _targets(state.clause.parts)]
-    if not targets:
-        j = next_of(state.items, state.index, _NOUNS)
-        if j is not None and state.items[j].kind == "structure":
-            targets = [state.items[j].names[0]]
+    told = [state.items[j] for j in state.refined]  # "elevated diaphragm, no acute findings"
+    targets = [part.name for part in _targets(state.clause.parts) if part.item not in told]
+    j = next_of(state.items, state.index, _NOUNS)
+    if j is not None and state.items[j].kind == "observation" and not _joined(state, j):
+        return  # "no findings of edema"
+    if not targets and j is not None and state.items[j].kind == "structure":
+        targets = [state.items[j].names[0]]
     for name in targets or ["chest"]:
         rule_out(state, name, acute=True)
     state.clause.parts = []
+
+
+def _joined(state: State, j: int) -> bool:
+    """Return whether a comma, "and" or "or" stands between the current phrase and the one at `j`."""
+    return any(item.kind in JOINS for item in state.items[state.index + 1 : j])
 
 
 def _targets(parts: list[Part]) -> list[Part]:
@@ -256,4 +284,7 @@ def _targets(parts: list[Part]) -> list[Part]:
 
 def _says_nothing_else(state: State) -> bool:
     """Return whether the sentence names nothing that "normal" could be said of, as "Unremarkable."."""
-    return state.word_count <= 4 and all(item.kind not in _NOUNS for item in state.items)
+    if state.word_count > 4:
+        return False
+    unknown = state.word_count - sum(1 + item.last - item.first for item in state.items)
+    return unknown <= (state.word_count <= 2) and all(item.kind not in _NOUNS for item in state.items)
