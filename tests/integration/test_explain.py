@@ -83,15 +83,16 @@ def test_every_mention_of_a_finding_has_its_mark():
 
 def test_a_finding_that_is_stated_and_denied_is_marked_and_counted():
     data = explained("Right pneumothorax. No pneumothorax.", "Right pneumothorax.")
-    assert report(shown(data), "candidate") == "Right [+1 pneumothorax]. No [*1 pneumothorax]."
-    contradicted = data.findings.rows[1]
-    assert (contradicted.kind, contradicted.number) == ("contradicted", 1)
-    assert data.findings.errors == contradicted.penalty == 0.5 * contradicted.weight > 0
+    assert report(shown(data), "candidate") == "Right [!2 pneumothorax]. No [*2 pneumothorax]."
+    missed, false, contradicted = data.findings.rows
+    assert (contradicted.kind, contradicted.number) == ("contradicted", false.number)
+    assert contradicted.penalty == 0.5 * contradicted.weight > 0
+    assert data.findings.errors == missed.penalty + false.penalty + contradicted.penalty
 
 
 def test_a_normal_statement_is_no_denial_by_name():
     text = shown(explained("Cardiomegaly. No cardiomegaly. The heart is normal.", "Cardiomegaly."))
-    assert "[+1 Cardiomegaly]. No [*1 cardiomegaly]. The heart is [0 normal]." in report(text, "candidate")
+    assert "[!2 Cardiomegaly]. No [*2 cardiomegaly]. The heart is [0 normal]." in report(text, "candidate")
 
 
 def test_one_phrase_that_is_two_findings_has_both_numbers():

@@ -53,10 +53,12 @@ class Diagnostics:
     For each step: mean, spread and unscored share of the reward and of each component, correlation between components,
     share of groups whose rewards are all equal (they teach nothing), share of candidates and references without an
     abnormal finding, share of each that contradicts itself, length of candidates against references, share of
-    candidates that copy a prior, repetition, judges' calls and cost, cache hits, seconds by feature and component, and the share of the step that scoring took.
+    candidates that copy a prior, repetition, judges' calls and cost, cache hits, seconds by feature and component, and
+    the share of the step that scoring took.
 
     A `CollapseWarning` is given once for each of these signs: reports become all-normal, short or long, contradict or
-    repeat themselves, or copy the prior; most groups have no spread; one component carries all of the gain; much is unscored.
+    repeat themselves, or copy the prior; most groups have no spread; one component carries all of the gain; much is
+    unscored.
 
     Args:
         path: a JSONL file that gets a line per step. A process with `RANK` 1 or more, as torchrun and accelerate set

@@ -21,9 +21,9 @@ class SelfContradiction(Component):
     and what does not ("no acute fracture" beside an old one, "otherwise normal"), is described by
     `cxr_rewards.findings.contradiction.contradictions`. Findings are read by the rules of `cxr_rewards.findings`.
 
-    `findings_soft_f1` and `findings_score` make contradictions cost. This component is for a gate
-    (`{component = "self_contradiction", above = 0.0, cap = 0.0}`) or for watching. Some radiologists do it too: of 3,236
-    reports of Indiana University 2% contradict themselves as read, most of them a finding and "the lungs are clear".
+    `findings_soft_f1` and `findings_score` make contradictions cost. This component is for a gate (`{component =
+    "self_contradiction", above = 0.0, cap = 0.0}`) or for watching. Some radiologists do it too: of 3,236 reports of
+    Indiana University 2% contradict themselves as read, most of them a finding and "the lungs are clear".
 
     Range: [0, 1], lower is better. No abnormal finding: 0, also for an empty candidate.
 

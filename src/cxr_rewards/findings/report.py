@@ -41,8 +41,6 @@ def silent(report: Report | None) -> bool:
     return report is None or not (report.abnormal or report.absent)
 
 
-
-
 def join(one: Finding, two: Finding) -> Finding:
     """Return one finding from two mentions of it: the first, completed by the second; with the higher certainty."""
     side = one.side or two.side

@@ -78,7 +78,7 @@ def test_other_words_for_the_same_score_one():
         (NORMAL, "Scoliosis.", 1.0),
         (NORMAL, "Possible pneumonia.", -0.125 / 1.125),
         ("Possible pneumonia.", NORMAL, -0.25 / 1.25),
-        ("Cardiomegaly. The heart is normal.", "Cardiomegaly.", (0.5 - 0.25) / 0.5),  # told and denied
+        ("Cardiomegaly. The heart is normal.", "Cardiomegaly.", -0.75 / 1.75),  # told and denied: missed and false
         ("Acute rib fracture.", "Old rib fracture.", -0.25 / 1.25),  # half a false alarm
     ],
 )

@@ -67,7 +67,8 @@ def test_other_words_for_the_same_score_one():
         ("Pneumothorax.", NORMAL, 0.0, 1.0, 0.0),
         ("Possible pneumonia.", NORMAL, 0.0, 0.5 * POSSIBLE, 0.0),
         ("Scoliosis.", NORMAL, 0.0, BENIGN, 0.0),
-        ("Cardiomegaly. The heart is normal.", "Cardiomegaly.", 1.0, 1.0, 0.5),
+        ("Cardiomegaly. The heart is normal.", "Cardiomegaly.", 0.0, 1.0, 0.5),  # told and denied: missed and false
+        ("Left effusion. Normal chest radiograph.", "Left effusion.", 1.0, 1.0, 0.5),
         ("Acute rib fracture.", "Old rib fracture.", 2 * BENIGN, 0.5 + BENIGN, 0.0),  # the lesser weight twice
         ("Old rib fracture.", "Acute rib fracture.", 2 * BENIGN, 0.5 + BENIGN, 0.0),
     ],
