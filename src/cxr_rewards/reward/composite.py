@@ -111,8 +111,8 @@ class CompositeReward(BaseReward):
             ConfigError: an unknown preset, label or key, with the nearest known one.
 
         Example:
-            >>> reward = CompositeReward.from_preset("rules", on_failure="renormalize", weights={"bleu": 0.0})
-            >>> reward.total.terms["bleu"].weight
+            >>> reward = CompositeReward.from_preset("rules", on_failure="renormalize", weights={"rouge_l": 0.0})
+            >>> reward.total.terms["rouge_l"].weight
             0.0
         """
         from cxr_rewards.reward.config import parse_config, preset_text
