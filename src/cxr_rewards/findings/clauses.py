@@ -20,6 +20,7 @@ _LOOK = 14
 _JOINS = frozenset(("comma", "and", "or"))
 _NOUNS = frozenset(("observation", "structure", "quality", "repeat"))
 _STOPS = frozenset(("end_clause", "open", "close", "introduce"))
+_PARTS_OF_VERBS = frozenset(("deny_forward", "doubt_forward", "point"))
 _WITHIN_VERB = re.compile(
     r"(?:\s+(?:(?!previous|former|new)[a-z]+ly|yet|been|be|being|to|now|any|appear|seem|thought|felt|considered))*\s+"
 )
@@ -44,8 +45,11 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         ['end_clause', 'observation', 'end_clause', 'observation', 'verb', 'deny_backward']
     """
     found, count = items(known, sentence)
-    if len(found) > 1:
-        found = _cut(_join_verbs(known, found, sentence), sentence)
+    kinds = {item[0] for item in found}
+    if not kinds.isdisjoint(_PARTS_OF_VERBS):
+        found = _join_verbs(known, found, sentence)
+    if "comma" in kinds or "and" in kinds:
+        found = _cut(found, sentence)
     return found, count
 
 

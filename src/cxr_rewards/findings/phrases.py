@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 
 from cxr_rewards.findings.finding import MANY
 from cxr_rewards.findings.ontology import Attribute, Ontology
-from cxr_rewards.findings.ontology.contractions import CONTRACTED, spell_out
+from cxr_rewards.findings.ontology.contractions import is_contracted, spell_out
 from cxr_rewards.findings.ontology.model import OTHERWISE, Entry, Node
 
 
@@ -188,7 +188,7 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         tokens += [(match[0], match.start()) for match in _TOKEN.finditer(sentence, at)]
     else:
         tokens = [(match[0], match.start()) for match in _TOKEN.finditer(sentence)]
-    if CONTRACTED.search(sentence):
+    if is_contracted(sentence):
         tokens = spell_out(tokens)
     words = _forms(known, sentence, tokens)
     result: list[Item] = []

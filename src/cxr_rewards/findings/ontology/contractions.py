@@ -13,8 +13,14 @@ _VERBS = {
 _APART = {f"{stem}t": (verb, "not") for stem, verb in _VERBS.items()} | {"cannot": ("can", "not")}
 """One word → the two that it stands for. Reports often lack the apostrophe."""
 _S = frozenset(("there", "it", "here", "that"))
-CONTRACTED = re.compile(rf"n't|(?:{'|'.join(sorted(_S))})'s|(?<![a-z])(?:{'|'.join(_APART)})(?![a-z])")
-"""Finds whether a text has a contraction."""
+_CONTRACTED = re.compile(rf"n't|(?:{'|'.join(sorted(_S))})'s|(?<![a-z])(?:{'|'.join(_APART)})(?![a-z])")
+
+
+def is_contracted(text: str) -> bool:
+    """Return whether a text has a contraction."""
+    if "'" not in text and "nt " not in text and "cannot" not in text:  # most have none
+        return False
+    return _CONTRACTED.search(text) is not None
 
 
 def spell_out(tokens: list[tuple[str, int]]) -> list[tuple[str, int]]:

@@ -70,10 +70,10 @@ def _certainty(state: State, possible: bool) -> Certainty:
 def _take_waiting(state: State, mention: Mention) -> None:
     """Give a new mention the side and the attributes that wait for it; what is too far away stays unclaimed."""
     first = mention.at
-    directed = _is_directed(state, mention.observation)
-    if state.side and first - state.side_at <= REACH and not (directed and state.side_used):
-        mention.side = state.side
-        state.side_used = True
+    if state.side and first - state.side_at <= REACH:
+        if not state.side_used or not _is_directed(state, mention.observation):
+            mention.side = state.side
+            state.side_used = True
     waiting = state.waiting
     for slot, (value, at) in list(waiting.items()) if waiting else ():
         if first - at > REACH and slot != "place":

@@ -62,7 +62,8 @@ def _finish(state: State) -> Sentence:
             mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
         if mention.certainty in DENIED and (others or mention.change in ("new", "increased")):
             mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that was there
-    _part_pairs(state.mentions)
+    if len(state.mentions) > 1:
+        _part_pairs(state.mentions)
     findings = [mention.fields() for mention in state.mentions]
     if findings or not refers_back:
         findings += _comparison(state, findings)
