@@ -76,7 +76,16 @@ def _join_verbs(known: Ontology, found: list[Item], sentence: str) -> list[Item]
         denied = denied or item.kind == "deny_forward"
         if denied or item.kind != "point":
             result.append(item)
+        elif (first := _first_word(known, item, sentence)) is not None:
+            result.append(first)
     return result
+
+
+def _first_word(known: Ontology, item: Item, sentence: str) -> Item | None:
+    """Return the phrase that the first word of another is by itself: "for" of "for the"."""
+    word = sentence[item.start : item.end].split(maxsplit=1)[0]
+    entry = known.phrases[word].get("")
+    return item._replace(kind=entry[0], names=entry[1], attributes=entry[2], last=item.first) if entry else None
 
 
 # ---------------------------------------------------------------- clauses

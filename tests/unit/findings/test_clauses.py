@@ -40,6 +40,7 @@ def polarities(text):
         ("has resolved", "absent"),
         ("had cleared", "absent"),
         ("hasn't resolved", "present"),
+        ("did not resolve", "present"),
         ("has not yet cleared", "present"),
         ("is seen", "present"),
         ("has been confirmed", "present"),
@@ -124,6 +125,11 @@ def test_a_place_or_a_recurrence_does_not_end_a_denial(text):
 )
 def test_a_comma_ends_the_denial_of_a_verb_that_has_denied_no_finding(text):
     assert polarities(text) == {"pleural_effusion": "present"}
+
+
+def test_what_is_said_of_a_denied_noun_is_not_said_of_the_finding():
+    (fracture,) = read("No significant displacement of the rib fracture.")
+    assert (fracture.certainty, fracture.severity, fracture.descriptors) == ("present", 0, ())
 
 
 @pytest.mark.parametrize("text", ["no " * 3000, "not " * 3000, "heart is and " * 2000, "effusion not yet " * 2000])

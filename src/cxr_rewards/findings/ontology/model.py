@@ -68,6 +68,7 @@ EFFECTS = (
     "refer_back",
     "repeat",
     "contrast",
+    "compare_places",
     "compare",
     "date_back",
     "read_over",

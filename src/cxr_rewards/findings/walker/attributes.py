@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from cxr_rewards.findings.finding import DENIED, Change, Side
+from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Change, Side
 from cxr_rewards.findings.ontology import Value
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
@@ -37,6 +37,10 @@ def read_modifier(state: State) -> None:
         if slot in ("size", "severity") and not forward and _is_of_two_times(state, slot, float(value)):
             continue
         if slot == "severity" and grades_change(state.items, i):
+            continue
+        if slot == "side" and i and state.items[i - 1].kind == "compare_places" and value in OTHER_SIDE:
+            for mention in state.clause.mentions[-1:]:
+                mention.side = mention.side or "bilateral"
             continue
         if slot == "side" and _is_direction(state):
             state.clause.mentions[-1].side, state.clause.mentions[-1].located_at = cast("Side", value), item.first

@@ -16,6 +16,7 @@ from cxr_rewards.findings.walker.lookahead import (
     has_side,
     next_is,
     next_of,
+    other_side_follows,
     parts_findings,
     side_follows,
     side_stands_alone,
@@ -66,6 +67,10 @@ def _comma(state: State) -> None:
         and not (clause.mentions and clause.mentions[-1].at > state.denied_at)
     ):
         state.scope.denied = None
+    goes_on = bool(state.mentions) and state.mentions[-1].repeats and names_side_only(state)
+    if goes_on or other_side_follows(state, i):  # "effusions, left small, right moderate"
+        end_clause(state)
+        return
     concluded = state.scope.denied is not None and i > 0 and state.items[i - 1].kind == "conclude"
     if concluded or starts_statement(state, i):
         end_clause(state)
@@ -90,7 +95,7 @@ def _and(state: State) -> None:
     _note_joint(state, "and")
     if tells_of_other_side(state, state.index):
         _begin_other_side(state)
-    elif starts_statement(state, state.index):
+    elif starts_statement(state, state.index) or other_side_follows(state, state.index):
         end_clause(state)
 
 
@@ -299,6 +304,8 @@ def _relate(state: State) -> None:
     if items[j].kind == "structure" and next_is(items, j, "observation"):
         j += 1  # "the left upper lobe mass"
     if items[j].kind == "observation" or _makes_finding(state, j):
+        if state.scope.denied is not None:
+            state.waiting = {}  # said of what is denied: "no significant drainage of the effusion"
         end_scopes(state, state.item.names[0])
         state.clause.joint = state.item.kind
 
@@ -351,6 +358,10 @@ def _now(state: State) -> None:
 def _remain(state: State) -> None:
     _verb(state)
     items, i = state.items, state.index
+    ends = i + 1 == len(items) or items[i + 1].kind == "end_clause"
+    if ends and state.item.first - state.side_at == 1 and names_side_only(state):  # "on the left remains"
+        repeat_last(state)
+        state.mentions[-1].give("change", "stable")
     if next_is(items, i, "modifier") and any(slot in ("size", "severity") for slot, _ in items[i + 1].attributes):
         for mention in state.clause.mentions[-1:]:
             mention.give("change", "stable")
@@ -439,6 +450,7 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "refer_back": _refer_back,
     "repeat": _repeat,
     "contrast": _contrast,
+    "compare_places": _nothing,
     "compare": _compare,
     "date_back": _date_back,
     "read_over": _nothing,

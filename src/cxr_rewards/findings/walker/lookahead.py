@@ -10,6 +10,8 @@ REACH = 7
 LOOK = 14
 """Most phrases to look ahead: bounds the work on hostile text."""
 JOINS = frozenset(("comma", "and", "or"))
+ONE_SIDE = ((("side", "left"),), (("side", "right"),))
+"""Attributes of a phrase that names the left or the right, and nothing else."""
 NORMAL = frozenset(("normal", "sound"))
 """Qualities that rule out what is abnormal of a structure."""
 _ENDS_STATEMENT = frozenset(("end_clause", "comma", "verb", "open", "close"))
@@ -17,7 +19,7 @@ _ENDS_FINDING = frozenset(("end_clause", "end_scope", "explain", "link", "doubt_
 _ENDS_COMPLEMENT = frozenset(("end_scope", "deny_forward", "deny_backward", "disfavor", "and"))
 _COMPLEMENTS = frozenset(("observation", "quality", "repeat"))
 _ENDS_LIST = frozenset(("end_clause", "verb", "and", "deny_forward"))
-_BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "begin_statement", "point"))
+_BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "compare_places", "begin_statement", "point"))
 _SAID_OF_SIDE = frozenset(("modifier", "deny_backward", "verb", "conclude", "quality", "begin_statement"))
 _PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))
 
@@ -163,6 +165,19 @@ def tells_of_other_side(state: State, i: int) -> bool:
         if items[j].kind not in _SAID_OF_SIDE:
             return False
     return False
+
+
+def other_side_follows(state: State, i: int) -> bool:
+    """Return whether the other side of the last finding follows with a word for it: "left larger, right stable"."""
+    items, mentions = state.items, state.clause.mentions
+    if i + 2 >= len(items) or items[i + 1].attributes not in ONE_SIDE:
+        return False
+    side, told = mentions[-1].side if mentions else state.side if state.mentions else "", items[i + 2]
+    if not side or ("side", side) in items[i + 1].attributes or told.first - items[i + 1].last > 2:
+        return False
+    if told.kind != "modifier" or all(slot not in ("change", "severity") for slot, _ in told.attributes):
+        return False
+    return i + 3 == len(items) or items[i + 3].kind in JOINS or items[i + 3].kind == "end_clause"
 
 
 def side_follows(items: list[Item], i: int) -> bool:

@@ -68,7 +68,9 @@ class Mention:
             values = value if isinstance(value, tuple) else (value,)
             old = getattr(self, slot)
             setattr(self, slot, (*old, *(v for v in values if v not in old)))
-        elif slot == "size" and not self.position:  # the first distance of a device, the largest size of a lesion
+        elif slot == "size" and (
+            not self.position or "position" in self.past
+        ):  # the first distance of a device, the largest size of a lesion
             self.size = max(self.size, cast("float", value))
         elif not getattr(self, slot):
             setattr(self, slot, value)

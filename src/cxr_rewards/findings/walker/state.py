@@ -103,6 +103,7 @@ class State:
         positions: positions named before any device.
         referred_back: a word for the finding before the sentence was read, and no finding since.
         compared: the phrase that mentions an earlier image.
+        called_normal: index of an observation that the word before it calls normal; -1 for none.
         past: the last verb was one of an earlier time.
         denied_at: index of the first word of the last cue that denies what follows; -1 for none.
         dated_back: index of the last word that referred to an earlier image; -1 for none.
@@ -134,6 +135,7 @@ class State:
     positions: list[str] = field(default_factory=list)
     referred_back: bool = False
     compared: Item | None = None
+    called_normal: int = -1
     past: bool = False
     denied_at: int = -1
     dated_back: int = -1

@@ -70,10 +70,10 @@ def _certainty(state: State, possible: bool) -> Certainty:
 def _take_waiting(state: State, mention: Mention) -> None:
     """Give a new mention the side and the attributes that wait for it; what is too far away stays unclaimed."""
     first = mention.at
-    if state.side and first - state.side_at <= REACH:
-        if not state.side_used or not _is_directed(state, mention.observation):
-            mention.side = state.side
-            state.side_used = True
+    near = state.side and first - state.side_at <= REACH
+    if near and not (state.side_used and _is_directed(state, mention.observation)):
+        mention.side = state.side
+        state.side_used = True
     waiting = state.waiting
     for slot, (value, at) in list(waiting.items()) if waiting else ():
         if first - at > REACH and slot != "place":
@@ -197,7 +197,8 @@ def names_side_only(state: State) -> bool:
     clause = state.clause
     if not state.side or state.side_used or clause.parts or clause.mentions:
         return False
-    return clause.verb and can_repeat(state)
+    told = max((at for slot, (_, at) in state.waiting.items() if slot in ("change", "severity")), default=-1)
+    return (clause.verb or (state.side_fresh and 0 < told - state.side_at <= 2)) and can_repeat(state)
 
 
 def repeat_last(state: State) -> None:

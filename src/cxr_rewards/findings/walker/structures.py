@@ -12,6 +12,7 @@ from cxr_rewards.findings.walker.lookahead import (
     NORMAL,
     REACH,
     has_side,
+    next_is,
     next_of,
     speaks_of_next,
 )
@@ -53,6 +54,9 @@ def read_observation(state: State) -> None:
             add_finding(state, name)
         else:
             add_finding(state, better[0], possible=better[1])
+    if state.index == state.called_normal:  # "normal effusion"
+        for mention in state.clause.mentions[-1:]:
+            _deny_as_normal(state, mention)
     state.clause.verb = False
 
 
@@ -101,7 +105,8 @@ def _join_quality(state: State) -> bool:
     if name == "abnormality":
         _read_abnormality(state)
         return False
-    if state.clause.verb:  # "the heart is enlarged"
+    graded = any(slot == "severity" for slot, _ in item.attributes) and speaks_of_next(state, state.index)
+    if state.clause.verb and not graded:  # "the heart is enlarged", but not "is displaced by a large effusion"
         return _join_with_previous(state, name) or _join_with_next(state, name)
     if _join_with_next(state, name):
         return True
@@ -184,6 +189,8 @@ def _read_normal(state: State) -> None:
     item, clause, i = state.item, state.clause, state.index
     if state.dated_back >= 0 and item.first - state.dated_back <= 3:  # "previously normal, now enlarged"
         return
+    if state.past and any(later.kind == "now" for later in state.items[i + 1 : i + 1 + LOOK]):
+        return
     following = state.items[i + 1] if i + 1 < len(state.items) else None
     adjacent = (
         following is not None
@@ -209,11 +216,16 @@ def _deny_subjects(state: State) -> None:
     """
     if state.scope.denied is not None or state.scope.set_aside is not None:
         return
-    known = state.known
+    if next_is(state.items, state.index, "observation") and state.items[state.index + 1].first - state.item.last == 1:
+        state.called_normal = state.index + 1
     for mention in _subjects(state):
-        name = mention.observation
-        if name and name not in known.devices and _OPERATION not in (name, *known.observations[name].ancestors):
-            mention.certainty = "absent"
+        _deny_as_normal(state, mention)
+
+
+def _deny_as_normal(state: State, mention: Mention) -> None:
+    name, known = mention.observation, state.known
+    if name and name not in known.devices and _OPERATION not in (name, *known.observations[name].ancestors):
+        mention.certainty = "absent"
 
 
 def _subjects(state: State) -> list[Mention]:

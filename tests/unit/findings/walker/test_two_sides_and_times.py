@@ -33,6 +33,16 @@ def found(text, observation):
             "Effusion is stable on the right and increased on the left.",
             ["present right stable", "present left increased"],
         ),
+        ("Left effusion increased, right unchanged.", ["present left increased", "present right stable"]),
+        (
+            "The left effusion has increased while the right has decreased.",
+            ["present left increased", "present right decreased"],
+        ),
+        (
+            "Bilateral effusions, left small, right moderate in size.",
+            ["present right", "present left", "present right"],
+        ),
+        ("The right effusion is gone, but on the left remains.", ["absent right resolved", "present left stable"]),
         ("Effusion is seen on the left but not on the right.", ["present left", "absent right"]),
         ("Left effusion, none on the right.", ["present left", "absent right"]),
     ],
@@ -51,6 +61,7 @@ def test_each_side_has_what_is_said_of_it(text, expected):
         "Bilateral effusions, less marked on the left.",
         "The right effusion is larger than the left.",
         "The left effusion is smaller than the one on the right.",
+        "Effusions, more extensive on the left.",
         "The effusions are asymmetric, the left being bigger than the right.",
     ],
 )
@@ -117,6 +128,7 @@ def test_a_length_to_move_a_tube_is_no_distance_of_its_tip(text):
 @pytest.mark.parametrize(
     ("text", "absent", "present"),
     [
+        ("The chest tube is no longer in place, but an effusion is.", "chest_tube", "pleural_effusion"),
         ("ETT exchanged for a tracheostomy.", "endotracheal_tube", "tracheostomy"),
         ("The chest tube has been replaced by a port.", "chest_tube", "port"),
         ("The left chest tube was taken out; right PICC in place.", "chest_tube", "picc"),
@@ -162,6 +174,7 @@ def test_a_change_is_that_of_its_noun(text, changes):
         "{} and the bony thorax are unremarkable.",
         "Lungs, {}, and mediastinum appear normal.",
         "{} normal.",
+        "Normal {}.",
     ],
 )
 @pytest.mark.parametrize("finding", ["Atelectasis", "Effusion", "Consolidation"])
@@ -188,7 +201,13 @@ def test_normal_words_leave_other_findings_present(text, observation):
 
 
 @pytest.mark.parametrize(
-    "text", ["The lungs are no longer clear.", "The previously normal heart is now enlarged.", "The angle isn't sharp."]
+    "text",
+    [
+        "The heart was normal and is now enlarged.",
+        "The lungs are no longer clear.",
+        "The previously normal heart is now enlarged.",
+        "The angle isn't sharp.",
+    ],
 )
 def test_normality_that_is_denied_rules_nothing_out(text):
     assert not any(f.implied for f in read(text))
