@@ -1,4 +1,4 @@
-"""Check of a report's statements of change against the earlier reports it was given."""
+"""Check of a report's statements of change against the earlier reports it was given, and the reference."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Judgement(NamedTuple):
 
 
 class PriorConsistency(Component):
-    """Share of the candidate's statements of change that the earlier reports support, smoothed by one.
+    """Share of the candidate's statements of change that the earlier reports or the reference support, smoothed by one.
 
         value = (1 + sum of credits) / (1 + n)
 
@@ -39,6 +39,9 @@ class PriorConsistency(Component):
     observation, side and direction counts once, a bilateral finding as one on the left and one on the right. Credit: 1
     if supported, `unknown_credit` if unknown, 0 if contradicted or unsupported. So one false statement alone gives 1/2,
     one of ten 10/11, ten of ten 1/11.
+
+    What the reference states too is supported, by whatever image it was compared with: a change of the same direction,
+    of a finding that is the same, or a kind of it, on a side that can be the same. All else is judged by the priors.
 
     Without priors each is unsupported, and so is each comparison that names no finding or no change ("no interval
     change", "compared to the prior study"): on a first image a fracture can be acute, but nothing can be new, stable or
@@ -66,33 +69,35 @@ class PriorConsistency(Component):
 
     "Unknown" costs less than "contradicted", because a report need not mention everything that is unchanged.
 
-    Range: [0, 1], higher is better; never 0. No statement of change: 1, with and without priors, so also for an empty
-    candidate: this guards against invented comparisons and rewards no real ones (`change_f1` does). Blank priors count
-    as not given; those in which nothing is read are skipped, and if that leaves none, nothing can be judged: 1.
+    Range: [0, 1], higher is better; never 0. The reference itself: 1. No statement of change: 1, with and without
+    priors, so also for an empty candidate: this guards against invented comparisons and rewards no real ones
+    (`change_f1` does). Blank priors count as not given; those in which nothing is read are skipped, and if that leaves
+    none, nothing can be judged: 1.
 
     Details: `statements`, each with its span, `verdict`, and the index of the `prior` and the finding in it (`by`) that
-    decided, or null.
+    decided, or null; if the reference decided, its finding and no prior.
 
     Source: defined here. Invented comparisons are error (e) of GREEN and E of CheXprompt, and what ReXPref-Prior (arXiv
     2406.06496) counts; all three ask a language model.
 
     Example:
         >>> report = "New left effusion. Stable cardiomegaly. No pneumothorax."
-        >>> score = PriorConsistency().score(report, "", ["Small left effusion. The heart is enlarged."])
+        >>> score = PriorConsistency().score(report, "Normal.", ["Small left effusion. The heart is enlarged."])
         >>> [(entry["observation"], entry["verdict"]) for entry in score.details["statements"]]
         [('pleural_effusion', 'contradicted'), ('cardiomegaly', 'supported')]
         >>> round(score.value, 3)
         0.667
-        >>> round(PriorConsistency().score(report, "").value, 3)
+        >>> round(PriorConsistency().score(report, "Normal.").value, 3)
         0.333
+        >>> PriorConsistency().score(report, report).value
+        1.0
     """
 
     name = "prior_consistency"
-    version = 1
+    version = 2
     summary = "share of stated changes that the earlier reports support"
     bounds = (0.0, 1.0)
-    reads = ("candidate", "priors")
-    identical = "the reference itself may compare with an image of which no report is given"
+    reads = ("candidate", "reference", "priors")
 
     unknown_credit: float = setting(0.5, "Credit for a change of a finding that no prior mentions or denies, 0 to 1.")
 
@@ -110,13 +115,12 @@ class PriorConsistency(Component):
         readable = [(i, report) for i in given if (report := features.value(_REPORTS, case.priors[i])) is not None]
         # Mentions, not findings: two that contradict each other are two statements.
         statements = _statements(features.value(_FINDINGS, case.candidate), bool(given))
-        if not given:
-            judged = [_Judgement("unsupported")] * len(statements)
-        elif readable:
-            known = ontology()
-            judged = [_judge(known, statement, readable) for statement in statements]
-        else:
-            judged = [_Judgement("unknown")] * len(statements)
+        told = _statements(features.value(_FINDINGS, case.reference), priors=False) if statements else []
+        known = ontology()
+        judged = [
+            _borne_out(known, statement, told) or _judge(known, statement, readable, bool(given))
+            for statement in statements
+        ]
         details = [
             {**statement.as_dict(), "verdict": verdict, "prior": prior, "by": by.as_dict() if by else None}
             for statement, (verdict, prior, by) in zip(statements, judged, strict=True)
@@ -138,7 +142,27 @@ def _statements(findings: Sequence[Finding], priors: bool) -> list[Finding]:
     return list(distinct.values())
 
 
-def _judge(known: Ontology, statement: Finding, priors: Sequence[tuple[int, Report]]) -> _Judgement:
+def _borne_out(known: Ontology, statement: Finding, told: Sequence[Finding]) -> _Judgement | None:
+    """Return the judgement that a statement is supported, if the reference makes it too, else None."""
+    for other in told:
+        if statement.observation == _COMPARISON:
+            same = not statement.change or statement.change == other.change
+        else:
+            same = (
+                statement.change == other.change
+                and other.observation != _COMPARISON
+                and related(known, statement.observation, other.observation)
+                and sides_meet(statement, other)
+            )
+        if same:
+            return _Judgement("supported", None, other)
+    return None
+
+
+def _judge(known: Ontology, statement: Finding, priors: Sequence[tuple[int, Report]], given: bool) -> _Judgement:
+    """Judge a statement by the priors that can be read; `given` is whether there are priors at all."""
+    if not priors:
+        return _Judgement("unknown" if given else "unsupported")
     index, last = priors[-1]
     shown = _shown(known, statement, last)
     denial = next((d for d in last.absent if denies(known, d, statement)), None)

@@ -1,4 +1,4 @@
-"""Statements of change are judged by the earlier reports, and by nothing else."""
+"""Statements of change are judged by the earlier reports, and by what the reference states too."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from cxr_rewards.components.prior_consistency import PriorConsistency
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.testing import check_component
-from cxr_rewards.types import Case
 
 PRIOR = "Small left effusion. The heart is enlarged. No pneumothorax. Right basilar opacity. Possible left hilar mass."
 EFFUSION, CLEAR = "Left effusion. Cardiomegaly.", "No effusion. Cardiomegaly."
+SILENT = "Mild scoliosis. The lungs are clear."
 NEUTRAL = "Large left effusion. Acute rib fracture. No pneumothorax. The lungs are clear."
 
 
 def score(candidate, *priors, **settings):
-    return PriorConsistency(**settings).score(candidate, "", priors)
+    return PriorConsistency(**settings).score(candidate, SILENT, priors)
 
 
 def verdicts(candidate, *priors):
@@ -202,10 +202,44 @@ def test_a_bilateral_finding_is_judged_on_each_side():
     assert [(one["side"], one["verdict"]) for one in told] == [("left", "supported"), ("right", "contradicted")]
 
 
-def test_the_reference_is_not_read():
-    component = PriorConsistency()
-    cases = [Case(candidate="Stable effusion.", reference=text, priors=(CLEAR,)) for text in ("", EFFUSION, CLEAR)]
-    assert len({component.score(case.candidate, case.reference, case.priors).value for case in cases}) == 1
+@pytest.mark.parametrize(
+    ("candidate", "reference", "verdict"),
+    [
+        ("Stable effusion.", "The effusion is unchanged.", "supported"),
+        ("New opacity.", "New pneumonia.", "supported"),
+        ("Stable effusion.", "The effusion has increased.", "unsupported"),
+        ("Stable left effusion.", "Stable right effusion.", "unsupported"),
+        ("Stable effusion.", "Stable cardiomegaly.", "unsupported"),
+        ("Stable effusion.", "No interval change.", "unsupported"),
+        ("No interval change.", "No change.", "supported"),
+        ("No interval change.", "Stable cardiomegaly.", "supported"),
+        ("No interval change.", "The effusion has increased.", "unsupported"),
+        ("Left effusion as compared to the prior study.", "Stable cardiomegaly.", "supported"),
+        ("The effusion has resolved.", "Resolved effusion.", "supported"),
+    ],
+)
+def test_what_the_reference_states_too_is_supported(candidate, reference, verdict):
+    (told,) = PriorConsistency().score(candidate, reference).details["statements"]
+    assert told["verdict"] == verdict
+    assert (told["by"] is not None) == (verdict == "supported")
+
+
+def test_the_reference_counts_before_the_priors():
+    text = "New left effusion."
+    assert PriorConsistency().score(text, SILENT, (EFFUSION,)).value == 0.5
+    assert PriorConsistency().score(text, text, (EFFUSION,)).value == 1.0
+
+
+@pytest.mark.parametrize("priors", [(), (PRIOR,), ("",)])
+@pytest.mark.parametrize(
+    "report",
+    [
+        "Stable cardiomegaly. New left effusion. No interval change in the edema.",
+        "Compared to the prior study, the effusions have resolved. The opacity is worse.",
+    ],
+)
+def test_a_report_is_consistent_with_itself(report, priors):
+    assert PriorConsistency().score(report, report, priors).value == 1.0
 
 
 def test_details_have_the_spans_of_both_texts():
