@@ -9,12 +9,16 @@ from cxr_rewards.findings.finding import MANY, SEVERITIES, Finding
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.pairing import kinship
 from cxr_rewards.findings.places import places_meet, sides_meet
-from cxr_rewards.findings.significance import misplaced
+from cxr_rewards.findings.significance import misplaced, significance
 
 SIGNIFICANT, UNKNOWN = 0.5, 0.25
 """CRIMSON's weights of a significant attribute error, and of one of unknown significance."""
 SLIGHT, UNSAID = 0.125, 0.0625
 """Finer steps: a small deviation; something that the reference says and the candidate leaves out."""
+
+
+_SAME_MM, _SAME_RATIO = 2.0, 0.8
+"""Measurements that differ by no more than this are the same: readers differ by as much over one nodule."""
 
 
 class Difference(NamedTuple):
@@ -46,11 +50,14 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     location            a device that is misplaced in both, and also called right             0.25
     severity            two steps or more of five; one; less (massive is half a step from     0.5; 0.25;
                         severe)                                                               0.125
-    measurement         half or less of the larger; less than four fifths                     0.5; 0.25
+    measurement         0.5 at half or less of the larger, 0 from four fifths on, in between  up to 0.5
+                        in proportion; none within 2 mm; at most 0.125 for a device's tip
     temporal            increase for decrease; one of them for stable; new for increased or   0.5; 0.25;
                         resolved for decreased                                                0.125
     descriptor          acute for old or the reverse                                          0.5
-    descriptor          displaced for nondisplaced, tension stated by one only                0.25
+    descriptor          tension stated by one only                                            0.5
+    descriptor          one is benign, and the other is not, by any word ("old", "calcified") 0.5
+    descriptor          displaced for nondisplaced                                            0.25
     descriptor          another number ("several" is three or more); the other side the worse 0.125
     certainty           another grade: see `certainty_cost`                                   0.0625 to
                                                                                               0.4375
@@ -58,7 +65,7 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
                                                                                               0.0625
     =================== ===================================================================== =============
 
-    What the candidate states beyond the reference costs nothing, except an invented change (0.0625).
+    What the candidate states beyond the reference costs nothing, except an invented change, and acute or old (0.0625).
     """
     errors: list[Difference] = []
     _kind(reference.observation, candidate.observation, errors)
@@ -68,6 +75,7 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
         _change(reference, candidate, errors)
     if reference.descriptors != candidate.descriptors:
         _descriptors(reference, candidate, errors)
+    _benignity(reference, candidate, errors)
     if reference.number != candidate.number and reference.number:
         several = min(reference.number, 3) == min(candidate.number, 3) and MANY in (reference.number, candidate.number)
         if not several:
@@ -76,7 +84,7 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     if reference.certainty != candidate.certainty:
         cost = certainty_cost(reference.certainty, candidate.certainty)
         errors.append(Difference("certainty", cost, f"{reference.certainty}, not {candidate.certainty}"))
-    if reference.positions != candidate.positions:
+    if reference.positions or candidate.positions:
         _position(known, reference, candidate, errors)
     return tuple(errors)
 
@@ -118,13 +126,20 @@ def _size(reference: Finding, candidate: Finding, errors: list[Difference]) -> N
             errors.append(Difference("severity", UNSAID, f"{in_words(reference.severity)}, not told"))
     if reference.size_mm:
         if candidate.size_mm:
-            ratio = min(reference.size_mm, candidate.size_mm) / max(reference.size_mm, candidate.size_mm)
-            if ratio < 0.8:
-                cost = SIGNIFICANT if ratio <= 0.5 else UNKNOWN
+            cost = _measurement_cost(reference, candidate)
+            if cost:
                 says = f"{reference.size_mm:g} mm, not {candidate.size_mm:g} mm"
                 errors.append(Difference("measurement", cost, says))
         elif not candidate.severity:
             errors.append(Difference("measurement", UNSAID, f"{reference.size_mm:g} mm, not told"))
+
+
+def _measurement_cost(reference: Finding, candidate: Finding) -> float:
+    smaller, larger = sorted((reference.size_mm, candidate.size_mm))
+    if larger - smaller <= _SAME_MM:
+        return 0.0
+    cost = SIGNIFICANT * min(1.0, max(0.0, (_SAME_RATIO - smaller / larger) / (_SAME_RATIO - 0.5)))
+    return min(cost, SLIGHT) if reference.positions else round(cost, 4)
 
 
 def _grade(severity: float) -> float:
@@ -159,6 +174,28 @@ _OPPOSITES = (
 )
 
 
+_AGES = frozenset(("acute", "old"))
+
+
+def _benignity(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
+    """Add an error if one of the findings is benign and the other is not, unless acute for old tells it already.
+
+    The certainty, severity, size and change of the reference are taken for both: their differences have costs.
+    """
+    alike = candidate._replace(
+        certainty=reference.certainty,
+        severity=reference.severity,
+        size_mm=reference.size_mm,
+        change=reference.change,
+    )
+    ours, theirs = significance(reference), significance(alike)
+    if ours == theirs or "benign" not in (ours, theirs):
+        return
+    if not any(error.kind == "descriptor" and error.cost == SIGNIFICANT for error in errors):
+        says = "benign, not of weight" if ours == "benign" else "of weight, not benign"
+        errors.append(Difference("descriptor", SIGNIFICANT, says))
+
+
 def _descriptors(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
     ours, theirs = set(reference.descriptors), set(candidate.descriptors)
     for one, two, cost in _OPPOSITES:
@@ -166,8 +203,11 @@ def _descriptors(reference: Finding, candidate: Finding, errors: list[Difference
             if first in ours and second in theirs:
                 errors.append(Difference("descriptor", cost, f"{first}, not {second}"))
                 ours -= {first, second}
+                theirs -= {first, second}
     if ("tension" in ours) != ("tension" in theirs):
-        errors.append(Difference("descriptor", UNKNOWN, "tension, not told" if "tension" in ours else "no tension"))
+        errors.append(Difference("descriptor", SIGNIFICANT, "tension, not told" if "tension" in ours else "no tension"))
+    if told := sorted((theirs - ours) & _AGES):
+        errors.append(Difference("descriptor", UNSAID, f"not {', '.join(told)}"))
     if unsaid := sorted(ours - theirs - {"tension"}):
         errors.append(Difference("descriptor", UNSAID, f"{', '.join(unsaid)}, not told"))
 

@@ -29,6 +29,10 @@ def nodule(**attributes):
     return NODULE._replace(**attributes)
 
 
+def _above_carina(distance):
+    return TUBE._replace(positions=("above_carina",), size_mm=distance)
+
+
 @pytest.mark.parametrize(
     ("reference", "candidate", "expected"),
     [
@@ -39,7 +43,7 @@ def nodule(**attributes):
         (Finding("consolidation"), PNEUMONIA, [("overinterpretation", 0.25)]),
         (Finding("airspace_opacity"), PNEUMONIA, [("overinterpretation", 0.375)]),
         (Finding("lung_opacity"), PNEUMONIA, [("overinterpretation", 0.5)]),
-        (NODULE, Finding("granuloma"), [("overinterpretation", 0.375)]),
+        (NODULE, Finding("granuloma"), [("overinterpretation", 0.375), ("descriptor", 0.5)]),  # and benign
         # side and place
         (nodule(side="left"), nodule(side="right"), [("location", 0.5)]),
         (nodule(side="left"), nodule(side="bilateral"), [("location", 0.25)]),
@@ -74,7 +78,11 @@ def nodule(**attributes):
         (NODULE, nodule(severity=2.0), []),
         (nodule(size_mm=10.0), nodule(size_mm=5.0), [("measurement", 0.5)]),
         (nodule(size_mm=5.0), nodule(size_mm=20.0), [("measurement", 0.5)]),
-        (nodule(size_mm=10.0), nodule(size_mm=7.0), [("measurement", 0.25)]),
+        (nodule(size_mm=20.0), nodule(size_mm=13.0), [("measurement", 0.25)]),
+        (nodule(size_mm=34.0), nodule(size_mm=14.0), [("measurement", 0.5)]),
+        (nodule(size_mm=3.0), nodule(size_mm=5.0), []),  # within the precision of reading
+        (_above_carina(30.0), _above_carina(60.0), [("measurement", 0.125)]),
+        (_above_carina(30.0), _above_carina(5.0), [("measurement", 0.125), ("location", 0.5)]),
         (nodule(size_mm=10.0), nodule(size_mm=8.0), []),
         (nodule(size_mm=10.0), NODULE, [("measurement", 0.0625)]),
         (NODULE, nodule(size_mm=10.0), []),
@@ -95,8 +103,8 @@ def nodule(**attributes):
             FRACTURE._replace(descriptors=("nondisplaced",)),
             [("descriptor", 0.25)],
         ),
-        (Finding("pneumothorax", descriptors=("tension",)), Finding("pneumothorax"), [("descriptor", 0.25)]),
-        (Finding("pneumothorax"), Finding("pneumothorax", descriptors=("tension",)), [("descriptor", 0.25)]),
+        (Finding("pneumothorax", descriptors=("tension",)), Finding("pneumothorax"), [("descriptor", 0.5)]),
+        (Finding("pneumothorax"), Finding("pneumothorax", descriptors=("tension",)), [("descriptor", 0.5)]),
         (
             EFFUSION._replace(descriptors=("larger_left",)),
             EFFUSION._replace(descriptors=("larger_right",)),
@@ -105,6 +113,9 @@ def nodule(**attributes):
         (EFFUSION._replace(descriptors=("loculated",)), EFFUSION, [("descriptor", 0.0625)]),
         (EFFUSION._replace(descriptors=("layering", "loculated")), EFFUSION, [("descriptor", 0.0625)]),
         (EFFUSION, EFFUSION._replace(descriptors=("loculated",)), []),
+        (FRACTURE, FRACTURE._replace(descriptors=("old",)), [("descriptor", 0.0625), ("descriptor", 0.5)]),  # benign
+        (FRACTURE._replace(descriptors=("old",)), FRACTURE, [("descriptor", 0.0625), ("descriptor", 0.5)]),
+        (EFFUSION, EFFUSION._replace(descriptors=("acute",)), [("descriptor", 0.0625)]),
         (nodule(number=2), nodule(number=3), [("descriptor", 0.125)]),
         (nodule(number=2), nodule(number=6), [("descriptor", 0.125)]),
         (nodule(number=3), nodule(number=6), []),  # three are several
