@@ -33,7 +33,7 @@ class Item(NamedTuple):
     end: int
 
 
-_TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]?]")
+_TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]?<>]|#(?! ?[0-9]{1,2}(?![0-9a-z-]))")  # "# of rib 5", but not "#1 Effusion."
 _QUESTION = {True: "questioned", False: "query"}
 """Whether a question mark follows a word directly → the word of cues.toml that it is read as."""
 _COMPANY = 6
@@ -55,6 +55,14 @@ _RIBS = re.compile(
 _VERTEBRAE = re.compile(rf"(?<![a-z0-9])([tl][0-9]{{1,2}}(?:{_AND}[tl]?[0-9]{{1,2}}){{0,8}})(?![a-z0-9]|\.[0-9])")
 _LEVEL = re.compile(rf"([tl])?([0-9]{{1,2}})|({_ORDINAL})|(-|to|through|thru)")
 _LAST_THORACIC, _LAST_VERTEBRA, _LAST_RIB = 12, 17, 12
+_RATIO = re.compile(
+    r"(?:ctr|c[ /:]?t ratio|cardio[ -]?thoracic (?:ratio|index)) ?([^0-9;.]{0,25}?)"
+    r"(0?\.[0-9]{1,3}|[0-9]{2}(?:\.[0-9])? ?%|[0-9]{1,3}(?:\.[0-9])? ?/ ?[0-9]{2,3}(?:\.[0-9])?)(?![0-9])"
+)
+"""The cardiothoracic ratio, with the words between it and its value."""
+_LARGEST_NORMAL_RATIO = 0.5
+_AT_MOST = re.compile("<|less than|below|under|up to|not exceed")
+_MORE_THAN = re.compile(">|more than|greater than|above|over|exceed")
 _DIGIT_OR_RIB = re.compile(r"[0-9]|rib")
 
 
@@ -84,11 +92,28 @@ def _sizes(sentence: str) -> list[tuple[int, int, float]]:
 
 
 def _numbered(sentence: str) -> list[Item]:
-    """Return the phrases that have numbers in them: measurements, and rows of ribs and vertebrae, in order."""
+    """Return the phrases that have numbers in them, in order: measurements, ratios, rows of ribs and vertebrae."""
     phrases = [Item("modifier", (), (("size", size),), 0, 0, start, end) for start, end, size in _sizes(sentence)]
     phrases += [Item("structure", (name,), places, 0, 0, start, end) for start, end, places, name in _levels(sentence)]
     phrases += [Item("date_back", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
+    phrases += [Item("quality", (name,), (), 0, 0, start, end) for start, end, name in _ratios(sentence)]
     return sorted(phrases, key=lambda item: item.start)
+
+
+def _ratios(sentence: str) -> list[tuple[int, int, str]]:
+    """Return start and end of each cardiothoracic ratio, and what it calls the heart: enlarged or normal."""
+    ratios = []
+    for match in _RATIO.finditer(sentence):
+        words, value = match.groups()
+        above, _, below = value.strip("% ").partition("/")
+        ratio = float(above) / (float(below or 0) or (100 if "%" in value else 1))
+        large = ratio > _LARGEST_NORMAL_RATIO
+        if _AT_MOST.search(words):
+            large = False
+        elif _MORE_THAN.search(words):
+            large = ratio >= _LARGEST_NORMAL_RATIO
+        ratios.append((match.start(2), match.end(2), "enlarged" if large else "normal"))
+    return ratios
 
 
 def _levels(sentence: str) -> list[tuple[int, int, tuple[Attribute, ...], str]]:
@@ -219,6 +244,7 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
                 kind = "observation" if known.observations[names[0]].significance == "benign" else "read_over"
                 last += kind == "read_over"
             token, at = tokens[last]
-            result.append(new(Item, (kind, names, attributes, i, last, tokens[i][1], at + len(token))))
+            if kind:  # "" if the phrase says nothing in this company
+                result.append(new(Item, (kind, names, attributes, i, last, tokens[i][1], at + len(token))))
         i = last + 1
     return result, count

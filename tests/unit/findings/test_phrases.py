@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from cxr_rewards.findings import ontology
+from cxr_rewards.findings import ontology, read
 from cxr_rewards.findings.phrases import items
 
 
@@ -141,3 +141,27 @@ def test_a_longer_phrase_keeps_what_its_words_say():
 def test_a_phrase_of_two_observations_means_both():
     (item,) = found("hydropneumothorax")
     assert set(item.names) == {"pleural_effusion", "pneumothorax"}
+
+
+@pytest.mark.parametrize(
+    ("text", "enlarged"),
+    [
+        ("CTR is 0.6.", True),
+        ("CTR 62%.", True),
+        ("Cardiothoracic ratio 17/30.", True),
+        ("C/T ratio is more than 0.5.", True),
+        ("CTR 0.48.", False),
+        ("CTR is less than 0.5.", False),
+        ("Cardiothoracic ratio of 45 %.", False),
+    ],
+)
+def test_a_cardiothoracic_ratio_tells_the_size_of_the_heart(text, enlarged):
+    (heart,) = (finding for finding in read(text) if finding.observation == "cardiomegaly")
+    assert (heart.certainty == "present") is enlarged
+
+
+def test_symbols_stand_for_words_but_a_number_sign_before_a_number_does_not():
+    assert [f.observation for f in read("Displaced # of the right clavicle.")] == ["clavicle_fracture"]
+    assert [f.observation for f in read("Effusion, see image #12.")] == ["pleural_effusion"]
+    (effusion,) = read("Effusions, R>L.")
+    assert (effusion.side, effusion.descriptors) == ("bilateral", ("larger_right",))

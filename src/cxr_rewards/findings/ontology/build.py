@@ -17,6 +17,7 @@ from cxr_rewards.findings.ontology.model import (
     MODIFIERS,
     OPENS_SCOPE,
     SIGNIFICANCES,
+    SYMBOLS,
     Attribute,
     Cue,
     Entry,
@@ -30,18 +31,8 @@ from cxr_rewards.findings.ontology.model import (
 from cxr_rewards.findings.ontology.spelling import Spelling
 from cxr_rewards.findings.ontology.vocabulary import Vocabulary, plurals
 
-_OBSERVATION_KEYS = (
-    "phrases",
-    "made_of",
-    "parent",
-    "label",
-    "significance",
-    "unpaired",
-    "directed",
-    "proper",
-    "misplaced",
-    "like",
-)
+_OBSERVATION_KEYS: tuple[str, ...] = ("phrases", "made_of", "parent", "like", "explains", "label", "significance")
+_OBSERVATION_KEYS += ("unpaired", "directed", "proper", "misplaced")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute", "more_is_better")
 _CUE_KEYS = ("effect", "direction", "ended_by", "after", "states", "grade", "phrases", "examples")
 _SENSE_KEYS = ("phrases", "follows", "precedes", "near", "means", "examples")
@@ -77,7 +68,8 @@ def build(files: Mapping[str, Table]) -> Ontology:
     for name, phrases in qualities.items():
         vocabulary.add(f"anatomy.toml: qualities.{name}", "quality", name, phrases)
     cues = _cues(cues_file.get("cues", {}), modifiers, vocabulary)
-    _senses(senses.get("senses", {}), observations, modifiers, vocabulary)
+    nouns = {**dict.fromkeys(qualities, "quality"), **dict.fromkeys(observations, "observation")}
+    _senses(senses.get("senses", {}), nouns, modifiers, vocabulary)
     combinations = _combinations(raw, sources, {*structures, *observations}, {*qualities, *observations})
     return Ontology(
         observations=observations,
@@ -91,7 +83,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
         refined_by_structure=frozenset(right for _, right in combinations if right in observations),
         heads=_company("senses.toml: heads", senses.get("heads", [])),
         phrases=vocabulary.tree(),
-        forms={**vocabulary.forms(), **{mark: mark for mark in MARKS}},
+        forms={**vocabulary.forms(), **{mark: mark for mark in MARKS}, **SYMBOLS},
         spelling=Spelling(vocabulary.corrected_words(), spelling.get("ordinary", ())),
     )
 
@@ -195,16 +187,13 @@ def _stated(where: str, raw: object, modifiers: Mapping[str, tuple[str, ...]]) -
 
 
 def _senses(
-    raw: Table,
-    observations: Mapping[str, Observation],
-    modifiers: Mapping[str, tuple[str, ...]],
-    vocabulary: Vocabulary,
+    raw: Table, nouns: Mapping[str, str], modifiers: Mapping[str, tuple[str, ...]], vocabulary: Vocabulary
 ) -> None:
     """Add the other senses of words: in any company if none is named, or else as a second meaning."""
     for name, entry in raw.items():
         where = f"senses.toml: senses.{name}"
         table = _table(where, entry, _SENSE_KEYS)
-        kind, names, attributes = _meaning(f"{where}.means", name, table.get("means", ""), observations, modifiers)
+        kind, names, attributes = _meaning(f"{where}.means", name, table.get("means", ""), nouns, modifiers)
         follows, precedes, near = (
             _company(f"{where}.{key}", table.get(key, [])) for key in ("follows", "precedes", "near")
         )
@@ -218,19 +207,15 @@ def _senses(
 
 
 def _meaning(
-    where: str,
-    name: str,
-    means: object,
-    observations: Mapping[str, Observation],
-    modifiers: Mapping[str, tuple[str, ...]],
+    where: str, name: str, means: object, nouns: Mapping[str, str], modifiers: Mapping[str, tuple[str, ...]]
 ) -> Entry:
-    """Return what a sense means: an observation, attributes, or nothing, so that the words are read over."""
+    """Return what a sense means: an observation, a quality, attributes, or nothing, so that the words are read over."""
     if not means:
         return ("read_over", (name,), ())
     if isinstance(means, str):
-        if means not in observations:
-            raise ConfigError(unknown_name(where, "observation", means, observations))
-        return ("observation", (means,), ())
+        if means not in nouns:
+            raise ConfigError(unknown_name(where, "observation or quality", means, nouns))
+        return (nouns[means], (means,), ())
     return ("modifier", (), _stated(where, means, modifiers))
 
 
@@ -275,6 +260,7 @@ def _observations(
             significance=entry.get("significance", "actionable"),
             ancestors=_ancestors(f"{sources[name]}.parent", name, parents),
             like=frozenset(a if b == name else b for a, b in likes if name in (a, b)),
+            explains=frozenset(entry.get("explains", ())),
             unpaired=entry.get("unpaired", False),
             directed=entry.get("directed", False),
             proper=frozenset(entry.get("proper", ())),
@@ -298,9 +284,10 @@ def _check_observation(where: str, name: str, entry: Table, raw: Mapping[str, Ta
         for position in entry.get(key, ()):
             if position not in positions:
                 raise ConfigError(unknown_name(f"{where}.{key}", "position", position, positions))
-    for other in entry.get("like", ()):
-        if other not in raw:
-            raise ConfigError(unknown_name(f"{where}.like", "observation", other, raw))
+    for key in ("like", "explains"):
+        for other in entry.get(key, ()):
+            if other not in raw:
+                raise ConfigError(unknown_name(f"{where}.{key}", "observation", other, raw))
 
 
 def _ancestors(where: str, name: str, parents: Mapping[str, str]) -> tuple[str, ...]:

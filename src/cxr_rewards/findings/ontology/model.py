@@ -41,6 +41,9 @@ MARKS: Mapping[str, str] = {
 }
 """Punctuation and joining words → kind of phrase; `end_clause` is also the effect of a cue."""
 
+SYMBOLS: Mapping[str, str] = {"#": "fracture", ">": "exceeds", "<": "under"}
+"""Characters that stand for a word: "# of the left clavicle", "R>L"."""
+
 Direction = Literal["", "forward", "backward", "both"]
 DIRECTED: Mapping[str, tuple[Direction, ...]] = {
     "deny": ("forward", "backward"),
@@ -130,6 +133,7 @@ class Observation:
         significance: how much it matters if nothing more is known.
         ancestors: the observations it is a kind or sign of, nearest first.
         like: other observations it is often mistaken for, and which are mistaken for it.
+        explains: what it is taken for at first; if it turns out to be this, it is not that.
         unpaired: it has no side, as the heart and the spine.
         directed: its side is a direction ("shift to the right"), and not taken from other findings.
         proper: positions in which a device belongs.
@@ -141,6 +145,7 @@ class Observation:
     significance: Significance = "actionable"
     ancestors: tuple[str, ...] = ()
     like: frozenset[str] = frozenset()
+    explains: frozenset[str] = frozenset()
     unpaired: bool = False
     directed: bool = False
     proper: frozenset[str] = frozenset()

@@ -80,7 +80,7 @@ class Vocabulary:
 
     def __init__(self) -> None:
         self._phrases: list[Phrase] = []
-        self._senses: list[tuple[str, tuple[str, ...], Sense]] = []
+        self._senses: list[tuple[tuple[str, ...], Sense]] = []
 
     def add(self, where: str, kind: str, name: str, phrases: object, attributes: tuple[Attribute, ...] = ()) -> None:
         """Add a list of phrases in the notation of the data files.
@@ -96,12 +96,14 @@ class Vocabulary:
         ]
 
     def add_sense(self, where: str, phrases: object, sense: Sense) -> None:
-        """Add another sense of phrases that have a meaning; the first that fits its company counts.
+        """Add another sense of phrases, which say nothing in other company if nothing else lists them.
+
+        The first sense that fits its company counts.
 
         Raises:
             ConfigError: it is not a list of phrases, or a phrase cannot be read.
         """
-        self._senses += [(where, words, sense) for phrase in _listed(where, phrases) for words in expand(where, phrase)]
+        self._senses += [(words, sense) for phrase in _listed(where, phrases) for words in expand(where, phrase)]
 
     def corrected_words(self) -> set[str]:
         """Return the words whose misspellings are corrected, with their plurals."""
@@ -116,6 +118,7 @@ class Vocabulary:
     def forms(self) -> dict[str, str]:
         """Return each form of each word → the word that stands for it in the tree."""
         words = {word for phrase in self._phrases for word in phrase.words}
+        words.update(word for phrase, _ in self._senses for word in phrase)
         forms = {word: word for word in words}
         forms.update((plural, word) for word in sorted(words) for plural in plurals(word))
         return forms
@@ -153,15 +156,11 @@ class Vocabulary:
         for node, words in compounds:
             kind, names, attributes = node[""]
             node[""] = (kind, names, _union(attributes, tuple(_inherited(root, words))))
-        for where, words, sense in self._senses:
-            found: Node | None = root
+        for words, sense in self._senses:
+            found = root
             for word in words:
-                found = found.get(forms.get(word, "")) if found is not None else None
-            if found is None or "" not in found:
-                raise ConfigError(
-                    f"{where}: {' '.join(words)!r} has no first meaning; list it in another file, or leave out the "
-                    "company and it means this always"
-                )
+                found = found.setdefault(forms[word], {})
+            found.setdefault("", ("", (), ()))
             found[OTHERWISE] = (*found.get(OTHERWISE, ()), sense)
         return root
 

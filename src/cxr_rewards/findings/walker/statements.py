@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from cxr_rewards.findings.finding import DENIED, Certainty, Side
 from cxr_rewards.findings.ontology import Attribute
@@ -53,6 +53,20 @@ def add_finding(
     if source is not None and not mention.side and not mention.place and not _is_directed(state, observation):
         mention.side, mention.place = source.side, source.place
     _keep(state, mention, attributes)
+    if source is not None and observation:
+        _explain_away(state, source, mention)
+
+
+_EXPLAINED: Mapping[Certainty, Certainty] = {"present": "absent", "likely": "unlikely", "possible": "possible"}
+
+
+def _explain_away(state: State, taken: Mention, mention: Mention) -> None:
+    """Take back what turns out to be something harmless: "nodular density, probably a nipple shadow" is no nodule."""
+    explains = state.known.observations[mention.observation].explains
+    if explains and taken.certainty == "present" and taken.observation and mention.certainty in _EXPLAINED:
+        lineage = (taken.observation, *state.known.observations[taken.observation].ancestors)
+        if not explains.isdisjoint(lineage):
+            taken.certainty = _EXPLAINED[mention.certainty]
 
 
 def _certainty(state: State, possible: bool) -> Certainty:

@@ -174,6 +174,12 @@ def test_the_company_of_a_word_is_within_six_words_and_in_its_clause():
         assert ("observation", ("tube",)) in read_over(f"tube {joint} boiler")
 
 
+def test_a_word_that_has_only_other_senses_says_nothing_without_its_company():
+    files = changed(senses__word__phrases=["central"], senses__word__means="large")
+    assert [item.kind for item in items(build(files), "central heart")[0]] == ["structure"]
+    assert [item.names for item in items(build(files), "prose central")[0]] == [("large",)]
+
+
 def test_a_sense_without_company_is_always_meant():
     assert read_over("shadow cabinet") == [("read_over", ("shadow_cabinet",))]
 
@@ -201,6 +207,7 @@ def test_a_head_makes_a_name_of_the_observation_before_it():
         ({"observations__opacity__parent": "opacity"}, "its own ancestor"),
         ({"observations__tube__proper": ["trachae"]}, "tube.proper: unknown position 'trachae'.*'trachea'"),
         ({"observations__tube__misplaced": ["stomach"]}, "tube.misplaced: unknown position 'stomach'"),
+        ({"observations__tube__explains": ["opacty"]}, "tube.explains: unknown observation 'opacty'.*'opacity'"),
         ({"observations__tube__like": ["opacty"]}, "tube.like: unknown observation 'opacty'.*'opacity'"),
         ({"observations__opacity__phrases": "opacity"}, "expected a list of phrases, got 'opacity'"),
         ({"observations__opacity__phrases": [1]}, "expected a list of phrases"),
@@ -215,13 +222,9 @@ def test_a_head_makes_a_name_of_the_observation_before_it():
         ({"observations__opacity__made_of": ["heart + large"]}, "already means"),
         ({"observations__opacity": "shade"}, "observations.opacity: expected a table, got 'shade'"),
         ({"senses__word__near": ["two words"]}, "senses.word.near: expected a list of single words"),
-        ({"senses__word__means": "opacty"}, "senses.word.means: unknown observation 'opacty'.*'opacity'"),
+        ({"senses__word__means": "opacty"}, "senses.word.means: unknown observation or quality 'opacty'.*'opacity'"),
         ({"senses__word__means": {"place": "bse"}}, "senses.word.means.place: unknown place 'bse'.*'base'"),
         ({"senses__word__nr": ["x"]}, "senses.toml: senses.word: unknown key 'nr'.*'near'"),
-        (
-            {"senses__word__phrases": ["ink"]},
-            "senses.word.phrases: 'ink' has no first meaning; list it in another file",
-        ),
         (
             {"senses__shadow_cabinet__phrases": ["opacity"]},
             "'opacity' already belongs to .*observations.opacity.phrase",
