@@ -31,7 +31,7 @@ PUBLIC = {
         "JudgeTransportError MissingDependencyError ModelLoadError ModelWarning SetupError VerdictParseError"
     ),
     "cxr_rewards.files": "Scored choose_columns open_table score_file",
-    "cxr_rewards.findings": "Finding compare merge read significance",
+    "cxr_rewards.findings": "Finding compare merge read reading significance",
     "cxr_rewards.formulas.radcliq": "Metrics radcliq",
     "cxr_rewards.judges.reading": "json_in only_keys",
     "cxr_rewards.models.feature": "ModelFeature",

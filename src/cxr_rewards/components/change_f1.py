@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import DENIED, Finding, Ontology, Report, ontology
 from cxr_rewards.findings.certainty import certainty_credit
@@ -20,7 +20,7 @@ _COMPARISON = "comparison"
 _COARSE = {"new": "increased", "resolved": "decreased"}
 
 
-class ChangeF1(Component):
+class ChangeF1(ReadingComponent):
     """F1 of the changes that two reports state: pairs of a finding and new, increased, decreased, stable or resolved.
 
         P = credit / candidate's,  R = credit / reference's,  F = 2 P R / (P + R)
@@ -77,10 +77,10 @@ class ChangeF1(Component):
             raise self.invalid("related_credit", "from 0 to 1")
 
     @property
-    def needs(self) -> tuple[Reports]:
-        return (_REPORTS,)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _REPORTS)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Match the statements, by exact and by coarse directions."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.findings import Findings
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import unread_reference
 from cxr_rewards.findings import CHEXPERT, Finding, ontology
 from cxr_rewards.types import Case, Score
 
-_FINDINGS = Findings()
 TOP_5 = ("Cardiomegaly", "Edema", "Consolidation", "Atelectasis", "Pleural Effusion")
 """The five competition labels of CheXpert."""
 _NO_FINDING, _DEVICES = "No Finding", "Support Devices"
@@ -21,7 +19,7 @@ _STATES = {"absent": "negative", "possible": "uncertain", "present": "positive"}
 _RANK = ("negative", "uncertain", "positive")
 
 
-class ChexpertRuleF1(Component):
+class ChexpertRuleF1(ReadingComponent):
     """F1 of the positive CheXpert labels of two reports, labelled by rules.
 
         P = tp / (tp + fp),  R = tp / (tp + fn),  F = 2 P R / (P + R) = 2 tp / (2 tp + fp + fn)
@@ -76,15 +74,15 @@ class ChexpertRuleF1(Component):
             raise self.invalid("uncertain", "positive, negative or ignore")
 
     @property
-    def needs(self) -> tuple[Findings]:
-        return (_FINDINGS,)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS,)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Label both reports and compare their positive labels."""
-        read = features.value(_FINDINGS, case.reference)
+        read = features.value(READINGS, case.reference).findings
         if not read:
             return unread_reference(self.name)
-        reference, candidate = labels_of(read), labels_of(features.value(_FINDINGS, case.candidate))
+        reference, candidate = labels_of(read), labels_of(features.value(READINGS, case.candidate).findings)
         counted: tuple[str, ...] = CHEXPERT if self.labels == 14 else TOP_5
         if self.uncertain == "ignore":
             counted = tuple(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Ontology, Report, misplaced, ontology
 from cxr_rewards.findings.pairing import by_side, pair_up, related
@@ -19,7 +19,7 @@ _JUDGED = frozenset(("in_place", "malpositioned"))
 """Positions that judge a tip's place without naming it."""
 
 
-class DeviceF1(Component):
+class DeviceF1(ReadingComponent):
     """F1 of the lines, tubes and devices that two reports mention, with credit for kind and position.
 
         P = credit / candidate's,  R = credit / reference's,  F = 2 P R / (P + R)
@@ -71,10 +71,10 @@ class DeviceF1(Component):
                 raise self.invalid(key, "from 0 to 1")
 
     @property
-    def needs(self) -> tuple[Reports]:
-        return (_REPORTS,)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _REPORTS)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Match the devices."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Report, silent
 from cxr_rewards.findings.certainty import certainty_credit
@@ -16,7 +16,7 @@ _REPORTS = Reports()
 _Statement = tuple[str, Certainty, str]
 
 
-class FindingsF1(Component):
+class FindingsF1(ReadingComponent):
     """F1 between the sets of (observation, certainty, side) that two reports state.
 
         P = credit / candidate's,  R = credit / reference's,  F = 2 P R / (P + R)
@@ -54,10 +54,10 @@ class FindingsF1(Component):
     )
 
     @property
-    def needs(self) -> tuple[Reports, ...]:
-        return (_REPORTS,)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _REPORTS)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Compare the two sets."""
         of_reference: Report | None = features.value(_REPORTS, case.reference)
         if of_reference is None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import DENIED, Comparison, Finding, Match, significance, silent
 from cxr_rewards.findings.certainty import certainty_weight, denial_weight
@@ -19,7 +19,7 @@ _REPORTS = Reports()
 _FULL_COST = 0.25
 
 
-class FindingsScore(Component):
+class FindingsScore(ReadingComponent):
     """Findings matched, missed, false or reported wrongly, weighted by clinical significance with CRIMSON's arithmetic.
 
     Both reports are read by the rules of `cxr_rewards.findings`, the mentions of each finding are joined, and the
@@ -84,10 +84,10 @@ class FindingsScore(Component):
             raise self.invalid("benign_weight", "from 0 to 0.25")
 
     @property
-    def needs(self) -> tuple[MatchedFindings | Reports, ...]:
-        return (_MATCHED, _REPORTS)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _MATCHED, _REPORTS)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Weigh the matches and errors."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:

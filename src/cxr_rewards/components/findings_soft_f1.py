@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings, credit_of, weight_of
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Comparison, Finding, silent
 from cxr_rewards.findings.certainty import denial_weight
@@ -15,7 +15,7 @@ _MATCHED = MatchedFindings()
 _REPORTS = Reports()
 
 
-class FindingsSoftF1(Component):
+class FindingsSoftF1(ReadingComponent):
     """F1 of matched findings, weighted by clinical significance, with partial credit for what differs.
 
     The abnormal and the unlikely findings of both reports are matched one to one, as for `findings_score`, with the
@@ -73,10 +73,10 @@ class FindingsSoftF1(Component):
             raise self.invalid("benign_weight", "from 0 to 0.25")
 
     @property
-    def needs(self) -> tuple[MatchedFindings | Reports, ...]:
-        return (_MATCHED, _REPORTS)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _MATCHED, _REPORTS)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Weigh the matches and errors."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:

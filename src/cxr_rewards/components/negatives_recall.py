@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import Finding, Ontology, Report, ontology
 from cxr_rewards.types import Case, Score
@@ -14,7 +14,7 @@ from cxr_rewards.types import Case, Score
 _REPORTS = Reports()
 
 
-class NegativesRecall(Component):
+class NegativesRecall(ReadingComponent):
     """Share of what the reference says is not there that the candidate says, too.
 
         value = mean over the observations o that the reference denies of the best credit of the candidate's denials
@@ -65,10 +65,10 @@ class NegativesRecall(Component):
             raise self.invalid("sweeping", "1 or more")
 
     @property
-    def needs(self) -> tuple[Reports]:
-        return (_REPORTS,)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _REPORTS)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Find the best denial of each observation."""
         reference: Report | None = features.value(_REPORTS, case.reference)
         if reference is None:

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.findings import Findings
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Finding, Ontology, Report, ontology
 from cxr_rewards.findings.pairing import by_side, denies, related
 from cxr_rewards.findings.places import places_meet, sides_meet
 from cxr_rewards.types import Case, Score
 
-_FINDINGS = Findings()
 _REPORTS = Reports()
 _COMPARISON = "comparison"
 
@@ -30,7 +28,7 @@ class _Judgement(NamedTuple):
     by: Finding | None = None
 
 
-class PriorConsistency(Component):
+class PriorConsistency(ReadingComponent):
     """Share of the candidate's statements of change that the earlier reports or the reference support, smoothed by one.
 
         value = (1 + sum of credits) / (1 + n)
@@ -106,16 +104,16 @@ class PriorConsistency(Component):
             raise self.invalid("unknown_credit", "from 0 to 1")
 
     @property
-    def needs(self) -> tuple[Findings | Reports, ...]:
-        return (_FINDINGS, _REPORTS)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _REPORTS)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Judge each statement of change."""
         given = [i for i, prior in enumerate(case.priors) if prior.strip()]
         readable = [(i, report) for i in given if (report := features.value(_REPORTS, case.priors[i])) is not None]
         # Mentions, not findings: two that contradict each other are two statements.
-        statements = _statements(features.value(_FINDINGS, case.candidate), bool(given))
-        told = _statements(features.value(_FINDINGS, case.reference), priors=False) if statements else []
+        statements = _statements(features.value(READINGS, case.candidate).findings, bool(given))
+        told = _statements(features.value(READINGS, case.reference).findings, priors=False) if statements else []
         known = ontology()
         judged = [
             _borne_out(known, statement, told) or _judge(known, statement, readable, bool(given))

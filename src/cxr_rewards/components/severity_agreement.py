@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.features.matched_findings import MatchedFindings, mean_agreement
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import unread_reference
 from cxr_rewards.findings import Comparison, Finding
 from cxr_rewards.types import Case, Score
@@ -13,7 +13,7 @@ _MATCHED = MatchedFindings()
 _STEPS = 4
 
 
-class SeverityAgreement(Component):
+class SeverityAgreement(ReadingComponent):
     """Mean agreement on severity and size over the reference's findings that state one.
 
     For each abnormal finding of the reference with a severity in words (trace 1, mild 2, moderate 3, severe 4,
@@ -48,10 +48,10 @@ class SeverityAgreement(Component):
     bounds = (0.0, 1.0)
 
     @property
-    def needs(self) -> tuple[MatchedFindings]:
-        return (_MATCHED,)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _MATCHED)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Average over the findings."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:

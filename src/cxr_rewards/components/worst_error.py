@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from cxr_rewards.core.component import Component
-from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings, credit_of, weight_of
+from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import unread_reference
 from cxr_rewards.findings import Comparison, Finding
 from cxr_rewards.types import Case, Score
@@ -16,7 +16,7 @@ from cxr_rewards.types import Case, Score
 _MATCHED = MatchedFindings()
 
 
-class WorstError(Component):
+class WorstError(ReadingComponent):
     """Weight of the gravest error: one that no number of right statements makes up for.
 
         error(f) = w(f)                                   f is missed, false, or both stated and denied
@@ -61,10 +61,10 @@ class WorstError(Component):
             raise self.invalid("benign_weight", "from 0 to 0.25")
 
     @property
-    def needs(self) -> tuple[MatchedFindings]:
-        return (_MATCHED,)
+    def needs(self) -> tuple[Feature, ...]:
+        return (READINGS, _MATCHED)
 
-    def score_case(self, case: Case, features: FeatureTable) -> Score:
+    def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Find the gravest error."""
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cxr_rewards.core.feature import Feature, FeatureTable, collector_paused
-from cxr_rewards.findings import Finding, data_digest, read
+from cxr_rewards.findings import Reading, data_digest, reading
 
 
 class Findings(Feature):
-    """The findings of each text: a tuple of `Finding`, empty if nothing could be read.
+    """The `Reading` of each text: its findings, and what was not understood in it.
 
     Rule-based and fast: reading a report again costs less than looking it up on disk.
     """
@@ -22,7 +22,7 @@ class Findings(Feature):
     def _sign(self) -> str:
         return f"{super()._sign()}#{data_digest()}"  # a new word changes the numbers
 
-    def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[tuple[Finding, ...]]:  # noqa: ARG002
+    def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[Reading]:  # noqa: ARG002
         """Read each text."""
         with collector_paused():
-            return [read(text) for text in items]
+            return [reading(text) for text in items]

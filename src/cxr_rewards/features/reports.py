@@ -27,7 +27,7 @@ class Reports(Feature):
     def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[Report | None]:
         """Join the findings of each text."""
         with collector_paused():
-            return [merge(findings) if (findings := upstream.value(_FINDINGS, text)) else None for text in items]
+            return [merge(found) if (found := upstream.value(_FINDINGS, text).findings) else None for text in items]
 
 
 def unread_reference(component: str) -> Score:

@@ -9,7 +9,7 @@ from cxr_rewards.findings.finding import CERTAINTIES, CHANGES, DENIED, MANY, SEV
 from cxr_rewards.findings.matching import Comparison, Match, compare
 from cxr_rewards.findings.ontology import CHEXPERT, SIGNIFICANCES, Observation, Ontology, data_digest, ontology
 from cxr_rewards.findings.places import regions
-from cxr_rewards.findings.reader import READ_SECTIONS, read
+from cxr_rewards.findings.reader import READ_SECTIONS, Reading, read, reading
 from cxr_rewards.findings.report import Report, merge, silent
 from cxr_rewards.findings.significance import misplaced, significance
 
@@ -28,6 +28,7 @@ __all__ = [
     "Match",
     "Observation",
     "Ontology",
+    "Reading",
     "Report",
     "compare",
     "data_digest",
@@ -35,6 +36,7 @@ __all__ = [
     "misplaced",
     "ontology",
     "read",
+    "reading",
     "regions",
     "significance",
     "silent",

@@ -10,13 +10,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TypedDict, cast
+from typing import NamedTuple, TypedDict, cast
 
 from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
-from cxr_rewards.findings.layout import Statement, passages
+from cxr_rewards.findings.layout import Span, Statement, passages
 from cxr_rewards.findings.ontology import ontology
+from cxr_rewards.findings.unread import Strange, is_aside, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, walk
 from cxr_rewards.text.sections import Section, sections
 from cxr_rewards.text.sentences import sentences
@@ -29,6 +31,33 @@ RUN_ON_SECTIONS = frozenset(("comparison", "technique", "examination", "indicati
 nothing is found elsewhere."""
 _REMEMBERED = 400
 """Sentences up to this length are remembered: reports repeat themselves, and the rollouts of a prompt even more."""
+
+
+class Reading(NamedTuple):
+    """The findings of a report, and what was not understood in it.
+
+    Attributes:
+        findings: in order of reading.
+        sentences: number of its sentences about the image: those of which something was read, and the unread ones.
+            Labels with their values and rows of tables count as sentences.
+        unread: spans of the sentences about the image of which nothing was read. Sentences about technique,
+            communication or advice, and titles, are left out.
+        strange: spans of the words that reports do not have: unknown to the reader, no misspellings, not ordinary.
+        clinical: those of them that look like clinical terms.
+        words: number of words in its sentences.
+    """
+
+    findings: tuple[Finding, ...]
+    sentences: int
+    unread: tuple[Span, ...]
+    strange: tuple[Span, ...]
+    clinical: tuple[Span, ...]
+    words: int
+
+    @property
+    def unread_share(self) -> float:
+        """Share of the sentences about the image of which nothing was read; 0 if there are none."""
+        return len(self.unread) / self.sentences if self.sentences else 0.0
 
 
 def read(text: str) -> tuple[Finding, ...]:
@@ -48,45 +77,98 @@ def read(text: str) -> tuple[Finding, ...]:
         >>> (nodule.start, nodule.end)
         (18, 24)
     """
+    return reading(text).findings
+
+
+def reading(text: str) -> Reading:
+    """Return the findings of a report, and what was not understood in it.
+
+    Example:
+        >>> text = "Heart size is normal. The left lung shows a zebra."
+        >>> found = reading(text)
+        >>> [text[slice(*span)] for span in found.unread], found.unread_share
+        (['The left lung shows a zebra.'], 0.5)
+        >>> [text[slice(*span)] for span in found.strange]
+        ['zebra']
+    """
     tidied = tidy(text)
     parts = sections(tidied)
-    findings = _read_sections(text, tidied, [part for part in parts if part.name in READ_SECTIONS])
-    return findings or _read_sections(text, tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
+    found = _read_sections(text, tidied, [part for part in parts if part.name in READ_SECTIONS])
+    if found.findings:
+        return found
+    others = _read_sections(text, tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
+    return others if others.findings else found
 
 
-def _read_sections(raw: str, tidied: str, parts: Sequence[Section], skip: int = 0) -> tuple[Finding, ...]:
+def _read_sections(raw: str, tidied: str, parts: Sequence[Section], skip: int = 0) -> Reading:
     """Read sections, each without its first `skip` sentences."""
     plain = lower(tidied)
-    findings: list[Finding] = []
+    draft = _Draft([])
     for part in parts:
         left = skip
         for passage in passages(tidied, plain, raw, part.start, part.end):
             if isinstance(passage, Statement):
-                stated: list[Finding] = []
-                _read_into(stated, passage.text, 0)
-                for finding in stated:
-                    start, end = passage.span(finding.start, finding.end)
-                    findings.append(finding._replace(start=start, end=end))
+                draft.add_statement(passage)
                 continue
             for start, end in sentences(tidied, *passage, tidied=True):
                 if left:
                     left -= 1
                 else:
-                    _read_into(findings, plain[start:end], start)
-    return tuple(findings)
+                    draft.add(plain[start:end], start)
+    return draft.finished()
 
 
-def _read_into(findings: list[Finding], text: str, start: int) -> None:
-    """Read a sentence that begins at `start`, and add its findings to those before it."""
-    sentence = _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
-    if sentence.unclaimed and findings and (sentence.refers_back or not sentence.findings):
-        findings[-1] = _amended(findings[-1], sentence)
-    _add(findings, sentence, start)
+@dataclass(slots=True)
+class _Draft:
+    """A reading in the making; see `Reading`."""
+
+    findings: list[Finding]
+    sentences: int = 0
+    words: int = 0
+    unread: list[Span] = field(default_factory=list)
+    strange: list[Span] = field(default_factory=list)
+    clinical: list[Span] = field(default_factory=list)
+
+    def add(self, text: str, start: int) -> None:
+        """Read a sentence that begins at `start`, and add its findings to those before it."""
+        sentence, odd = _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
+        findings = self.findings
+        is_read = bool(sentence.findings)
+        if sentence.unclaimed and findings and (sentence.refers_back or not sentence.findings):
+            last, findings[-1] = findings[-1], _amended(findings[-1], sentence)
+            is_read = is_read or last != findings[-1]
+        _add(findings, sentence, start)
+        self.words += odd.words
+        if is_read:
+            self.sentences += 1
+        elif not is_aside(text):
+            self.sentences += 1
+            self.unread.append((start, start + len(text)))
+        if odd.spans:
+            self.strange += [(start + a, start + b) for a, b in odd.spans]
+            self.clinical += [(start + a, start + b) for a, b in odd.clinical]
+
+    def add_statement(self, statement: Statement) -> None:
+        """Read a statement, and point its findings at the report."""
+        own = _Draft([])
+        own.add(statement.text, 0)
+        for finding in own.findings:
+            start, end = statement.span(finding.start, finding.end)
+            self.findings.append(finding._replace(start=start, end=end))
+        self.sentences += own.sentences
+        self.words += own.words
+        for name in ("unread", "strange", "clinical"):
+            getattr(self, name).extend(statement.span(*span) for span in getattr(own, name))
+
+    def finished(self) -> Reading:
+        """Return the reading."""
+        spans = (tuple(self.unread), tuple(self.strange), tuple(self.clinical))
+        return Reading(tuple(self.findings), self.sentences, *spans, self.words)
 
 
-def _read_sentence(text: str) -> Sentence:
+def _read_sentence(text: str) -> tuple[Sentence, Strange]:
     known = ontology()
-    return walk(known, *clauses(known, text))
+    return walk(known, *clauses(known, text)), strange_words(text)
 
 
 _remembered = lru_cache(maxsize=1 << 14)(_read_sentence)

@@ -55,7 +55,7 @@ def test_any_change_without_a_prior_is_unsupported(candidate):
 def test_no_change_scores_one(candidate, priors):
     result = score(candidate, *priors)
     assert result.value == 1.0
-    assert result.details == {"statements": []}
+    assert result.details["statements"] == []
 
 
 @pytest.mark.parametrize("priors", [("",), (" \n", "")])

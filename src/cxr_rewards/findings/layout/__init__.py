@@ -12,6 +12,6 @@ and an empty check box all become "no pneumothorax", with the places in the repo
 """
 
 from cxr_rewards.findings.layout.lines import passages
-from cxr_rewards.findings.layout.statement import Passage, Statement
+from cxr_rewards.findings.layout.statement import Passage, Span, Statement
 
-__all__ = ["Passage", "Statement", "passages"]
+__all__ = ["Passage", "Span", "Statement", "passages"]

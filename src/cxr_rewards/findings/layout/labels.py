@@ -47,7 +47,7 @@ def label_of(text: str) -> Label | None:
     """Return what a label is about, given in lower case; None if it is none.
 
     Example:
-        >>> label_of("left pleural effusion").kind, label_of("heart size").kind, label_of("note")
+        >>> label_of("left pleural effusion").kind, label_of("heart size").kind, label_of("weather")
         ('finding', 'structure', None)
     """
     if len(text) > LONGEST:

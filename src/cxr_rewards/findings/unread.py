@@ -1,0 +1,163 @@
+"""What the reader has not understood: sentences of which it read nothing, and words that reports do not have."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from cxr_rewards.errors import ConfigError, shorten, unknown_name
+from cxr_rewards.findings.clauses import clauses
+from cxr_rewards.findings.ontology import ontology
+from cxr_rewards.findings.ontology.load import data_files, parse
+from cxr_rewards.findings.ontology.vocabulary import expand
+
+_FILE = "unread.toml"
+_WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
+_HIDDEN = re.compile("x{2,}|_+")
+_ELSEWHERE = frozenset(("set_aside_forward", "set_aside_backward", "compare", "refer_back"))
+"""Kinds of cue of a sentence that is understood, though it states nothing new of this image."""
+_SHORT = 3
+"""Words below this length are never strange: they are units and abbreviations."""
+
+
+class Strange(NamedTuple):
+    """The words of a sentence that no report has.
+
+    Attributes:
+        spans: where they stand in the sentence.
+        clinical: those of them that look like clinical terms.
+        words: number of words in the sentence.
+    """
+
+    spans: tuple[tuple[int, int], ...]
+    clinical: tuple[tuple[int, int], ...]
+    words: int
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadWords:
+    """The contents of `unread.toml`, checked.
+
+    Attributes:
+        asides: phrases of sentences about something else than the image.
+        longest: words of the longest of them.
+        clinical: matches a word that looks like a clinical term.
+        prefixes: what may stand before a known word.
+        ordinary: words of reports that the reader need not know.
+    """
+
+    asides: frozenset[tuple[str, ...]]
+    longest: int
+    clinical: re.Pattern[str]
+    prefixes: tuple[str, ...]
+    ordinary: frozenset[str]
+
+
+@cache
+def unread_words() -> UnreadWords:
+    """Return the words of this package, loaded once."""
+    return build(next(parse(file) for path, file in data_files() if path == _FILE))
+
+
+def build(raw: Mapping[str, Any]) -> UnreadWords:
+    """Check and index the contents of `unread.toml`.
+
+    Raises:
+        ConfigError: an unknown key, or a list that cannot be read; names the place.
+    """
+    keys = ("asides", "clinical", "prefixes", "ordinary")
+    for key in raw:
+        if key not in keys:
+            raise ConfigError(unknown_name(_FILE, "key", key, keys))
+    asides = {
+        words
+        for topic, phrases in raw.get("asides", {}).items()
+        for phrase in _texts(f"{_FILE}: asides.{topic}", phrases)
+        for words in expand(f"{_FILE}: asides.{topic}", phrase)
+    }
+    clinical = raw.get("clinical", {})
+    begins = "|".join(map(re.escape, _texts(f"{_FILE}: clinical.begins", clinical.get("begins", []))))
+    ends = "|".join(map(re.escape, _texts(f"{_FILE}: clinical.ends", clinical.get("ends", []))))
+    ordinary = {
+        word for topic, words in raw.get("ordinary", {}).items() for word in _texts(f"{_FILE}: ordinary.{topic}", words)
+    }
+    ordinary |= {word for words in asides for word in words}
+    longest = max(map(len, asides), default=0)
+    prefixes = _texts(f"{_FILE}: prefixes.before_known", raw.get("prefixes", {}).get("before_known", []))
+    return UnreadWords(
+        frozenset(asides), longest, re.compile(rf"(?:{begins})|.*(?:{ends})\Z"), tuple(prefixes), frozenset(ordinary)
+    )
+
+
+def _texts(where: str, texts: object) -> list[str]:
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise ConfigError(f"{where}: expected a list of texts, got {shorten(texts)}")
+    return texts
+
+
+@cache
+def _common_words() -> frozenset[str]:
+    return unread_words().ordinary | ontology().forms.keys()
+
+
+def strange_words(sentence: str) -> Strange:
+    """Return the words of a sentence, given in lower case, that no report has.
+
+    Example:
+        >>> sentence = "the bunny has lymphangioleiomyomatosis."
+        >>> strange = strange_words(sentence)
+        >>> [sentence[a:b] for a, b in strange.spans], [sentence[a:b] for a, b in strange.clinical]
+        (['bunny', 'lymphangioleiomyomatosis'], ['lymphangioleiomyomatosis'])
+    """
+    words = _WORD.findall(sentence)
+    strange = {word for word in set(words) - _common_words() if len(word) >= _SHORT and not _is_known(word)}
+    if not strange:
+        return Strange((), (), len(words))
+    spans = [match.span() for match in _WORD.finditer(sentence) if match.group() in strange]
+    is_clinical = unread_words().clinical.match
+    return Strange(tuple(spans), tuple(s for s in spans if is_clinical(sentence[s[0] : s[1]])), len(words))
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_known(word: str) -> bool:
+    """Return whether a word is hidden by de-identification, misspelled, or a form of a known one."""
+    known, own = ontology(), unread_words()
+    if _HIDDEN.fullmatch(word) or known.spelling.correct(word) is not None:
+        return True
+    stem = word.partition("'")[0]
+    forms = [stem]
+    for ending, instead in (("s", ""), ("es", ""), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"), ("ly", "")):
+        if stem.endswith(ending) and len(stem) - len(ending) >= _SHORT:
+            forms.append(stem.removesuffix(ending) + instead)
+    forms += [
+        form.removeprefix(p) for form in forms for p in own.prefixes if form.startswith(p) and len(form) > len(p) + 3
+    ]
+    return any(form in known.forms or form in own.ordinary for form in forms)
+
+
+def is_aside(sentence: str) -> bool:
+    """Return whether a sentence of which nothing is read is about something else than the image, or says nothing.
+
+    Example:
+        >>> is_aside("findings were discussed by telephone."), is_aside("findings were discussed by bunnies.")
+        (True, False)
+    """
+    if strange_words(sentence).spans:
+        return False
+    own, words = unread_words(), _WORD.findall(sentence)
+    shown = [word for word in words if not _HIDDEN.fullmatch(word)]
+    if 2 * len(shown) <= len(words) or all(len(word) < _SHORT for word in shown):
+        return True  # de-identified
+    for first in range(len(words)):
+        for size in range(1, own.longest + 1):
+            phrase = tuple(words[first : first + size])
+            if phrase in own.asides or (*phrase[:-1], phrase[-1].removesuffix("s")) in own.asides:
+                return True
+    found, _ = clauses(ontology(), sentence)
+    if any(item.kind in _ELSEWHERE for item in found):
+        return True
+    titles = sum(item.last - item.first + 1 for item in found if item.kind in ("structure", "modifier"))
+    return titles == len(words)  # a title, as "Chest." or "Left lung"
