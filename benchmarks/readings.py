@@ -34,6 +34,7 @@ SEVERE = 4
 SIZE_TOLERANCE_MM = 0.5
 
 _LISTS = {"place": "places", "position": "positions", "descriptor": "descriptors"}
+_PHRASES = {"normal statement", "nothing read", "comparison", "severity severe"}
 _VALUES = {"polarity", "side", "change", "severity", "number", "certainty"}
 
 
@@ -60,7 +61,7 @@ class Reading(NamedTuple):
         """Return what is missing from the reading of the text, and what it should not have."""
         findings = read(self.text)
         missing = [f"missing: {' '.join(map(str, e.values()))}" for e in self.expect if not _is_read(findings, e)]
-        opposed = [f"also read as there: {e['finding']}" for e in self.expect if self._is_opposed(findings, e)]
+        opposed = [f"also read as present: {e['finding']}" for e in self.expect if self._is_opposed(findings, e)]
         return missing + opposed + [f"read: {what}" for what in self.must_not if _is_said(findings, what)]
 
     def _is_opposed(self, findings: Sequence[Finding], expected: Mapping[str, Any]) -> bool:
@@ -129,6 +130,21 @@ def _has(finding: Finding, words: Iterable[str]) -> bool:
     )
 
 
+def _reading(entry: Mapping[str, Any]) -> Reading:
+    for key in Reading._fields:
+        if key not in entry:
+            raise ReadingError(f"{key} is missing")
+    known, descriptors = ontology().observations, ontology().descriptors
+    for expected in entry["expect"]:
+        unknown = expected.keys() - {"finding", "size_mm", *_VALUES, *_LISTS}
+        if unknown or expected.get("finding") not in known or "polarity" not in expected:
+            raise ReadingError(f"expected a known finding, its polarity and known attributes, got {expected}")
+    for what in entry["must_not"]:
+        if what not in _PHRASES and what.split()[0] not in {*known, *CHANGES, *descriptors} and " mm " not in what:
+            raise ReadingError(f"must_not: unknown {what!r}")
+    return Reading(entry["kind"], entry["text"], tuple(entry["expect"]), tuple(entry["must_not"]))
+
+
 def load_readings(path: Path) -> list[Reading]:
     """Return the cases of a file.
 
@@ -139,14 +155,9 @@ def load_readings(path: Path) -> list[Reading]:
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
             entry = json.loads(line)
-            reading = Reading(entry["kind"], entry["text"], tuple(entry["expect"]), tuple(entry["must_not"]))
-            for expected in reading.expect:
-                unknown = expected.keys() - {"finding", "size_mm", *_VALUES, *_LISTS}
-                if unknown or expected["finding"] not in ontology().observations or "polarity" not in expected:
-                    raise ReadingError(f"expected a known finding, its polarity and known attributes, got {expected}")
-        except (ValueError, KeyError, TypeError) as error:
+            readings.append(_reading(entry))
+        except (ValueError, TypeError) as error:
             raise ReadingError(f"{path.name}, line {number}: {error}") from None
-        readings.append(reading)
     if not readings:
         raise ReadingError(f"{path}: has no lines")
     return readings
@@ -168,7 +179,7 @@ def main() -> None:
             kinds.setdefault(reading.kind, []).append(not wrong)
         result[path.stem] = {
             "passed": f"{sum(not wrong for wrong in mistakes)}/{len(readings)}",
-            "findings": _share_read(readings),
+            "findings": share_read(readings),
             "kinds": {kind: f"{sum(passes)}/{len(passes)}" for kind, passes in sorted(kinds.items())},
         }
         if options.show_failures:
@@ -185,7 +196,7 @@ def main() -> None:
     report(result, options.json)
 
 
-def _share_read(readings: Iterable[Reading]) -> str:
+def share_read(readings: Iterable[Reading]) -> str:
     """Return how many of the expected findings are read with all their attributes."""
     read_right = [_is_read(read(reading.text), expected) for reading in readings for expected in reading.expect]
     return f"{sum(read_right)}/{len(read_right)}"
