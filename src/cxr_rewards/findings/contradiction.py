@@ -41,15 +41,21 @@ def contradictions(known: Ontology, findings: Sequence[Finding], denials: Sequen
         >>> merge(read("Left effusion. Pneumonia. Normal chest radiograph. No effusion.")).contradicted[1].observation
         'pneumonia'
     """
+    lineages = {
+        finding.observation: (finding.observation, *known.observations[finding.observation].ancestors)
+        for finding in findings
+        if finding.certainty in _STATED
+    }
+    names = frozenset().union(*lineages.values())
     by_name: dict[str, list[Finding]] = {}
-    for denial in {denial._replace(start=0, end=0) for denial in denials}:
+    for denial in {denial._replace(start=0, end=0) for denial in denials if denial.observation in names}:
         if denial.certainty == "absent" and not denial.change and "other" not in denial.descriptors:
             by_name.setdefault(denial.observation, []).append(denial)
     contradicted, taken_back = [], []
     for finding in findings if by_name else ():
         if finding.certainty not in _STATED:
             continue
-        lineage = (finding.observation, *known.observations[finding.observation].ancestors)
+        lineage = lineages[finding.observation]
         against = [d for name in lineage for d in by_name.get(name, ()) if _contradicts(known, d, finding)]
         if against:
             contradicted.append(finding)

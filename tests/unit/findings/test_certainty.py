@@ -67,6 +67,19 @@ def test_a_doubt_is_said_of_the_finding_before_it_only_if_none_follows():
     assert [f.certainty for f in read("Opacity with pneumonia likely.")] == ["present", "likely"]
 
 
+@pytest.mark.parametrize(
+    ("text", "grade"),
+    [
+        ("Nodule at the right base, consistent with a nipple shadow.", "absent"),
+        ("Nodule at the right base, likely a nipple shadow.", "unlikely"),
+        ("Nodule at the right base may represent a nipple shadow.", "possible"),
+        ("Nodule at the right base and a nipple shadow.", "present"),
+    ],
+)
+def test_what_is_explained_by_a_mimic_is_left_in_doubt(text, grade):
+    assert [f.certainty for f in read(text) if f.observation == "lung_nodule"] == [grade]
+
+
 def test_polarity_is_the_certainty_in_three_steps():
     polarities = [Finding("pneumonia", grade).polarity for grade in CERTAINTIES]
     assert polarities == ["present", "present", "possible", "absent", "absent"]
