@@ -47,9 +47,10 @@ GUARDED = {
     "change_f1": (0.05, 0.1),
     "prior_consistency": (0.2, 0.3),
     "findings_score": (0.0, 0.2),
+    "gibberish": (0.3,),
     "rouge_l": (0.02,),
 }
-FREE = {**GUARDED, **{name: (0.0, 0.1, *GUARDED[name]) for name in ("worst_error", "negatives_recall", "change_f1")}}
+FREE = {**GUARDED, **{name: (0.0, *GUARDED[name]) for name in ("worst_error", "negatives_recall", "change_f1")}}
 Grid = dict[str, tuple[float, ...]]
 
 

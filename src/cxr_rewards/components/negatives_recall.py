@@ -23,10 +23,10 @@ class NegativesRecall(ReadingComponent):
     at most `sweeping` absences ("the heart is normal"; "normal chest" implies seven, and asks for nothing). Findings
     that have resolved do not count. Credit of a denial d of the candidate:
 
-        1                    d is of o, or of what o is a kind of ("no opacity" for "no consolidation")
-        `part_credit`        d is of a kind of o ("no consolidation" for "no opacity")
-        0                    otherwise
-        times sweeping / k   if d follows from a normal statement that implies k > `sweeping` absences
+        1                            d is of o, or of what o is a kind of ("no opacity" for "no consolidation")
+        `part_credit`                d is of a kind of o ("no consolidation" for "no opacity")
+        0                            otherwise
+        times (sweeping / k) ** 2    if d follows from a normal statement that implies k > `sweeping` absences
 
     Sides and places are not compared: reports deny on both sides, or on none.
 
@@ -47,7 +47,7 @@ class NegativesRecall(ReadingComponent):
         >>> score.value, score.details
         (0.5, {'asked': 2, 'lost': {'pleural_effusion': 0.0}})
         >>> round(NegativesRecall().score("Normal.", reference).value, 2)
-        0.43
+        0.18
     """
 
     name = "negatives_recall"
@@ -96,7 +96,7 @@ class NegativesRecall(ReadingComponent):
             credit = self.part_credit
         else:
             return 0.0
-        return credit * min(1.0, self.sweeping / implied) if implied else credit
+        return credit * min(1.0, self.sweeping / implied) ** 2 if implied else credit
 
 
 def _denials(report: Report) -> list[tuple[Finding, int]]:

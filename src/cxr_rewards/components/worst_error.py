@@ -38,7 +38,7 @@ class WorstError(ReadingComponent):
 
     Example:
         >>> around = "Mild cardiomegaly. Small left effusion. Old rib fracture."
-        >>> score = WorstError().score(around, f"{around} Right tension pneumothorax.")
+        >>> score = WorstError().score(around, f"{around} Right pneumothorax.")
         >>> score.value, score.details["error"]
         (1.0, {'kind': 'missed', 'observation': 'pneumothorax'})
         >>> WorstError().score(around, around).value

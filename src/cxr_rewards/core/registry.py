@@ -53,6 +53,7 @@ _FOLDERS = {
         "format",
         "length",
         "repetition",
+        "gibberish",
         "self_contradiction",
         "copy_prior",
     ),

@@ -36,7 +36,7 @@ def test_other_words_and_order_cost_nothing():
 def test_a_normal_statement_about_a_structure_is_a_denial_and_a_sweeping_one_earns_less():
     asked = "The heart is normal in size. The lungs are clear. No pneumothorax."
     assert value("Lungs clear. Normal heart. No pneumothorax.", asked) == 1.0
-    assert 0.2 < value("Normal chest.", asked) < 0.5
+    assert 0.1 < value("Normal chest.", asked) < 0.3
     assert value("Normal chest.", asked, sweeping=7) == 1.0
 
 

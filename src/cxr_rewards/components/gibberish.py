@@ -1,0 +1,72 @@
+"""Guard against text that is no report: how much of the candidate says nothing that can be understood?"""
+
+from __future__ import annotations
+
+import re
+
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.feature import FeatureTable
+from cxr_rewards.features.findings import Findings
+from cxr_rewards.findings import Reading
+from cxr_rewards.types import Case, Score
+
+_READINGS = Findings()
+_WORD = re.compile(r"[^\W\d_]+")
+
+
+class Gibberish(Component):
+    """Share of the candidate's words in sentences of which nothing is read, or that no report has.
+
+        value = (words of unread sentences + strange words of the others) / words
+
+    A sentence is unread if the reader of `cxr_rewards.findings` finds nothing in it, and it is not about technique,
+    communication or advice. A strange word is unknown to the reader, no misspelling, and no ordinary word of reports:
+    "There is a florbid wexel in the left lung." Words that the reference has, too, are not counted: what a radiologist
+    wrote is report text, whether it is understood or not. Words are runs of letters.
+
+    Unread text earns nothing anyway; this makes it cost. The share of honest reports is small but not 0, so give it a
+    small weight.
+
+    Range: [0, 1], lower is better. No words: 0. Identical candidate and reference: 0.
+
+    Details: the numbers of `words` and of those `counted`; the spans of `unread` sentences and `strange` words.
+
+    Source: defined here.
+
+    Example:
+        >>> report = "Small left effusion. The heart is not enlarged."
+        >>> score = Gibberish().score(f"{report} Gorge bunny xanthol quartz.", report)
+        >>> round(score.value, 3), score.details["counted"], score.details["words"]
+        (0.333, 4, 12)
+        >>> Gibberish().score(report, "Normal chest.").value
+        0.0
+    """
+
+    name = "gibberish"
+    version = 1
+    summary = "share of the text that no report would have"
+    bounds = (0.0, 1.0)
+    higher_is_better = False
+
+    @property
+    def needs(self) -> tuple[Findings]:
+        return (_READINGS,)
+
+    def score_case(self, case: Case, features: FeatureTable) -> Score:
+        """Count the words that are not understood."""
+        reading: Reading = features.value(_READINGS, case.candidate)
+        known = {word.lower() for word in _WORD.findall(case.reference)}
+        counted = {
+            word.start()
+            for span in (*reading.unread, *reading.strange)
+            for word in _WORD.finditer(case.candidate, *span)
+            if word.group().lower() not in known
+        }
+        words = len(_WORD.findall(case.candidate))
+        details = {
+            "words": words,
+            "counted": len(counted),
+            "unread": [list(span) for span in reading.unread],
+            "strange": [list(span) for span in reading.strange],
+        }
+        return Score(len(counted) / words if words else 0.0, details)
