@@ -52,6 +52,20 @@ def test_a_reward_of_words_has_every_hole_that_copying_opens(of_words):
     assert "itself" not in kinds
 
 
+def test_the_default_reward_leaves_none_of_the_holes_that_need_no_data():
+    table = hacking.measure(CompositeReward(), DATA)
+    assert table["holes"] == []
+    assert "quiet" not in table
+
+
+@pytest.mark.shared
+def test_the_default_reward_pays_no_silence_on_reports_of_a_hospital(shared_data):
+    texts = hacking.load_texts(shared_data / "iu_xray_reports.csv")
+    table = hacking.measure(CompositeReward(), DATA, texts, most=60)
+    assert [hole for hole in table["holes"] if hole.startswith(("quiet", "itself"))] == []
+    assert table["quiet"]["actionable"]["best constant's reward"] < 0.3
+
+
 def test_references_are_grouped_by_their_worst_finding(of_words):
     assert {group: table["references"] for group, table in of_words["quiet"].items()} == {
         "normal": 2,

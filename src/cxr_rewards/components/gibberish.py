@@ -29,7 +29,7 @@ class Gibberish(Component):
 
     Range: [0, 1], lower is better. No words: 0. Identical candidate and reference: 0.
 
-    Details: the numbers of `words` and of those `counted`; the spans of `unread` sentences and `strange` words.
+    Details: the numbers of `words` and of those `counted`; the spans of unread `sentences` and of `strange` words.
 
     Source: defined here.
 
@@ -66,7 +66,7 @@ class Gibberish(Component):
         details = {
             "words": words,
             "counted": len(counted),
-            "unread": [list(span) for span in reading.unread],
+            "sentences": [list(span) for span in reading.unread],
             "strange": [list(span) for span in reading.strange],
         }
         return Score(len(counted) / words if words else 0.0, details)

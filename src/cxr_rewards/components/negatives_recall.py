@@ -17,11 +17,12 @@ _REPORTS = Reports()
 class NegativesRecall(ReadingComponent):
     """Share of what the reference says is not there that the candidate says, too.
 
-        value = mean over the observations o that the reference denies of the best credit of the candidate's denials
+        value = mean over the reference's denials of the best credit that a denial of the candidate earns for it
 
-    The reference denies an observation if it names it ("no effusion"), or if it calls a structure normal, which implies
-    at most `sweeping` absences ("the heart is normal"; "normal chest" implies seven, and asks for nothing). Findings
-    that have resolved do not count. Credit of a denial d of the candidate:
+    A denial of the reference is an observation that it names ("no effusion"), or a normal statement about a structure,
+    which implies at most `sweeping` absences ("the heart is normal") and is met if any of them is. "Normal chest"
+    implies seven and asks for nothing. Findings that have resolved do not count. A denial d of the candidate earns for
+    the absence of o:
 
         1                            d is of o, or of what o is a kind of ("no opacity" for "no consolidation")
         `part_credit`                d is of a kind of o ("no consolidation" for "no opacity")
@@ -37,7 +38,7 @@ class NegativesRecall(ReadingComponent):
     Range: [0, 1], higher is better. The reference denies nothing: 1. Nothing read in the candidate: 0 if the reference
     denies something. A reference in which nothing is read: missing, with the reason.
 
-    Details: `lost`, the observations with less than full credit, each with its credit; `asked`, how many there are.
+    Details: `asked`, the number of denials; `lost`, those with less than full credit, each with its credit.
 
     Source: defined here.
 
@@ -69,25 +70,24 @@ class NegativesRecall(ReadingComponent):
         return (READINGS, _REPORTS)
 
     def score_findings(self, case: Case, features: FeatureTable) -> Score:
-        """Find the best denial of each observation."""
+        """Find the best denial for each denial of the reference."""
         reference: Report | None = features.value(_REPORTS, case.reference)
         if reference is None:
             return unread_reference(self.name)
         candidate: Report | None = features.value(_REPORTS, case.candidate)
         known = ontology()
-        asked = dict.fromkeys(
-            denial.observation
-            for denial, implied in _denials(reference)
-            if implied <= self.sweeping and denial.change != "resolved"
-        )
+        asked: dict[object, list[str]] = {}
+        for denial, implied in _denials(reference):
+            if implied <= self.sweeping and denial.change != "resolved":
+                statement = denial.start if implied else denial.observation
+                asked.setdefault(statement, []).append(denial.observation)
         given = _denials(candidate) if candidate else []
         earned = {
-            observation: max((self._credit(known, observation, *denial) for denial in given), default=0.0)
-            for observation in asked
+            " or ".join(names): max((self._credit(known, n, *d) for n in names for d in given), default=0.0)
+            for names in asked.values()
         }
-        lost = {observation: credit for observation, credit in earned.items() if credit < 1}
-        value = sum(earned.values()) / len(earned) if earned else 1.0
-        return Score(value, {"asked": len(earned), "lost": lost})
+        lost = {names: credit for names, credit in earned.items() if credit < 1}
+        return Score(sum(earned.values()) / len(earned) if earned else 1.0, {"asked": len(earned), "lost": lost})
 
     def _credit(self, known: Ontology, observation: str, denial: Finding, implied: int) -> float:
         if denial.observation == observation or denial.observation in known.observations[observation].ancestors:

@@ -57,7 +57,7 @@ def test_details_count_words_and_name_the_places():
     score = Gibberish().score(text, REPORT)
     assert score.details["words"] == 13
     assert score.details["counted"] == 3
-    assert [text[start:end] for start, end in score.details["unread"]] == ["Bunny quartz xanthol."]
+    assert [text[start:end] for start, end in score.details["sentences"]] == ["Bunny quartz xanthol."]
     assert score.value == pytest.approx(3 / 13)
 
 

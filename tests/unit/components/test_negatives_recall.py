@@ -40,6 +40,21 @@ def test_a_normal_statement_about_a_structure_is_a_denial_and_a_sweeping_one_ear
     assert value("Normal chest.", asked, sweeping=7) == 1.0
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("The bones are intact.", "No acute osseous abnormality."),
+        (
+            "The cardiomediastinal silhouette is normal.",
+            "Heart size and mediastinal contours are within normal limits.",
+        ),
+        ("Normal pulmonary vascularity.", "No pulmonary edema or vascular congestion."),
+    ],
+)
+def test_a_normal_statement_is_met_by_any_of_what_it_implies(one, other):
+    assert value(one, other) == value(other, one) == 1.0
+
+
 def test_a_reference_that_only_sweeps_asks_for_nothing():
     assert value("Cardiomegaly.", "Normal chest.") == 1.0
 

@@ -30,6 +30,23 @@ def test_the_default_is_the_rules_preset():
     assert CompositeReward().name == "rules"
 
 
+def test_rules_v1_keeps_the_weights_and_settings_that_rules_had():
+    old = CompositeReward.from_preset("rules_v1")
+    weights = {label: term.weight for label, term in old.total.terms.items() if term.weight}
+    assert weights == {
+        "findings_soft_f1": 0.6,
+        "findings_score": 0.2,
+        "change_f1": 0.1,
+        "bleu": 0.05,
+        "rouge_l": 0.05,
+        "prior_consistency": -0.2,
+        "repetition": -0.2,
+        "copy_prior": -0.2,
+    }
+    assert old.components["findings_soft_f1"].normal_weight == 0.25
+    assert old.signature != CompositeReward().signature
+
+
 def test_the_default_prefers_the_better_report():
     reward = CompositeReward()
     exact, paraphrase, wrong_side, normal, flipped, empty = (
