@@ -113,13 +113,13 @@ def means(trainer, key="reward"):
 @pytest.mark.parametrize("asynchronous", [False, True])
 def test_a_vision_language_model_learns_the_reward(started, tmp_path, asynchronous):
     with FakeJudge() as judge:
-        parts = CompositeReward().components
+        rules = CompositeReward()
         component = Chexprompt(model="fake", base_url=judge.url, counts="all")
-        weights = {label: term.weight for label, term in CompositeReward().total.terms.items()}
+        weights = {label: term.weight for label, term in rules.total.terms.items()}
         reward = CompositeReward(
-            {**parts, "chexprompt": component},
+            {**rules.components, "chexprompt": component},
             weights={**weights, "chexprompt": 0.5},
-            transforms={"prior_consistency": [{"affine": {"scale": -1.0, "offset": 1.0}}]},
+            transforms={label: term.transforms for label, term in rules.total.terms.items()},
         )
         watch = Diagnostics(tmp_path / "d.jsonl")
         trainer = train(
@@ -197,7 +197,8 @@ def test_trl_finds_the_reward_by_name(started_text, tmp_path):
     assert "reward/findings_soft_f1/mean" in done.stdout
     steps = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
     assert len(steps) == 3
-    assert all(0 < step["reward/mean"] < 1 for step in steps)
+    low, high = CompositeReward().bounds
+    assert all(low < step["reward/mean"] < high for step in steps)
 
 
 def test_asynchronous_grpo_of_trl_scores_groups():
