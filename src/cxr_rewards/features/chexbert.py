@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
@@ -14,6 +14,9 @@ from cxr_rewards.models.sources import TOKENIZER, Source
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
+
+    from cxr_rewards.models.chexbert import Chexbert
 
 LongTexts = Literal["truncate", "windows"]
 Stored = Literal["float32", "float16", "no"]
@@ -38,7 +41,7 @@ class _ChexbertFeature(ModelFeature):
     def sources(self) -> tuple[Source, Source]:
         return (CHECKPOINT, BASE)
 
-    def load(self, checkpoint: Path, base: Path) -> Any:
+    def load(self, checkpoint: Path, base: Path) -> Chexbert:
         """Load CheXbert."""
         from cxr_rewards.models.chexbert import Chexbert
 
@@ -72,9 +75,10 @@ class ChexbertEmbedding(_ChexbertFeature):
             windows = [of_text[:1] for of_text in windows]
         rows = [row for of_text in windows for row in of_text]
 
-        def forward(model: Any, batch: list[int]) -> Any:
+        def forward(model: Chexbert, batch: list[int]) -> list[np.ndarray]:
             ids, lengths = pad([rows[i] for i in batch], tokenizer.pad, model.weight.device)
-            return model(ids, lengths).float().cpu().numpy()
+            vectors: Tensor = model(ids, lengths)
+            return list(vectors.float().cpu().numpy())
 
         vectors = np.stack(self.run(list(map(len, rows)), forward))
         if self.stored == "float16":

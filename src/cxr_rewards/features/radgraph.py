@@ -6,14 +6,18 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ModelWarning
+from cxr_rewards.formulas.radgraph import Entity
 from cxr_rewards.models.feature import ModelFeature
 from cxr_rewards.models.published import SCORERS_COMMIT, SHA256
 from cxr_rewards.models.sources import TOKENIZER, Source
+
+if TYPE_CHECKING:
+    from cxr_rewards.models.radgraph import Graph, RadGraph
 
 RadgraphModel = Literal["radgraph", "radgraph-xl", "modern-radgraph-xl"]
 ENCODERS: dict[str, str] = {
@@ -77,7 +81,7 @@ class RadgraphAnnotations(ModelFeature):
             Source(ENCODERS[self.model], ("config.json", *TOKENIZER), purpose="RadGraph's tokenizer"),
         )
 
-    def load(self, archive: Path, encoder: Path) -> Any:
+    def load(self, archive: Path, encoder: Path) -> RadGraph:
         """Load RadGraph."""
         from cxr_rewards.models.radgraph import RadGraph
 
@@ -85,25 +89,26 @@ class RadgraphAnnotations(ModelFeature):
             warnings.warn(MODERN_WARNING, ModelWarning, stacklevel=2)
         return RadGraph(archive / f"{self.model}.tar.gz", encoder, self.model)
 
-    def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[dict[str, Any]]:  # noqa: ARG002
+    def compute(self, items: Sequence[str], upstream: FeatureTable) -> list[dict[str, Entity]]:  # noqa: ARG002
         """Annotate texts."""
         words = [split_words(text.encode("utf-8", "replace").decode(), self.model) for text in items]
         filled = [i for i, of_text in enumerate(words) if of_text]
-        annotations: list[dict[str, Any]] = [{} for _ in items]
+        annotations: list[dict[str, Entity]] = [{} for _ in items]
         if not filled:
             return annotations
         reports = self.models()[0][1].pieces([words[i] for i in filled])
 
-        def forward(model: Any, batch: list[int]) -> Any:
-            return model([reports[i] for i in batch])
+        def forward(model: RadGraph, batch: list[int]) -> Sequence[Graph]:
+            graphs: list[Graph] = model([reports[i] for i in batch])
+            return graphs
 
         for i, graph in zip(filled, self.run([len(r.ids) + 2 for r in reports], forward), strict=True):
             annotations[i] = _as_json(graph, words[i])
         return annotations
 
 
-def _as_json(graph: Any, words: list[str]) -> dict[str, Any]:
-    entities: dict[str, Any] = {
+def _as_json(graph: Graph, words: list[str]) -> dict[str, Entity]:
+    entities: dict[str, Entity] = {
         str(number): {
             "tokens": " ".join(words[first : last + 1]),
             "label": label,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.rate_entities import RateEntities
@@ -14,6 +14,8 @@ from cxr_rewards.models.sources import ENCODER, TOKENIZER, Source
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cxr_rewards.models.encoder import TextEncoder
 
 _MAX_LENGTH = 30
 _KNOWN = 20_000
@@ -37,7 +39,7 @@ class RateEmbeddings(ModelFeature):
         sums = (("model.safetensors", SHA256["BioLORD-2023-C"]),)
         return (Source("FremyCompany/BioLORD-2023-C", (*ENCODER, *TOKENIZER), sums, "RaTEScore's encoder"),)
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path) -> TextEncoder:
         """Load the encoder."""
         from cxr_rewards.models.encoder import TextEncoder
 
@@ -59,7 +61,7 @@ class RateEmbeddings(ModelFeature):
         new = [name for name in dict.fromkeys(n for of_text in texts for n in of_text) if name not in known]
         rows = encoder.tokenizer.encode(new, _MAX_LENGTH)
 
-        def forward(model: Any, batch: list[int]) -> Any:
+        def forward(model: TextEncoder, batch: list[int]) -> list[np.ndarray]:
             ids, lengths = pad([rows[i] for i in batch], encoder.tokenizer.pad, model.device)
             vectors = model(ids, lengths, first_only=True)[:, 0].float()
             return list(torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy())

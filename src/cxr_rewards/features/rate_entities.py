@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.models.feature import ModelFeature
 from cxr_rewards.models.published import SHA256
 from cxr_rewards.models.sources import ENCODER, TOKENIZER, Source
 from cxr_rewards.text.sentences import sentences
+
+if TYPE_CHECKING:
+    from cxr_rewards.models.entities import EntityTagger
 
 _SHORTEST = 3
 _MAX_LENGTH = 512
@@ -31,7 +34,7 @@ class RateEntities(ModelFeature):
         sums = (("model.safetensors", SHA256["RaTE-NER-Deberta"]),)
         return (Source("Angelakeke/RaTE-NER-Deberta", (*ENCODER, *TOKENIZER), sums, "RaTEScore's entities"),)
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path) -> EntityTagger:
         """Load the tagger."""
         from cxr_rewards.models.entities import EntityTagger
 
@@ -46,7 +49,7 @@ class RateEntities(ModelFeature):
         place = {sentence: i for i, sentence in enumerate(dict.fromkeys(s for of_text in split for s in of_text))}
         rows = tagger.tokenizer.encode(list(place), _MAX_LENGTH)
 
-        def forward(model: Any, batch: list[int]) -> list[list[list[str]]]:
+        def forward(model: EntityTagger, batch: list[int]) -> list[list[list[str]]]:
             ids, lengths = pad([rows[i] for i in batch], tagger.tokenizer.pad, model.net.device)
             labels = model(ids, lengths).tolist()
             return [model.entities(rows[i], of_row) for i, of_row in zip(batch, labels, strict=True)]

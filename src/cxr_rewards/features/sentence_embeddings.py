@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
@@ -14,6 +14,9 @@ from cxr_rewards.text.sentences import sentences
 
 if TYPE_CHECKING:
     import numpy as np
+    from torch import Tensor
+
+    from cxr_rewards.models.sentences import SentenceEncoder
 
 MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
@@ -45,7 +48,7 @@ class SentenceEmbeddings(ModelFeature):
         files = (*ENCODER, *TOKENIZER, "modules.json", "1_Pooling/config.json")
         return (Source(self.model, files, purpose="sentence encoder"),)
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path) -> SentenceEncoder:
         """Load the encoder."""
         from cxr_rewards.models.sentences import SentenceEncoder
 
@@ -63,9 +66,10 @@ class SentenceEmbeddings(ModelFeature):
         place = {sentence: i for i, sentence in enumerate(dict.fromkeys(s for of_text in split for s in of_text))}
         rows = tokenizer.encode(list(place), encoder.max_length)
 
-        def forward(model: Any, batch: list[int]) -> Any:
+        def forward(model: SentenceEncoder, batch: list[int]) -> list[np.ndarray]:
             ids, lengths = pad([rows[i] for i in batch], tokenizer.pad, model.text.device)
-            return model(ids, lengths).cpu().numpy()
+            vectors: Tensor = model(ids, lengths)
+            return list(vectors.cpu().numpy())
 
         vectors = self.run(list(map(len, rows)), forward)
         width = encoder.text.hidden

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
@@ -14,6 +14,8 @@ from cxr_rewards.models.sources import ENCODER, TOKENIZER, Source
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from cxr_rewards.models.encoder import TextEncoder
 
 LongTexts = Literal["truncate", "windows"]
 Stored = Literal["float32", "float16", "no"]
@@ -52,7 +54,7 @@ class TokenEmbeddings(ModelFeature):
 
         return f"{super()._sign()}+idf={digest(self.idf_corpus)}"
 
-    def load(self, folder: Path) -> Any:
+    def load(self, folder: Path) -> TextEncoder:
         """Load the encoder."""
         from cxr_rewards.models.encoder import TextEncoder
 
@@ -74,7 +76,7 @@ class TokenEmbeddings(ModelFeature):
             windows = [[ids] for ids in encoder.tokenizer.encode(texts, encoder.max_length)]
         rows = [row for of_text in windows for row in of_text]
 
-        def forward(model: Any, batch: list[int]) -> list[np.ndarray]:
+        def forward(model: TextEncoder, batch: list[int]) -> list[np.ndarray]:
             ids, lengths = pad([rows[i] for i in batch], encoder.tokenizer.pad, model.device)
             vectors = model(ids, lengths, self.layer).float()
             vectors = torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy()
@@ -95,7 +97,7 @@ class TokenEmbeddings(ModelFeature):
             embeddings.append(value.astype(np.float16).astype(np.float32) if self.stored == "float16" else value)
         return embeddings
 
-    def _weights(self, encoder: Any) -> Any:
+    def _weights(self, encoder: TextEncoder) -> Callable[[Sequence[int]], list[float]]:
         """Return a function from ids to weights."""
         if not self.idf_corpus:
             marks = (encoder.tokenizer.first, encoder.tokenizer.last)

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 from math import exp, log
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+_Ngram = str | tuple[str, ...]
 _EPSILON = 0.1
 """Stands for the number of matches if there are none: smoothing method 1 of Chen and Cherry (2014)."""
 
@@ -17,21 +18,21 @@ def _tokens(text: str) -> list[str]:
     return [token for token in text.lower().replace(".", " .").split(" ") if token]
 
 
-def _ngrams(tokens: list[str], n: int) -> Iterable[Any]:
+def _ngrams(tokens: list[str], n: int) -> Iterable[_Ngram]:
     return tokens if n == 1 else zip(*(tokens[i:] for i in range(n)), strict=False)
 
 
 # Candidates of one prompt share a reference and come one after the other.
 @lru_cache(maxsize=256)
-def _reference(text: str, max_order: int) -> tuple[int, tuple[Counter[Any], ...]]:
+def _reference(text: str, max_order: int) -> tuple[int, tuple[Counter[_Ngram], ...]]:
     """Return the number of tokens of a reference, and its n-grams counted, for n from 1 to `max_order`."""
     tokens = _tokens(text)
     return len(tokens), tuple(Counter(_ngrams(tokens, n)) for n in range(1, max_order + 1))
 
 
-def _matches(ngrams: Iterable[Any], wanted: Counter[Any]) -> int:
+def _matches(ngrams: Iterable[_Ngram], wanted: Counter[_Ngram]) -> int:
     """Return how many n-grams match one of `wanted`, each at most as often as it occurs there."""
-    used: dict[Any, int] = {}
+    used: dict[_Ngram, int] = {}
     matches = 0
     for ngram in ngrams:
         if ngram in wanted and (times := used.get(ngram, 0)) < wanted[ngram]:

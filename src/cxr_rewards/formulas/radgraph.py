@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
-from typing import Any, Literal
+from typing import Literal, TypedDict
 
 Level = Literal["simple", "partial", "complete"]
 LEVELS: tuple[Level, ...] = ("simple", "partial", "complete")
 
-Annotation = Mapping[str, Mapping[str, Any]]
-"""Entities by their number ("1", "2", ...): `tokens`, `label`, `start_ix`, `end_ix`, `relations` ([kind, number])."""
+
+class Entity(TypedDict):
+    """One entity: its words, its label, the places of its first and last word, and its relations."""
+
+    tokens: str
+    label: str
+    start_ix: int
+    end_ix: int
+    relations: list[list[str]]
+    """Kind and the other entity's number of each."""
 
 
-def set_f1(candidate: Set[Any], reference: Set[Any]) -> float:
+Annotation = Mapping[str, Entity]
+"""Entities by their number ("1", "2", ...)."""
+
+
+def set_f1(candidate: Set[object], reference: Set[object]) -> float:
     """Return F1 of two sets, `2 |both| / (|candidate| + |reference|)`; 0 if both are empty.
 
     Example:
@@ -23,7 +35,7 @@ def set_f1(candidate: Set[Any], reference: Set[Any]) -> float:
     return 2 * len(candidate & reference) / total if total else 0.0
 
 
-def entity_sets(annotation: Annotation, *, case_sensitive: bool) -> dict[Level, set[tuple[Any, ...]]]:
+def entity_sets(annotation: Annotation, *, case_sensitive: bool) -> dict[Level, set[tuple[object, ...]]]:
     """Return the sets to compare at each level.
 
     - simple: (tokens, label) of each entity
@@ -32,7 +44,7 @@ def entity_sets(annotation: Annotation, *, case_sensitive: bool) -> dict[Level, 
 
     `case_sensitive` follows radgraph 0.1.18, in which only relation tuples are in lower case.
     """
-    sets: dict[Level, set[tuple[Any, ...]]] = {level: set() for level in LEVELS}
+    sets: dict[Level, set[tuple[object, ...]]] = {level: set() for level in LEVELS}
     for entity in annotation.values():
         tokens, label = entity["tokens"], entity["label"]
         lowered = tokens.lower()
@@ -64,9 +76,9 @@ def combined_f1(candidate: Annotation, reference: Annotation) -> tuple[float, fl
     (CXR-Report-Metric at 9c9ecad, radgraph_evaluate_model.py).
     """
 
-    def sets(annotation: Annotation) -> tuple[set[Any], set[Any]]:
+    def sets(annotation: Annotation) -> tuple[set[tuple[str, str]], set[tuple[object, ...]]]:
         named = {number: (entity["tokens"], entity["label"]) for number, entity in annotation.items()}
-        relations = {
+        relations: set[tuple[object, ...]] = {
             (named[number], named[other], kind)
             for number, entity in annotation.items()
             for kind, other in entity["relations"]
