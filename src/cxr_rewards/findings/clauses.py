@@ -19,6 +19,7 @@ _LOOK = 14
 """Most phrases to look ahead or back: bounds the work on hostile text."""
 _JOINS = frozenset(("comma", "and", "or"))
 _NOUNS = frozenset(("observation", "structure", "quality", "repeat"))
+_ENDS = frozenset(("comma", "and", "end_clause"))
 _STOPS = frozenset(("end_clause", "open", "close", "introduce"))
 _PARTS_OF_VERBS = frozenset(("deny_forward", "doubt_forward", "point"))
 _WITHIN_VERB = re.compile(
@@ -30,6 +31,7 @@ _FINITE = re.compile(
 )
 _RELATIVE = re.compile(r"\b(?:which|that|who|whose)\b")
 _ONE_SIDE = ((("side", "left"),), (("side", "right"),))
+_FRONTED = ("end_scope", "subordinate")
 _PLURALS = ("hila", "vertebrae", "apices", "bronchi")
 _NEUTRAL = frozenset(("can", "could", "may", "might", "will", "had"))
 """Verbs that are the same in singular and plural."""
@@ -48,7 +50,7 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     kinds = {item[0] for item in found}
     if not kinds.isdisjoint(_PARTS_OF_VERBS):
         found = _join_verbs(known, found, sentence)
-    if "comma" in kinds or "and" in kinds:
+    if not kinds.isdisjoint(_ENDS):
         found = _cut(found, sentence)
     return found, count
 
@@ -98,7 +100,11 @@ def _cut(found: list[Item], sentence: str) -> list[Item]:
     result: list[Item] | None = None
     while i < count:
         kind = found[i].kind
-        if kind == "end_clause":
+        if kind == "end_clause" and _goes_on(found, i):
+            if result is None:
+                result = list(found)
+            result[i] = found[i]._replace(kind="read_over")
+        elif kind == "end_clause":
             begin = i
         elif kind in _JOINS:
             last = i
@@ -117,6 +123,16 @@ def _cut(found: list[Item], sentence: str) -> list[Item]:
 def _verb(item: Item, sentence: str) -> re.Match[str] | None:
     """Return the finite verb that a phrase is or begins with."""
     return None if item.kind in _NOUNS else _FINITE.match(sentence, item.start, item.end)
+
+
+def _goes_on(found: list[Item], i: int) -> bool:
+    """Return whether a "but" leads to a change of the finding before it, and not to a clause: "mild, but unchanged"."""
+    if i == 0 or i + 1 >= len(found) or found[i].last > found[i].first or found[i + 1].first - found[i].last > 2:
+        return False
+    following = found[i + 1]
+    if following.kind != "modifier" or following.attributes[0][0] != "change":
+        return False
+    return i + 2 == len(found) or found[i + 2].kind in _JOINS or found[i + 2].kind == "end_clause"
 
 
 class _Statement(NamedTuple):
@@ -165,7 +181,7 @@ def _is_side(item: Item) -> bool:
 def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentence: str) -> bool:
     """Return whether a clause ends at the joining words `first` to `last`; it began at `begin`."""
     before = found[max(begin, first - _LOOK) : first]
-    if found[first].kind == "comma" and len(before) > 1 and before[0].kind == "end_scope":  # "Despite the drain, ..."
+    if found[first].kind == "comma" and len(before) > 1 and before[0].kind in _FRONTED:  # "Despite the drain, ..."
         return True
     statement = _statement(found, last + 1, sentence)
     if statement is None or not before or any(found[i].kind == "or" for i in range(first, last + 1)):

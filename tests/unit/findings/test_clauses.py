@@ -127,6 +127,49 @@ def test_a_comma_ends_the_denial_of_a_verb_that_has_denied_no_finding(text):
     assert polarities(text) == {"pleural_effusion": "present"}
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "The opacity adjacent to the rib fracture has resolved.",
+            {"lung_opacity": "absent", "rib_fracture": "present"},
+        ),
+        ("The opacity after rib fracture is no longer seen.", {"lung_opacity": "absent", "rib_fracture": "present"}),
+        (
+            "The effusion and opacity around the rib fracture have resolved.",
+            {"lung_opacity": "absent", "pleural_effusion": "absent", "rib_fracture": "present"},
+        ),
+    ],
+)
+def test_a_verb_is_said_of_its_subject_and_not_of_what_that_is_near_to(text, expected):
+    assert polarities(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        ("The effusion is small but unchanged.", "stable"),
+        ("The effusion has neither increased nor decreased.", "stable"),
+        ("The effusion has neither resolved nor increased.", "stable"),
+        ("The effusion adjacent to the mass is larger.", "increased"),
+    ],
+)
+def test_a_change_is_that_of_the_subject(text, change):
+    assert [f.change for f in read(text) if f.observation == "pleural_effusion"] == [change]
+    assert all(not f.change for f in read(text) if f.observation != "pleural_effusion")
+
+
+def test_there_may_be_is_a_doubt():
+    assert polarities("No pneumothorax, but there may be an effusion.") == {
+        "pneumothorax": "absent",
+        "pleural_effusion": "possible",
+    }
+
+
+def test_a_side_does_not_reach_over_and_no():
+    assert [f.side for f in read("Small left effusion and no pneumothorax.")] == ["left", ""]
+
+
 def test_what_is_said_of_a_denied_noun_is_not_said_of_the_finding():
     (fracture,) = read("No significant displacement of the rib fracture.")
     assert (fracture.certainty, fracture.severity, fracture.descriptors) == ("present", 0, ())

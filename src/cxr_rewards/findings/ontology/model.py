@@ -56,6 +56,7 @@ EFFECTS = (
     "disfavor",
     "deny_elsewhere",
     "end_scope",
+    "subordinate",
     "relate",
     "point",
     "explain",
@@ -88,7 +89,7 @@ GRADES: Mapping[str, tuple[Certainty, ...]] = {
 """Effect of a cue → the certainties it can give, the usual one first."""
 OPENS_SCOPE = ("deny_forward", "deny_backward", "doubt_forward", "set_aside_forward", "disfavor", "deny_elsewhere")
 """Kinds of cue whose effect can reach forward, until something ends it."""
-ENDS_SCOPE = ("end_scope", "relate", "point", "explain")
+ENDS_SCOPE = ("end_scope", "subordinate", "relate", "point", "explain")
 """Kinds of cue that can end the reach of another."""
 
 Value = str | float

@@ -18,9 +18,9 @@ from cxr_rewards.findings.walker.lookahead import (
 )
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State, Waiting
+from cxr_rewards.findings.walker.statements import heads
 
 LOCATION = frozenset(("side", "place"))
-_SHIFT = frozenset(("observation", "quality", "structure"))
 _LISTS = frozenset(("place", "descriptor"))
 
 
@@ -45,7 +45,7 @@ def read_modifier(state: State) -> None:
         if slot == "side" and _is_direction(state):
             state.clause.mentions[-1].side, state.clause.mentions[-1].located_at = cast("Side", value), item.first
             continue
-        if slot == "change" and (next_is(state.items, i, "contrast") or _is_for_the_better(state)):
+        if slot == "change" and (next_is(state.items, i, "contrast") or _is_for_the_better(state, forward=forward)):
             continue
         if slot == "change" and not forward:
             if state.scope.denied is not None and value in ("increased", "decreased", "new"):
@@ -67,13 +67,14 @@ def _is_direction(state: State) -> bool:
     if not i or not mentions or mentions[-1].located_at >= 0 or not mentions[-1].observation:
         return False
     last, before = mentions[-1], state.items[i - 1]
-    return state.known.observations[last.observation].directed and before.last >= last.at and before.kind in _SHIFT
+    directed = state.known.observations[last.observation].directed
+    return directed and (before.first == last.at or (before.kind == "structure" and before.last > last.at))
 
 
-def _is_for_the_better(state: State) -> bool:
+def _is_for_the_better(state: State, *, forward: bool) -> bool:
     """Return whether a change is that of a structure of which more is better: "improved aeration"."""
     known, items, clause = state.known, state.items, state.clause
-    if not clause.mentions and any(known.structures[part.name].more_is_better for part in clause.parts):
+    if not forward and not clause.mentions and any(known.structures[part.name].more_is_better for part in clause.parts):
         return True
     for j in range(state.index + 1, min(state.index + 1 + LOOK, len(items))):
         if items[j].kind == "structure" and known.structures[items[j].names[0]].more_is_better:
@@ -250,7 +251,7 @@ def _give_to_previous(state: State, slot: str, value: Value) -> None:
     After a verb a severity or change is that of all: "cardiomegaly and effusions are stable", but "cardiomegaly and
     effusions, stable" of the last.
     """
-    item, mentions = state.item, state.clause.mentions
+    item, mentions = state.item, heads(state)
     if not mentions:
         wait(state, slot, value, item)
         return

@@ -31,6 +31,7 @@ from cxr_rewards.findings.walker.statements import (
     can_repeat,
     end_clause,
     end_scopes,
+    heads,
     names_side_only,
     repeat_last,
 )
@@ -160,6 +161,8 @@ def _deny_forward(state: State) -> None:
             return
     state.scope.denied = _cue(state)
     state.denied_at = state.item.first
+    if state.side_used and state.index and state.items[state.index - 1].kind in JOINS:
+        state.side = ""  # "left effusion and no pneumothorax"
     if state.mentions and side_stands_alone(state.items, state.index + 1) and can_repeat(state):
         state.side, state.clause.since_comma = "", []
         repeat_last(state)  # "seen on the left, but not on the right"
@@ -180,6 +183,11 @@ def _deny_previous(state: State) -> None:
     if state.referred_back:  # "the tip is not seen" denies no tube
         return
     resolved = ("change", "resolved") in state.item.attributes
+    if resolved and state.scope.denied is not None and state.item.first - state.denied_at <= 2:
+        for mention in state.clause.mentions[-1:]:
+            if mention.at < state.denied_at:  # "has neither resolved nor increased"
+                mention.give("change", "stable")
+                return
     following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
     former = following is not None and following.kind in ("compare", "date_back")
     if following is not None and former and not resolved and following.first - state.item.last <= 2:
@@ -199,7 +207,7 @@ def _listed_together(state: State) -> list[Mention]:
     """Return the last finding and those listed with it: all of "A, B, and C", but only C of "A with B, C"."""
     listed: list[Mention] = []
     closed = False
-    for mention in reversed(state.clause.mentions):
+    for mention in reversed(heads(state)):
         listed.append(mention)
         closed = closed or mention.joint in ("and", "or")
         if mention.joint not in JOINS or not closed:
@@ -435,6 +443,7 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "set_aside_forward": _set_aside_forward,
     "set_aside_backward": _set_aside_backward,
     "end_scope": _end_scope,
+    "subordinate": _end_scope,
     "relate": _relate,
     "point": _relate,
     "explain": _explain,

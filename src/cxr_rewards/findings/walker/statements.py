@@ -138,6 +138,21 @@ def _keep(state: State, mention: Mention, attributes: Iterable[Attribute]) -> No
     state.referred_back = False
 
 
+_REFERRED_TO = frozenset(("subordinate", "relate", "point"))
+
+
+def heads(state: State) -> list[Mention]:
+    """Return the findings of the clause; after a verb without the last ones that are only referred to.
+
+    The nodule of "the nodule adjacent to the fracture is larger".
+    """
+    mentions = state.clause.mentions
+    end = len(mentions)
+    while state.clause.verb and end > 1 and mentions[end - 1].joint in _REFERRED_TO:
+        end -= 1
+    return mentions[:end]
+
+
 def keep_recent(mentions: list[Mention], mention: Mention) -> None:
     """Append a mention, and drop the oldest beyond `KEPT`."""
     mentions.append(mention)

@@ -131,6 +131,9 @@ def _join_with_next(state: State, name: str) -> bool:
             return False
     if j is None or combined is None:
         return False
+    denied = target.kind == "observation" and state.scope.denied is not None
+    if denied and any(between.kind in ("point", "relate") for between in items[i + 1 : j]):
+        return False  # "no calcification in the nodule"
     observation, possible = combined
     if target.kind == "observation":
         if items[i + 1].kind in ("and", "comma"):  # "calcified and tortuous aorta" is two findings
