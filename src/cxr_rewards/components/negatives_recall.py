@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Finding, Ontology, Report, ontology
+from cxr_rewards.findings import Finding, Report, ontology
 from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()
@@ -75,28 +76,26 @@ class NegativesRecall(ReadingComponent):
         if reference is None:
             return unread_reference(self.name)
         candidate: Report | None = features.value(_REPORTS, case.candidate)
-        known = ontology()
         asked: dict[object, list[str]] = {}
         for denial, implied in _denials(reference):
             if implied <= self.sweeping and denial.change != "resolved":
                 statement = denial.start if implied else denial.observation
                 asked.setdefault(statement, []).append(denial.observation)
-        given = _denials(candidate) if candidate else []
-        earned = {
-            " or ".join(names): max((self._credit(known, n, *d) for n in names for d in given), default=0.0)
-            for names in asked.values()
-        }
-        lost = {names: credit for names, credit in earned.items() if credit < 1}
+        credit = self._credits(candidate)
+        earned = {" or ".join(names): max(map(credit, names)) for names in asked.values()}
+        lost = {names: value for names, value in earned.items() if value < 1}
         return Score(sum(earned.values()) / len(earned) if earned else 1.0, {"asked": len(earned), "lost": lost})
 
-    def _credit(self, known: Ontology, observation: str, denial: Finding, implied: int) -> float:
-        if denial.observation == observation or denial.observation in known.observations[observation].ancestors:
-            credit = 1.0
-        elif observation in known.observations[denial.observation].ancestors:
-            credit = self.part_credit
-        else:
-            return 0.0
-        return credit * min(1.0, self.sweeping / implied) ** 2 if implied else credit
+    def _credits(self, candidate: Report | None) -> Callable[[str], float]:
+        """Return a function from an observation to the best credit of the candidate's denials for its absence."""
+        observations = ontology().observations
+        whole, part = defaultdict[str, float](float), defaultdict[str, float](float)
+        for denial, implied in _denials(candidate) if candidate else ():
+            credit = min(1.0, self.sweeping / implied) ** 2 if implied else 1.0
+            whole[denial.observation] = max(whole[denial.observation], credit)
+            for general in observations[denial.observation].ancestors:
+                part[general] = max(part[general], credit * self.part_credit)
+        return lambda name: max(part[name], *(whole[kind] for kind in (name, *observations[name].ancestors)))
 
 
 def _denials(report: Report) -> list[tuple[Finding, int]]:
