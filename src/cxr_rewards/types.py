@@ -11,6 +11,7 @@ FailureKind = Literal[
     "invalid_input",
     "too_long",
     "nothing_to_compare",
+    "unread",
     "refusal",
     "unparsable",
     "transport",
@@ -24,6 +25,7 @@ FailureKind = Literal[
 - `invalid_input`: a text, prior, context, row or rollout is not of the expected form.
 - `too_long`: a text has more than `max_chars` characters.
 - `nothing_to_compare`: the reference states nothing that the component measures.
+- `unread`: more of the reference than `max_unread` is text that the rule-based reader does not understand.
 - `refusal`: the judge declined the case.
 - `unparsable`: the judge's reply is not a verdict.
 - `transport`: the judge, server or actor could not be reached, or answered with an error status.
@@ -148,6 +150,20 @@ class Reward:
         """The distinct failures, in order; parts that share a failed feature count once."""
         failures = [*(part.failure for part in self.parts.values()), self.failure]
         return tuple(dict.fromkeys(failure for failure in failures if failure is not None))
+
+    def unread_share(self, role: str) -> float:
+        """Return the share of a text's sentences of which nothing was read, as the components that read findings tell.
+
+        Args:
+            role: `candidate` or `reference`.
+
+        Example:
+            >>> told = {"unread": {"reference": {"sentences": 4, "unread": [[0, 12]], "words": []}}}
+            >>> Reward(1.0, {"findings_f1": Score(1.0, told)}).unread_share("reference")
+            0.25
+        """
+        told = (part.details.get("unread", {}).get(role) for part in self.parts.values())
+        return max((len(text["unread"]) / (text["sentences"] or 1) for text in told if text), default=0.0)
 
     @property
     def kinds(self) -> tuple[FailureKind, ...]:

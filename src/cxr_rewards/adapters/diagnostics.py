@@ -52,7 +52,8 @@ class Diagnostics:
 
     For each step: mean, spread and unscored share of the reward and of each component, correlation between components,
     share of groups whose rewards are all equal (they teach nothing), share of candidates and references without an
-    abnormal finding, share of each that contradicts itself, length of candidates against references, share of
+    abnormal finding, share of each that contradicts itself, share of the sentences of each that
+    the rule-based reader did not understand, length of candidates against references, share of
     candidates that copy a prior, repetition, judges' calls and cost, cache hits, seconds by feature and component, and
     the share of the step that scoring took.
 
@@ -134,6 +135,9 @@ class Diagnostics:
         for label in reward.components:
             metrics |= _spread(label, [r.parts[label].value for r in rewards])
         metrics |= _correlations(reward, rewards)
+        metrics |= {
+            f"unread/{role}": fmean(r.unread_share(role) for r in rewards) for role in ("candidate", "reference")
+        }
         metrics |= _groups(cases, rewards)
         metrics |= _texts(readable) if readable else {}
         metrics |= self._costs(reward)

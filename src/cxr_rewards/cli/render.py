@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cxr_rewards.files.summary import Estimate
     from cxr_rewards.reward.base import BaseReward
 
+_MUCH_UNREAD = 0.1
+"""Share of unread sentences above which the summary warns: human reports have 1 to 2%."""
 _WIDE = 110
 """Width of a terminal, in columns, from which a summary table also shows what each score measures."""
 
@@ -78,6 +80,11 @@ def print_summary(scored: Scored, reward: BaseReward) -> None:
                 head = (name, f"{rows:,}") if i == 0 else ("", "")
                 table.add_row(*head, label, *_interval(estimate), style="bold" if label == "reward" else "")
         stream.print(table)
+    if any(scored.unread.values()):
+        shares = ", ".join(f"{share:.1%} of the {role}s'" for role, share in scored.unread.items())
+        stream.print(f"not understood: {shares} sentences")
+        if max(scored.unread.values()) > _MUCH_UNREAD:
+            stream.print("what is not understood counts as normal: scores of findings say less here", style="bold")
     if summary.reasons:
         table = Table(title="unscored, by reason", title_justify="left")
         table.add_column("rows", justify="right")
@@ -96,5 +103,6 @@ def summary_as_json(scored: Scored, reward: BaseReward) -> Mapping[str, object]:
         "seconds": round(scored.seconds, 3),
         **scored.summary.as_json(),
         "corpus": scored.corpus,
+        "unread": dict(scored.unread),
         "judges": {model: dataclasses.asdict(tally) for model, tally in LEDGER.tallies().items()},
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
 from typing import Any
 
 from cxr_rewards.core.component import Component
@@ -45,14 +44,3 @@ def _unread(case: Case, role: str, features: FeatureTable) -> dict[str, Any]:
         "unread": [list(span) for span in found.unread],
         "words": [list(span) for span in found.clinical],
     }
-
-
-def unread_share(details: Mapping[str, Any], role: str) -> float:
-    """Return the share of a text's sentences of which nothing was read, from the details of a score.
-
-    Example:
-        >>> unread_share({"unread": {"reference": {"sentences": 4, "unread": [[0, 12]], "words": []}}}, "reference")
-        0.25
-    """
-    told = details.get("unread", {}).get(role)
-    return len(told["unread"]) / told["sentences"] if told and told["sentences"] else 0.0

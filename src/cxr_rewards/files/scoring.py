@@ -32,6 +32,7 @@ CHUNK = 256
 """Rows scored between two writes of the progress file: the most that an interruption loses."""
 
 _SHOWN = 5
+_READ_TEXTS = ("candidate", "reference")
 _BETWEEN = "; "
 """Stands between the kinds of a row."""
 _AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
@@ -50,6 +51,8 @@ class Scored:
         seconds: time this run took to score its own rows.
         summary: means and intervals of each component and of `reward`.
         corpus: statistics of the whole file that are not averages over rows (`Component.corpus`), by component.
+        unread: share of the sentences about the image of which the rule-based reader read nothing, in the mean over the
+            rows, by text (`candidate`, `reference`); 0 too if no component reads findings.
     """
 
     out: Path
@@ -58,6 +61,7 @@ class Scored:
     seconds: float
     summary: Summary
     corpus: Mapping[str, Mapping[str, float | None]]
+    unread: Mapping[str, float]
 
 
 def score_file(
@@ -156,13 +160,15 @@ def score_file(
         seconds = time.perf_counter() - start
         progress.begin("summing up", total=total)
         summary = _summarise(journal, table, reward, groups, progress)
-        corpus = _corpus(journal, reward)
+        corpus, unread = _corpus(journal, reward), _unread(journal)
         if not force:  # it may have appeared in the meantime; the finished rows stay
             check_replaceable(target, list(added), names)
         progress.begin("writing")
         write_table(target, table, added, (row[: len(added)] for row in journal.results()))
         journal.finish()
-    return Scored(out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary, corpus=corpus)
+    return Scored(
+        out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary, corpus=corpus, unread=unread
+    )
 
 
 def _check_rows(
@@ -227,10 +233,22 @@ def _results(
                 for label, component in reward.components.items()
                 if component.corpus_details and scored.parts[label].value is not None
             }
+            shares = [scored.unread_share(role) for role in _READ_TEXTS]
+            if any(shares):
+                details["reward"] = {"unread": shares}  # no component has this name
             absent = row.absent(columns) if scored.value is None and placeholders == "absent" else ""
             reason, kinds = absent or scored.reasons or None, _BETWEEN.join(scored.kinds) or None
             results.append([*values, scored.value, reason, kinds, details])
     return results
+
+
+def _unread(journal: Journal) -> dict[str, float]:
+    totals, rows = [0.0, 0.0], 0
+    for row in journal.results():
+        rows += 1
+        for i, share in enumerate(row[-1].get("reward", {}).get("unread", ())):
+            totals[i] += share
+    return {role: total / rows if rows else 0.0 for role, total in zip(_READ_TEXTS, totals, strict=True)}
 
 
 def _corpus(journal: Journal, reward: BaseReward) -> dict[str, dict[str, float | None]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.reward.gates import Gate, parse_gates
 from cxr_rewards.reward.transforms import Transform, as_number, parse_transform
 from cxr_rewards.reward.weighted_sum import Normalize, OnFailure, Term, WeightedSum
-from cxr_rewards.types import Case, Score
+from cxr_rewards.types import Case, Failure, Score
 
 if TYPE_CHECKING:
     from cxr_rewards.core.component import Component
@@ -41,6 +42,8 @@ class CompositeReward(BaseReward):
         on_failure: `unscored` (default) or `renormalize`; see `WeightedSum`.
         normalize: `none` (default) or `group`; see `WeightedSum`.
         max_chars: longer texts are unscored, with the reason.
+        max_unread: a case is unscored if nothing is read in more than this share of the reference's sentences (see
+            `cxr_rewards.findings.Reading`): what is not read counts as normal, and would punish what is right.
         cache: a `Cache`, the path of an SQLite cache, or None for one in memory.
         name: the reward's name in tables.
 
@@ -68,6 +71,7 @@ class CompositeReward(BaseReward):
         on_failure: OnFailure = "unscored",
         normalize: Normalize = "none",
         max_chars: int = MAX_CHARS,
+        max_unread: float = 1.0,
         cache: Cache | str | Path | None = None,
         name: str = "custom",
     ) -> None:
@@ -84,15 +88,19 @@ class CompositeReward(BaseReward):
             preset = f"preset {DEFAULT_PRESET}"
             built, default = build(parse_config(preset_text(DEFAULT_PRESET), preset), preset)
             terms, limits = dict(default.terms), default.gates
+            max_unread = parse_config(preset_text(DEFAULT_PRESET), preset).max_unread
             name = DEFAULT_PRESET if name == "custom" else name
         else:
             built = _built(components)
             terms = _terms(built, weights, transforms or {})
         total = WeightedSum(terms=terms, gates=limits, on_failure=on_failure, normalize=normalize)
         _check(built, total, where)
-        signature = _sign(built, total, max_chars)
+        if not isinstance(max_unread, int | float) or not 0 <= max_unread <= 1:
+            raise ConfigError(f"{where}: max_unread must be from 0 to 1, got {shorten(max_unread)}")
+        signature = _sign(built, total, max_chars, max_unread)
         super().__init__(built, total, name=name, signature=signature, max_chars=max_chars)
         self.components: dict[str, Component] = built
+        self.max_unread = float(max_unread)
         self.cache: Cache = _cache(cache, where)
         self._engine = Engine(built, max_chars=max_chars)
 
@@ -154,13 +162,20 @@ class CompositeReward(BaseReward):
             on_failure=total.on_failure,
             normalize=total.normalize,
             max_chars=config.max_chars,
+            max_unread=config.max_unread,
             cache=_cache(config.cache if cache is None else cache, where),
             name=config.name,
         )
 
     def parts(self, cases: Sequence[Case], is_gone: Callable[[Case], bool] | None = None) -> list[tuple[Score, ...]]:
         """Compute each case's score of each component; see `BaseReward.parts`."""
-        return self._engine.run(cases, self.cache, is_gone)
+        rows = self._engine.run(cases, self.cache, is_gone)
+        if self.max_unread == 1:
+            return rows
+        from cxr_rewards.features.reading_component import ReadingComponent
+
+        told = any(isinstance(c, ReadingComponent) and "reference" in c.reads for c in self.components.values())
+        return [_without_unread(case, row, self.max_unread, told=told) for case, row in zip(cases, rows, strict=True)]
 
     def only(self, label: str) -> CompositeReward:
         """Return the reward of one of the components alone, with the same cache."""
@@ -208,7 +223,39 @@ def load_composite(source: str | Path, **overrides: Any) -> CompositeReward:
     return build(source, **overrides)  # type: ignore[arg-type]
 
 
-def _sign(components: Mapping[str, Component], total: WeightedSum, max_chars: int) -> str:
+def _without_unread(case: Case, row: tuple[Score, ...], most: float, *, told: bool) -> tuple[Score, ...]:
+    """Return the scores of a case, or the reason in place of each if too much of its reference is not understood.
+
+    Args:
+        case: what was scored.
+        row: its scores.
+        most: the largest share that may be unread.
+        told: a component tells in its details what was not understood.
+    """
+    if all(score.value is None for score in row):
+        return row
+    if told:
+        entries = (score.details.get("unread", {}).get("reference") for score in row)
+        entry = next((entry for entry in entries if entry), None)
+        unread, sentences = (len(entry["unread"]), entry["sentences"]) if entry else (0, 0)
+    else:
+        unread, sentences = _count_unread(case.reference)
+    if unread <= most * sentences:
+        return row
+    reason = f"{unread} of its {sentences} sentences are not understood, more than max_unread = {most:g}"
+    failure = Failure("reference", reason, "unread")
+    return tuple(Score(None, score.details, failure) for score in row)
+
+
+@lru_cache(maxsize=4096)
+def _count_unread(text: str) -> tuple[int, int]:
+    from cxr_rewards.findings import reading
+
+    found = reading(text)
+    return len(found.unread), found.sentences
+
+
+def _sign(components: Mapping[str, Component], total: WeightedSum, max_chars: int, max_unread: float) -> str:
     """Return a readable identity: parts, policies, and a short hash of them that is easy to compare."""
     terms = [
         f"{term.weight!r}*{''.join(f'{t!r}∘' for t in reversed(term.transforms))}"
@@ -217,6 +264,8 @@ def _sign(components: Mapping[str, Component], total: WeightedSum, max_chars: in
     ]
     gates = [repr(gate) for gate in total.gates]
     policy = [f"{key}={getattr(total, key)}" for key in ("on_failure", "normalize")]
+    if max_unread != 1:
+        policy.append(f"max_unread={max_unread:g}")
     text = "; ".join([*terms, *gates, *policy, f"max_chars={max_chars}"])
     return f"{text} #{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 

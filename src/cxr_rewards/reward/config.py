@@ -92,6 +92,13 @@ class RewardConfig(_Strict):
         description="`group` standardises each component within the group of a case before weighting.",
     )
     max_chars: int = Field(MAX_CHARS, gt=0, description="Longer texts are unscored, with the reason.")
+    max_unread: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="A case is unscored if the rule-based reader understands nothing of more than this share of the "
+        "reference's sentences about the image. 1: never.",
+    )
     device: str = Field(
         "", description="Device of the models: the `device` of each component that has this setting and gives none."
     )
