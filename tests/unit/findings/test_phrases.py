@@ -146,7 +146,7 @@ def test_a_phrase_of_two_observations_means_both():
 @pytest.mark.parametrize(
     ("text", "enlarged"),
     [
-        ("CTR is 0.6.", True),
+        ("CTR is 0.58.", True),
         ("CTR 62%.", True),
         ("Cardiothoracic ratio 17/30.", True),
         ("C/T ratio is more than 0.5.", True),

@@ -85,7 +85,7 @@ def _comma(state: State) -> None:
 
 
 def _side_is_spent(state: State) -> bool:
-    """Return whether a side was that of a structure only: "obscured left heart border, small right effusion"."""
+    """Return whether a side was that of a structure only: "indistinct right heart border, left effusion"."""
     i = state.index
     if (i and has_side(state.items[i - 1])) or not side_follows(state.items, i):
         return False

@@ -61,7 +61,7 @@ _EXPLAINED: Mapping[Certainty, Certainty] = {"present": "absent", "likely": "unl
 
 
 def _explain_away(state: State, taken: Mention, mention: Mention) -> None:
-    """Take back what turns out to be something harmless: "nodular density, probably a nipple shadow" is no nodule."""
+    """Take back what turns out to be something harmless: "round density, most likely a nipple" is no nodule."""
     explains = state.known.observations[mention.observation].explains
     if explains and taken.certainty == "present" and taken.observation and mention.certainty in _EXPLAINED:
         lineage = (taken.observation, *state.known.observations[taken.observation].ancestors)

@@ -119,12 +119,12 @@ def test_the_sides_of_a_label_are_read_each_by_itself(text):
 
 PROSE = "No pneumothorax. Small left pleural effusion. Normal heart."
 RENDERINGS = [
-    "Pneumothorax: No. Pleural effusion: Yes, small, left. Heart: normal.",
+    "Pneumothorax: No. Pleural effusion: Yes, left, small. Heart: normal.",
     "pneumothorax: no\npleural effusion: small, left\nheart: normal",
     "Pneumothorax: No Pleural effusion: Small left Heart: Normal",
     "Pneumothorax: no, pleural effusion: small left, heart: normal",
     "Pneumothorax? No. Pleural effusion? Yes, small, left. Heart: Normal.",
-    "| Finding | Status | Details |\n|---|---|---|\n| Pneumothorax | No | - |\n| Pleural effusion | Yes | small, left |\n"
+    "| Finding | Status | Details |\n|---|---|---|\n| Pneumothorax | No | - |\n| Pleural effusion | Yes | left, small |\n"
     "| Heart | Normal | |",
     "Finding | Status\nPneumothorax | absent\nPleural effusion | small left\nHeart | normal",
     "Pneumothorax\tNo\nPleural effusion\tSmall left\nHeart\tNormal",
@@ -132,7 +132,7 @@ RENDERINGS = [
     "[ ] Pneumothorax\n[x] Pleural effusion - small, left\n[x] Heart normal",
     "[ ] Pneumothorax  [x] Pleural effusion, small, left  [x] Normal heart",
     "**FINDINGS**\n\n- **Pneumothorax:** None\n- **Pleural effusion:** Small left\n- **Heart:** Normal",
-    "## Findings\n1. **Pneumothorax**: No.\n2. **Pleural effusion**: Yes (small, left).\n3. **Heart**: Normal.",
+    "## Findings\n1. **Pneumothorax**: No.\n2. **Pleural effusion**: Yes (left, small).\n3. **Heart**: Normal.",
     '{"pneumothorax": "absent", "pleural_effusion": "small, left", "heart": "normal"}',
     "| Finding | Yes | No |\n|---|---|---|\n| Pneumothorax | | X |\n| Small left pleural effusion | X | |\n"
     "| Cardiomegaly | | X |",

@@ -18,7 +18,7 @@ def found(text, observation):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("Bilateral effusions; the right one is smaller.", ["present left", "present right decreased"]),
+        ("Bilateral effusions; the left one is smaller.", ["present right", "present left decreased"]),
         ("Bilateral effusions. The right is smaller.", ["present left", "present right decreased"]),
         ("Bilateral effusions; the left has resolved.", ["present right", "absent left resolved"]),
         ("Bilateral effusions, the left having increased.", ["present right", "present left increased"]),
@@ -57,9 +57,9 @@ def test_each_side_has_what_is_said_of_it(text, expected):
 @pytest.mark.parametrize(
     "text",
     [
-        "Bilateral effusions, more pronounced on the right.",
+        "Bilateral effusions, more marked on the right.",
         "Bilateral effusions, less marked on the left.",
-        "The right effusion is larger than the left.",
+        "The left effusion is larger than the right.",
         "The left effusion is smaller than the one on the right.",
         "Effusions, more extensive on the left.",
         "The effusions are asymmetric, the left being bigger than the right.",
@@ -72,12 +72,12 @@ def test_comparing_the_sides_is_no_change(text):
 @pytest.mark.parametrize(
     ("text", "observation", "side"),
     [
-        ("Obscured left heart border, small right effusion.", "pleural_effusion", "right"),
-        ("Left lateral view limited, small right effusion.", "pleural_effusion", "right"),
+        ("Indistinct left heart border, small right effusion.", "pleural_effusion", "right"),
+        ("Left lateral view rotated, small right effusion.", "pleural_effusion", "right"),
         ("Right lateral decubitus film shows a left effusion.", "pleural_effusion", "left"),
         ("Consolidation, pneumonia in the right clinical setting.", "pneumonia", ""),
-        ("Left pneumothorax with mediastinal shift to the right.", "mediastinal_shift", "right"),
-        ("Left pneumothorax with mediastinal shift to the right.", "pneumothorax", "left"),
+        ("Left pneumothorax with shift of the mediastinum to the right.", "mediastinal_shift", "right"),
+        ("Left pneumothorax with shift of the mediastinum to the right.", "pneumothorax", "left"),
         ("Large right effusion displacing the mediastinum to the left.", "mediastinal_shift", "left"),
         ("The trachea is deviated to the right by a left goiter.", "tracheal_deviation", "right"),
         ("Left pneumothorax without mediastinal shift.", "mediastinal_shift", ""),
@@ -129,7 +129,7 @@ def test_a_length_to_move_a_tube_is_no_distance_of_its_tip(text):
     ("text", "absent", "present"),
     [
         ("The chest tube is no longer in place, but an effusion is.", "chest_tube", "pleural_effusion"),
-        ("ETT exchanged for a tracheostomy.", "endotracheal_tube", "tracheostomy"),
+        ("ETT replaced by a tracheostomy.", "endotracheal_tube", "tracheostomy"),
         ("The chest tube has been replaced by a port.", "chest_tube", "port"),
         ("The left chest tube was taken out; right PICC in place.", "chest_tube", "picc"),
         ("The ETT has come out and there is an effusion.", "endotracheal_tube", "pleural_effusion"),
@@ -148,14 +148,14 @@ def test_only_the_present_position_counts():
 @pytest.mark.parametrize(
     ("text", "changes"),
     [
-        ("Right pneumothorax is smaller following chest tube insertion.", {"pneumothorax": "decreased"}),
-        ("The pneumothorax is increased despite the chest tube.", {"pneumothorax": "increased"}),
+        ("Right pneumothorax is smaller after insertion of a chest tube.", {"pneumothorax": "decreased"}),
+        ("The pneumothorax is larger despite the chest tube.", {"pneumothorax": "increased"}),
         (
             "Worsening consolidation with the ETT unchanged.",
             {"consolidation": "increased", "endotracheal_tube": "stable"},
         ),
         ("Larger heart than before.", {"cardiomegaly": "increased"}),
-        ("Stable effusion with improved aeration of the left lung.", {"pleural_effusion": "stable"}),
+        ("Stable effusion with better aeration of the left lung.", {"pleural_effusion": "stable"}),
         ("Improved aeration of the left base.", {}),
         ("Decreased aeration at the left base.", {}),
         ("Aeration of the right base has improved.", {}),
@@ -204,7 +204,7 @@ def test_normal_words_leave_other_findings_present(text, observation):
     "text",
     [
         "The heart was normal and is now enlarged.",
-        "The lungs are no longer clear.",
+        "The left lung is no longer clear.",
         "The previously normal heart is now enlarged.",
         "The angle isn't sharp.",
     ],
