@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from collections.abc import Callable
 
 from cxr_rewards.core.feature import Feature, FeatureTable
@@ -89,16 +88,29 @@ class NegativesRecall(ReadingComponent):
     def _credits(self, candidate: Report | None) -> Callable[[str], float]:
         """Return a function from an observation to the best credit of the candidate's denials for its absence."""
         observations = ontology().observations
-        whole, part = defaultdict[str, float](float), defaultdict[str, float](float)
+        whole: dict[str, float] = {}
+        part: dict[str, float] = {}
         for denial, implied in _denials(candidate) if candidate else ():
-            credit = min(1.0, self.sweeping / implied) ** 2 if implied else 1.0
-            whole[denial.observation] = max(whole[denial.observation], credit)
-            for general in observations[denial.observation].ancestors:
-                part[general] = max(part[general], credit * self.part_credit)
-        return lambda name: max(part[name], *(whole[kind] for kind in (name, *observations[name].ancestors)))
+            credit = (self.sweeping / implied) ** 2 if implied > self.sweeping else 1.0
+            name = denial.observation
+            if credit > whole.get(name, 0.0):
+                whole[name] = credit
+                for general in observations[name].ancestors:
+                    part[general] = max(part.get(general, 0.0), credit * self.part_credit)
+
+        def best(name: str) -> float:
+            if (credit := whole.get(name, 0.0)) == 1.0:
+                return credit
+            kinds = [whole[kind] for kind in observations[name].ancestors if kind in whole]
+            return max(credit, part.get(name, 0.0), *kinds)
+
+        return best
 
 
 def _denials(report: Report) -> list[tuple[Finding, int]]:
     """Return the denials of a report, each with how many absences its normal statement implies; 0 if it is explicit."""
-    implied = Counter(denial.start for denial in report.absent if denial.implied)
+    implied: dict[int, int] = {}
+    for denial in report.absent:
+        if denial.implied:
+            implied[denial.start] = implied.get(denial.start, 0) + 1
     return [(denial, implied[denial.start] if denial.implied else 0) for denial in report.absent]
