@@ -159,5 +159,7 @@ def is_aside(sentence: str) -> bool:
     found, _ = clauses(ontology(), sentence)
     if any(item.kind in _ELSEWHERE for item in found):
         return True
+    if len(shown) < len(words) and all(item.kind not in ("structure", "observation") for item in found):
+        return True  # what it is about was taken out: "The XXXX are normal."
     titles = sum(item.last - item.first + 1 for item in found if item.kind in ("structure", "modifier"))
     return titles == len(words)  # a title, as "Chest." or "Left lung"

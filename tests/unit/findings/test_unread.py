@@ -34,6 +34,7 @@ def test_a_sentence_of_which_nothing_is_read_is_unread():
         "Chest.",
         "Comparison is made with the prior study.",
         "XXXX XXXX the XXXX.",
+        "The XXXX are normal.",
         "History of pneumonia.",
         "This may be due to technique.",
         "2 images.",

@@ -13,7 +13,8 @@ from cxr_rewards.findings.layout.words import layout_words
 
 _BOUNDARY = re.compile(r"[.;!?,|()\]}\n][*_\"'\s]*|\s{2,}|[,;] *(?:and|but) +")
 _WORD_START = re.compile(r"(?<=\s)[A-Z]")
-_QUESTION = re.compile(r"(?:(?:is|are|was) there (?:(?:an?|any|evidence of) )*|any )")
+_QUESTION = re.compile(r"(?:(?:is|are|was|were) (?:there )?(?:(?:an?|any|the|evidence of) )*|any )")
+_ITEM = re.compile(r"\s*\(?(?:[a-z]|[0-9]{1,2})[.)]\s+")
 _FIRST_SEGMENT = re.compile(r"[^,;.()\n|]*?(?=\s+-\s|[,;.()\n|]|\Z)")
 
 
@@ -62,7 +63,7 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
         label, span = labelled
         value_start, value_end = match.end(), -1
         if kind != "colon":
-            if not label.states and not (kind in ("weak", "question") and label.kind == "structure"):
+            if not label.states and not (kind in ("weak", "question") and label.kind in ("structure", "normal")):
                 continue
             if kind == "mark":
                 value_start, value_end = match.start(), match.end()
@@ -116,7 +117,8 @@ def _before(tidied: str, plain: str, low: int, end: int, *, after_label: bool) -
 
 
 def _label_at(plain: str, start: int, end: int) -> tuple[Label, Span] | None:
-    span = trimmed(plain, start, end)
+    item = _ITEM.match(plain, start, end)
+    span = trimmed(plain, start if item is None else item.end(), end)
     question = _QUESTION.match(plain, *span)
     if question is not None:
         span = question.end(), span[1]

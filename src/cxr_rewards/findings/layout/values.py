@@ -164,7 +164,7 @@ def _add(plain: str, groups: list[_Group], segment: Segment) -> None:
     if group is None or _parts(group, segment, sides):
         group = _Group()
         groups.append(group)
-    if group.value is None or (value is not None and value.name == "resolved"):
+    if group.value is None or (value is not None and (group.value.silent or value.name == "resolved")):
         group.value = value
     group.sides |= sides
     if segment.rest is not None:

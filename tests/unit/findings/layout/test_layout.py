@@ -158,6 +158,9 @@ def test_a_report_scores_alike_in_prose_and_in_any_layout(text):
     ("text", "expected"),
     [
         ("Note: no pneumothorax.", "No pneumothorax."),
+        ("(a) Effusion: nil seen (b) Edema: nil seen", "No effusion. No edema."),
+        ("Is the heart enlarged? No. Are the lungs clear? Yes.", "Heart not enlarged. The lungs are clear."),
+        ("Pneumothorax: N/A - none visible.", "No pneumothorax."),
         ("There is one finding: cardiomegaly.", "One finding, cardiomegaly."),
         ("The heart is enlarged - no effusion.", "The heart is enlarged. No effusion."),
         ("Pneumonia: follow-up recommended.", "Pneumonia."),
