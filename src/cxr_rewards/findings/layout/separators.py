@@ -54,7 +54,8 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
     found: list[Labelled] = []
     low = start
     for match in _separator().finditer(plain, start, end):
-        if match.start() < low:
+        before = plain[max(start, match.start() - 1) : match.start()]
+        if match.start() < low or not (before.isalnum() or before in tuple(",;)]*_\"'`/")):
             continue
         kind = match.lastgroup
         labelled = _before(tidied, plain, low, match.start(), after_label=bool(found))
