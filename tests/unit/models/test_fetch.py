@@ -26,6 +26,13 @@ def hub(models_folder):
         yield running
 
 
+IMPATIENT = (
+    "import runpy, time; time.sleep = lambda seconds: None; "
+    "runpy.run_module('cxr_rewards', run_name='__main__', alter_sys=True)"
+)
+"""The command line, without the pauses of the hub's client between its tries."""
+
+
 @pytest.fixture
 def cli(hub, tmp_path):
     """Run the command line where nothing is cached, against the hub."""
@@ -35,7 +42,7 @@ def cli(hub, tmp_path):
             "HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "hf"), "CXR_REWARDS_MODELS": str(tmp_path / "models"),
             "HF_HUB_DISABLE_PROGRESS_BARS": "1", "HF_HUB_DISABLE_XET": "1", "HF_HUB_OFFLINE": "0", "HF_TOKEN": "", **environment,
         }  # fmt: skip
-        command = [sys.executable, "-m", "cxr_rewards", *arguments]
+        command = [sys.executable, "-c", IMPATIENT, *arguments]
         return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **settings}, check=False)
 
     return run
