@@ -34,7 +34,7 @@ def _separator() -> re.Pattern[str]:
     signs = sorted((sign for sign in (*known.boxes, *known.marks) if sign[0] in "[("), key=len, reverse=True)
     words = "absent|nil|none|negative|neg|positive|[-+]ve|not present"
     return re.compile(
-        r"(?P<colon>[*_\"'`]*\s?\??\s?[*_\"'`]*\s?:(?![0-9/])[*_\"'`]*)"
+        r"(?P<colon>(?<![*_\"'`])[*_\"'`]*+\s?\??\s?[*_\"'`]*+\s?:(?![0-9/])[*_\"'`]*)"
         r"|(?P<question>\?[*_\"'`]*(?=\s|\Z))"
         rf"|(?P<mark>\s*(?:{'|'.join(map(re.escape, signs))}|\(\s*(?:{words}|no|yes|present)\s*\)|\s\u2713|\s\u2717))"
         r"|(?P<weak>\s+(?:-{1,2}>?|=>|\u2192)\s+|\s?=\s?|\s+\.{2,}\s*|\.{3,}\s*|\s*\u2026\s*|\s*_{3,}\s*)"
