@@ -77,7 +77,7 @@ EFFECTS = (
     "date_back",
     "read_over",
 )
-"""Effects of cues. `data/cues.toml` describes each effect; `walker/cues.py` has a function for each."""
+"""Effects of cues. `data/cues.toml` describes each effect; `walker/cues.py` names the function of each."""
 GRADES: Mapping[str, tuple[Certainty, ...]] = {
     "deny": ("absent", "unlikely"),
     "deny_elsewhere": ("absent",),

@@ -1,0 +1,111 @@
+"""Effects of punctuation, "and" and "or"."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import cast
+
+from cxr_rewards.findings.finding import Change
+from cxr_rewards.findings.walker.lookahead import (
+    has_side,
+    other_side_follows,
+    parts_findings,
+    side_follows,
+    starts_statement,
+    tells_of_other_side,
+)
+from cxr_rewards.findings.walker.scopes import doubt_both
+from cxr_rewards.findings.walker.state import Bracket, Scope, State
+from cxr_rewards.findings.walker.statements import end_clause, names_side_only
+
+
+def _note_joint(state: State, kind: str) -> None:
+    """Remember what joins the next finding to the one before it; "and" and "or" count more than commas."""
+    if state.clause.joint not in ("and", "or"):
+        state.clause.joint = kind
+
+
+def comma(state: State) -> None:
+    _note_joint(state, "comma")
+    i, clause = state.index, state.clause
+    denied = state.scope.denied
+    if (
+        denied is not None
+        and "comma" in denied.ended_by
+        and not (clause.mentions and clause.mentions[-1].at > state.denied_at)
+    ):
+        state.scope.denied = None
+    goes_on = bool(state.mentions) and state.mentions[-1].repeats and names_side_only(state)
+    if goes_on or other_side_follows(state, i):  # "effusions, left small, right moderate"
+        end_clause(state)
+        return
+    concluded = state.scope.denied is not None and i > 0 and state.items[i - 1].kind == "conclude"
+    if concluded or starts_statement(state, i):
+        end_clause(state)
+        return
+    if clause.since_comma and parts_findings(state.items, i):
+        clause.since_comma = []
+    if state.side_used or _side_is_spent(state):
+        state.side = ""
+    if clause.mentions:
+        state.waiting.pop("change", None)
+
+
+def _side_is_spent(state: State) -> bool:
+    """Return whether a side was that of a structure only: "indistinct right heart border, left effusion"."""
+    i = state.index
+    if (i and has_side(state.items[i - 1])) or not side_follows(state.items, i):
+        return False
+    return state.waiting.keys() <= {"change", "place"}
+
+
+def and_(state: State) -> None:
+    _note_joint(state, "and")
+    if tells_of_other_side(state, state.index):
+        _begin_other_side(state)
+    elif starts_statement(state, state.index) or other_side_follows(state, state.index):
+        end_clause(state)
+
+
+def _begin_other_side(state: State) -> None:
+    """Begin a clause about the last finding on its other side: "absent on the left and small on the right"."""
+    last = state.clause.mentions[-1]
+    other = replace(
+        last.copy(), side="", place=(), change="", severity=0.0, size=0.0, certainty="present", repeats=True
+    )
+    end_clause(state)
+    state.clause.had_verb = True
+    state.mentions.append(other)
+    state.clause.mentions.append(other)
+    state.clause.since_comma.append(other)
+
+
+def or_(state: State) -> None:
+    _note_joint(state, "or")
+    doubt_both(state)
+
+
+def introduce(state: State) -> None:
+    """Read a colon: "Unchanged: cardiomegaly, effusion" says it of all that follow; in "Heart: normal" it is a verb."""
+    state.clause.verb = True
+    before = state.items[state.index - 1] if state.index else None
+    change = next((value for slot, value in before.attributes if slot == "change"), "") if before is not None else ""
+    if change and change != "resolved":
+        state.listed_change = cast("Change", change)
+        state.waiting.pop("change", None)
+        state.change_used = True
+
+
+def open_(state: State) -> None:
+    clause = state.clause
+    state.bracket = Bracket(state.scope, list(clause.mentions), list(clause.since_comma))
+    state.scope = Scope()
+    state.favored = None
+
+
+def close_(state: State) -> None:
+    if state.bracket is None:  # "a) large effusion b) clear lungs"
+        end_clause(state)
+        return
+    state.scope, state.clause.mentions, state.clause.since_comma = state.bracket
+    state.bracket = None

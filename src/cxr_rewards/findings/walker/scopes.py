@@ -1,0 +1,219 @@
+"""Effects of cues that deny, doubt or set aside findings, and of those that end their scopes."""
+
+from __future__ import annotations
+
+from cxr_rewards.findings.ontology import Cue
+from cxr_rewards.findings.walker.lookahead import (
+    JOINS,
+    REACH,
+    has_complement,
+    next_is,
+    next_of,
+    side_stands_alone,
+    speaks_of_next,
+)
+from cxr_rewards.findings.walker.mention import Mention
+from cxr_rewards.findings.walker.state import State
+from cxr_rewards.findings.walker.statements import can_repeat, end_scopes, heads, names_side_only, repeat_last
+
+
+def _cue(state: State) -> Cue:
+    return state.known.cues[state.item.names[0]]
+
+
+# ---------------------------------------------------------------- denials
+
+
+def deny_forward(state: State) -> None:
+    if _cue(state).grade == "unlikely" and not has_complement(state.items, state.index):
+        if state.clause.mentions:
+            _deny_previous(state)
+            return
+        if state.mentions and not state.clause.parts:  # "pneumonia is possible, but unlikely"
+            state.mentions[-1].certainty = _cue(state).grade
+            return
+    state.scope.denied = _cue(state)
+    state.denied_at = state.item.first
+    if state.side_used and state.index and state.items[state.index - 1].kind in JOINS:
+        state.side = ""  # "left effusion and no pneumothorax"
+    if state.mentions and side_stands_alone(state.items, state.index + 1) and can_repeat(state):
+        state.side, state.clause.since_comma = "", []
+        repeat_last(state)  # "seen on the left, but not on the right"
+
+
+def deny_backward(state: State) -> bool:
+    """Deny the findings before, or as in "resolved effusion" those after; return whether it was those before."""
+    if not state.clause.mentions and speaks_of_next(state, state.index):
+        deny_forward(state)
+        return False
+    if names_side_only(state):  # "the right has resolved"
+        repeat_last(state)
+    _deny_previous(state)
+    return True
+
+
+def _deny_previous(state: State) -> None:
+    if state.referred_back:  # "the tip is not seen" denies no tube
+        return
+    resolved = ("change", "resolved") in state.item.attributes
+    if resolved and state.scope.denied is not None and state.item.first - state.denied_at <= 2:
+        for mention in state.clause.mentions[-1:]:
+            if mention.at < state.denied_at:  # "has neither resolved nor increased"
+                mention.give("change", "stable")
+                return
+    following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
+    former = following is not None and following.kind in ("compare", "date_back")
+    if following is not None and former and not resolved and following.first - state.item.last <= 2:
+        for mention in state.clause.mentions[-1:]:  # "not seen on the prior film"
+            mention.give("change", "new")
+        return
+    for mention in _listed_together(state):
+        if resolved or mention.change == "stable":  # "the previously seen nodule is not visualized"
+            mention.change = "resolved"
+        mention.certainty = _cue(state).grade
+    if not state.clause.mentions:
+        state.unclaimed.append(("certainty", _cue(state).grade))
+        state.unclaimed += state.item.attributes
+
+
+def _listed_together(state: State) -> list[Mention]:
+    """Return the last finding and those listed with it: all of "A, B, and C", but only C of "A with B, C"."""
+    listed: list[Mention] = []
+    closed = False
+    for mention in reversed(heads(state)):
+        listed.append(mention)
+        closed = closed or mention.joint in ("and", "or")
+        if mention.joint not in JOINS or not closed:
+            break
+    return listed
+
+
+def deny_elsewhere(state: State) -> None:
+    """Read "effusion: none", and "a left effusion, none on the right"."""
+    i, clause = state.index, state.clause
+    if i and state.items[i - 1].kind in ("introduce", "verb"):
+        _deny_previous(state)
+    elif state.mentions:
+        state.scope.denied = _cue(state)
+        if state.side_used or not state.side_fresh:
+            state.side = ""
+        clause.since_comma = []
+        repeat_last(state)
+
+
+def replace_device(state: State) -> bool:
+    if state.clause.mentions:
+        _deny_previous(state)
+    end_scopes(state)
+    state.clause.since_comma = []
+    return True
+
+
+# ---------------------------------------------------------------- doubts
+
+
+def doubt_forward(state: State) -> None:
+    if _is_said_of_previous(state):
+        doubt_backward(state)
+        return
+    state.scope.doubted = _cue(state)
+    share_location(state)
+
+
+def _is_said_of_previous(state: State) -> bool:
+    """Return whether a finding precedes a cue, and none follows: "left effusion possible"."""
+    return bool(state.clause.mentions) and not has_complement(state.items, state.index)
+
+
+def doubt_backward(state: State) -> None:
+    if not state.clause.mentions and speaks_of_next(state, state.index):
+        doubt_forward(state)
+    for mention in _listed_together(state):
+        if mention.certainty != "absent":
+            mention.certainty = _cue(state).grade
+
+
+def doubt_both(state: State) -> None:
+    """Read "atelectasis or scarring" as two possible findings, but "no atelectasis or scarring" as two denials."""
+    mentions = state.clause.mentions
+    if state.scope.denied is not None or not mentions or next_of(state.items, state.index, ("observation",)) is None:
+        return
+    last = mentions[-1]
+    if last.certainty == "present" and state.item.first - last.at <= REACH:
+        last.certainty = "possible"
+        state.scope.next_doubted = True
+
+
+def disfavor(state: State) -> None:
+    if state.favored is not None and state.scope.doubted is None:
+        state.scope.doubted = _cue(state)
+
+
+# ---------------------------------------------------------------- not said of this image
+
+
+def set_aside_forward(state: State) -> None:
+    state.scope.set_aside = _cue(state)
+
+
+def set_aside_backward(state: State) -> None:
+    clause, i = state.clause, len(state.mentions)
+    if not clause.mentions:
+        return
+    first = min(mention.at for mention in clause.mentions)
+    while i and state.mentions[i - 1].at >= first:  # from the end, where they are: long texts take linear time
+        i -= 1
+    state.mentions[i:] = [mention for mention in state.mentions[i:] if mention not in clause.mentions]
+    clause.mentions, clause.since_comma = [], []
+
+
+# ---------------------------------------------------------------- the ends of scopes, explanations
+
+
+def end_scope(state: State) -> None:
+    end_scopes(state, state.item.names[0])
+    state.clause.since_comma = []
+    state.clause.joint = state.item.kind
+
+
+def relate(state: State) -> None:
+    """End a denial before "of the" and a finding; a structure is its place: "no fluid in the fissure"."""
+    items = state.items
+    j = next_of(items, state.index, ("structure", "observation"))
+    if j is None:
+        return
+    if items[j].kind == "structure" and next_is(items, j, "observation"):
+        j += 1  # "the left upper lobe mass"
+    if items[j].kind == "observation" or _makes_finding(state, j):
+        if state.scope.denied is not None:
+            state.waiting = {}  # said of what is denied: "no significant drainage of the effusion"
+        end_scopes(state, state.item.names[0])
+        state.clause.joint = state.item.kind
+
+
+def _makes_finding(state: State, j: int) -> bool:
+    """Return whether a quality before the structure at `j` makes a finding of it: "the collapsed left lower lobe"."""
+    between = state.items[state.index + 1 : j]
+    return any(
+        (state.items[j].names[0], item.names[0]) in state.known.combinations
+        for item in between
+        if item.kind == "quality"
+    )
+
+
+def explain(state: State) -> None:
+    if _cue(state).grade != "present" and _is_said_of_previous(state):
+        doubt_backward(state)
+        following = state.items[state.index + 1 : state.index + 2]
+        if following and following[0].kind == "disfavor":  # "atelectasis is more likely than pneumonia"
+            state.favored = _cue(state)
+        return
+    end_scope(state)
+    share_location(state)
+    state.favored = _cue(state)
+
+
+def share_location(state: State) -> None:
+    """Let what follows lie where the finding before it lies: "opacity at the left base, likely pneumonia"."""
+    mentions = state.clause.mentions
+    state.location_of = mentions[-1] if mentions else None
