@@ -28,6 +28,8 @@ from cxr_rewards.text.ages import age_in_years
 from cxr_rewards.text.sections import sections
 from cxr_rewards.text.sentences import sentences
 
+pytestmark = pytest.mark.slow
+
 UNITS = (
     " ", "\n", "a", "a ", "1", "1. ", "(", "[", "{", "<", '"', "`", "*", "_", "-", "=", "\\", "```\n", "\n```", '{"a":',
     '{"a": 1}', "\\boxed{", "<think>", "</think>", "[THINK]", "◁/think▷", "<|channel|>", "<|channel|>final<|message|>",

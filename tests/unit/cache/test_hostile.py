@@ -22,6 +22,8 @@ from cxr_rewards.cache.stored import checksum_of
 from cxr_rewards.core.feature import Feature
 from cxr_rewards.errors import CacheError, CxrRewardsError
 
+pytestmark = pytest.mark.slow
+
 ITEMS = [f"Small effusion number {i}." for i in range(40)]
 
 

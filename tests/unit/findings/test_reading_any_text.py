@@ -14,6 +14,8 @@ from cxr_rewards.findings.ontology.model import OTHERWISE
 from cxr_rewards.text.sections import sections
 from cxr_rewards.text.sentences import sentences
 
+pytestmark = pytest.mark.slow
+
 KNOWN = ontology()
 SWAPPED = str.maketrans(
     string.ascii_uppercase + string.ascii_lowercase, string.ascii_lowercase + string.ascii_uppercase
