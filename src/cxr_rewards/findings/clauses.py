@@ -44,7 +44,7 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     Example:
         >>> from cxr_rewards.findings.ontology import ontology
         >>> [item.kind for item in clauses(ontology(), "there is edema, and the effusion has not been seen")[0]]
-        ['end_clause', 'observation', 'end_clause', 'observation', 'verb', 'deny_backward']
+        ['end_clause', 'observation', 'end_clause', 'and', 'observation', 'verb', 'deny_backward']
     """
     found, count = items(known, sentence)
     kinds = {item[0] for item in found}

@@ -206,28 +206,33 @@ class RayReward(ElsewhereReward):
         ray = _ray()
         todo = deque(range(0, len(cases), self.batch))
         scored: dict[int, list[tuple[Score, ...]]] = {}
-        under_way: dict[object, tuple[int, int]] = {}
+        under_way: dict[object, tuple[int, int, int]] = {}
+        most = 2 * self.concurrency
         load = [0] * len(self._actors)
         rests = [0.0] * len(self._actors)
         tries: dict[int, int] = dict.fromkeys(todo, 0)
         while todo or under_way:
             now = time.monotonic()
-            ready = [i for i in range(len(load)) if load[i] < 2 * self.concurrency and rests[i] <= now]
+            ready = [i for i in range(len(load)) if load[i] < most and rests[i] <= now]
             while todo and ready:
                 actor = min(ready, key=load.__getitem__)
+                # A batch whose actor died has the next one to itself: if it ends that too, no other batch is lost.
+                share = most if tries[todo[0]] else 1
+                if load[actor] + share > most:
+                    break
                 start = todo.popleft()
                 reference = self._actors[actor].parts.remote(list(cases[start : start + self.batch]))
-                under_way[reference] = (start, actor)
-                load[actor] += 1
-                if load[actor] >= 2 * self.concurrency:
+                under_way[reference] = (start, actor, share)
+                load[actor] += share
+                if load[actor] >= most:
                     ready.remove(actor)
             if not under_way:
                 time.sleep(_PAUSE_S / 5)
                 continue
             done, _ = ray.wait(list(under_way), num_returns=1, timeout=_PAUSE_S if todo else None)
             for reference in done:
-                start, actor = under_way.pop(reference)
-                load[actor] -= 1
+                start, actor, share = under_way.pop(reference)
+                load[actor] -= share
                 try:
                     scored[start] = ray.get(reference)
                 except ray.exceptions.RayActorError as error:
