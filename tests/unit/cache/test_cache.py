@@ -666,7 +666,7 @@ note = Note()
 note.signature  # Python 3.11 computes it under a lock of its own, which a fork would inherit
 def work(me):
     for n in range(10**9):
-        if stop.is_set():
+        if stop.wait(0.001):  # SQLite's lock is not fair: writers without a pause starve the others
             return
         items = {f"{me} {n} {i}": [me, n, i] for i in range(20)}
         for kept in (cache, memory):
