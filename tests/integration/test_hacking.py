@@ -3,32 +3,17 @@
 from __future__ import annotations
 
 import csv
-import importlib.util
 import json
 import random
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from tests.benchmark_scripts import BENCHMARKS, load_benchmark
 
 from cxr_rewards import CompositeReward
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def load_benchmark():
-    sys.path.insert(0, str(BENCHMARKS))  # the benchmarks import each other as scripts do
-    try:
-        spec = importlib.util.spec_from_file_location("hacking", BENCHMARKS / "hacking.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
-
-
-hacking = load_benchmark()
+hacking = load_benchmark("hacking")
 DATA = hacking.load_data()
 REPORTS = [
     "The lungs are clear. Heart size is normal.",

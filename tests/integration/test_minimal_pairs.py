@@ -2,32 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from tests.benchmark_scripts import BENCHMARKS, load_benchmark
 
 from cxr_rewards import CompositeReward
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def load_benchmark():
-    sys.path.insert(0, str(BENCHMARKS))  # the benchmarks import each other as scripts do
-    try:
-        spec = importlib.util.spec_from_file_location("minimal_pairs", BENCHMARKS / "minimal_pairs.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
-
-
-minimal_pairs = load_benchmark()
+minimal_pairs = load_benchmark("minimal_pairs")
 PAIRS = minimal_pairs.load_pairs()
 FAMILIES = sorted({pair.family for pair in PAIRS})
 GOOD = '[[pairs]]\nreference = "Left effusion."\nbetter = "Left."\nworse = "Right."\nwhy = "side"\n'

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
+from tests.benchmark_scripts import BENCHMARKS, load_benchmark
 
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FILES = sorted((BENCHMARKS / "readings").glob("*.jsonl"))
 GOOD = {"kind": "k", "text": "Left effusion.", "expect": [], "must_not": []}
 LEFT = {"finding": "pleural_effusion", "polarity": "present", "side": "left"}
 
 
-def load_benchmark():
-    sys.path.insert(0, str(BENCHMARKS))  # the benchmarks import each other as scripts do
-    try:
-        spec = importlib.util.spec_from_file_location("readings", BENCHMARKS / "readings.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
-
-
-readings = load_benchmark()
+readings = load_benchmark("readings")
 
 
 def write(folder, *entries):

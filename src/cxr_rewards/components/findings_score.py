@@ -6,12 +6,12 @@ from typing import Any
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.matched_findings import MatchedFindings
+from cxr_rewards.features.matched_findings import MatchedFindings, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import DENIED, Comparison, Finding, Match, significance, silent
-from cxr_rewards.findings.certainty import certainty_weight, denial_weight
-from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
+from cxr_rewards.findings.certainty import denial_weight
+from cxr_rewards.formulas.crimson import crimson_score
 from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
@@ -133,6 +133,6 @@ class FindingsScore(ReadingComponent):
 
     def _weigh(self, finding: Finding, case: Case) -> tuple[float, dict[str, Any]]:
         matters = significance(finding, case.context)
-        weight = self.benign_weight if matters == "benign" else WEIGHTS[matters]
-        weight *= 0.0 if finding.certainty in DENIED else certainty_weight(finding.certainty, self.possible_weight)
+        held = finding.certainty not in DENIED
+        weight = weight_of(finding, case, self.benign_weight, self.possible_weight) if held else 0.0
         return weight, {**finding.as_dict(), "significance": matters, "weight": weight}

@@ -1,4 +1,4 @@
-"""What the reader has not understood: sentences of which it read nothing, and words that reports do not have."""
+"""Text that the reader does not understand: sentences without a finding, and words that reports do not have."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ _LOOK_S = 0.5
 _WATCH_S = 30.0
 _REPEAT_S = 300.0
 _Entry = tuple[Any, str | Failure] | BaseException | None
-"""What a call of `ask` is handed: a question's item with its reply, an error, or None at the end."""
+"""An item with its reply, the error that ended a call of `ask`, or None at its end."""
 
 
 @dataclass

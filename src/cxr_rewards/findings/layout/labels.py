@@ -25,7 +25,7 @@ _OF_QUALIFIER = frozenset(("modifier", "structure", "quality", "and", "or", "com
 
 
 class Label(NamedTuple):
-    """What a label is about.
+    """The subject of a label.
 
     Attributes:
         kind: `finding`, `abnormality` ("acute findings"), `normal` ("lungs clear"), `denial` ("no effusion"),

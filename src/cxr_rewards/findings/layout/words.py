@@ -23,7 +23,7 @@ HEADINGS = ("subject", "attribute")
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What a label's value says of the finding.
+    """The statement that a value makes about the finding of its label.
 
     Attributes:
         name: name of its table.

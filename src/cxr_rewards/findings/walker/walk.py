@@ -71,7 +71,7 @@ def _finish(state: State) -> Sentence:
 
 
 def _part_pairs(mentions: list[Mention]) -> None:
-    """Leave one side to a bilateral finding whose other side is told apart: "effusions, the right one smaller"."""
+    """Leave a bilateral finding one side if the other has its own statement: "effusions, the right one smaller"."""
     for before, mention in itertools.pairwise(mentions):
         if mention.repeats and mention.side in OTHER_SIDE and before.side == "bilateral":
             before.side = OTHER_SIDE[mention.side]
