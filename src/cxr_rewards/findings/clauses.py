@@ -35,6 +35,7 @@ _FRONTED = ("end_scope", "subordinate")
 _PLURALS = ("hila", "vertebrae", "apices", "bronchi")
 _NEUTRAL = frozenset(("can", "could", "may", "might", "will", "had"))
 """Verbs that are the same in singular and plural."""
+_WORD = re.compile("[a-z0-9]+")
 _ARTICLE = re.compile(r"\s+(the|an?|this|these)\b")
 
 
@@ -85,8 +86,9 @@ def _join_verbs(known: Ontology, found: list[Item], sentence: str) -> list[Item]
 
 def _first_word(known: Ontology, item: Item, sentence: str) -> Item | None:
     """Return the phrase that the first word of another is by itself: "for" of "for the"."""
-    word = sentence[item.start : item.end].split(maxsplit=1)[0]
-    entry = known.phrases[word].get("")
+    word = _WORD.match(sentence, item.start, item.end)
+    form = known.forms.get(word[0]) if word is not None else None
+    entry = known.phrases.get(form, {}).get("") if form is not None else None
     return item._replace(kind=entry[0], names=entry[1], attributes=entry[2], last=item.first) if entry else None
 
 

@@ -180,3 +180,8 @@ def test_phrases_stay_in_order(text):
     found, count = clauses(ontology(), text)
     assert all(one.last < two.first for one, two in itertools.pairwise(found))
     assert count == len(text.split())
+
+
+@pytest.mark.parametrize("between", [" ", "_", "-", "/"])
+def test_what_stands_between_two_words_does_not_matter(between):
+    assert polarities(f"There is an effusion for{between}the nodule.") == {"pleural_effusion": "present"}

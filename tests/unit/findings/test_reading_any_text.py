@@ -43,7 +43,7 @@ MEASURES = st.sampled_from(["8 mm", "1.2 cm", "3 x 2 cm", "0 mm", "2-4 mm", "1 t
 OTHER_WORDS = st.sampled_from(["is", "the", "seen", "XXXX", "which", "pneumothroax", "Dr.", "it measures", "___"])
 WORDS = st.one_of(*PHRASES, MEASURES, OTHER_WORDS)
 IN_SENTENCE = st.sampled_from(
-    [" ", " ", " ", " ", ", ", " and ", " or ", " (", ") ", "; ", ": ", " - ", "/", " [", "] "]
+    [" ", " ", " ", " ", "_", ", ", " and ", " or ", " (", ") ", "; ", ": ", " - ", "/", " [", "] "]
 )
 BETWEEN = st.sampled_from(
     [". ", ".", "\n", "\n\n", "\r\n", " \u2022 ", "\n- ", "? ", "\nIMPRESSION: ", " FINDINGS: ", "\nComparison: "]
