@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import socket
 import subprocess
@@ -11,8 +12,12 @@ import sys
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
+from tests.command_line import run
+
+from cxr_rewards.cache import SqliteCache
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")])
@@ -61,14 +66,13 @@ def server_of(page, code):
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON, ids=name_of)
-def test_python_examples_run_in_order(page, tmp_path):
+def test_python_examples_run_in_order(page, tmp_path, monkeypatch):
+    """In this process, as a program: a process of its own would import everything anew."""
     (tmp_path / "examples").symlink_to(ROOT / "examples")
-    with server_of(page, "\n".join(blocks(page, "python"))) as code:
+    monkeypatch.chdir(tmp_path)
+    with server_of(page, "\n".join(blocks(page, "python"))) as code, patch.dict(os.environ):
         (tmp_path / "example.py").write_text(code, encoding="utf-8")
-        done = subprocess.run(
-            [sys.executable, "-W", "error", "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-    assert done.returncode == 0, done.stderr
+        runpy.run_path("example.py", run_name="__main__")
 
 
 def test_the_readme_has_a_server_and_an_example_that_asks_it():
@@ -78,24 +82,16 @@ def test_the_readme_has_a_server_and_an_example_that_asks_it():
 
 
 @pytest.mark.parametrize(("page", "command"), COMMANDS, ids=name_of)
-def test_commands_run(page, command, tmp_path):
+def test_commands_run(page, command, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
     for name, body in re.findall(
         r"^<!-- file: (\S+) -->\n```\w*\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
     ):
         (tmp_path / name).write_text(body)
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     if "cache " in command:  # these need a cache file to look at
-        code = "from cxr_rewards.cache import SqliteCache; SqliteCache('cache.sqlite').close()"
-        subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
-    done = subprocess.run(
-        shlex.split(command),
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+        SqliteCache("cache.sqlite").close()
+    done = run(*shlex.split(command)[1:])
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -15,6 +15,7 @@ from itertools import pairwise
 
 import pytest
 from rich.console import Console
+from tests import command_line
 
 from cxr_rewards import Case, Component, CompositeReward, Score
 from cxr_rewards.components.findings_score import FindingsScore
@@ -29,16 +30,8 @@ CANDIDATE = "Small left pleural effusion. Pulmonary edema. No pneumothorax. Card
 TEXTS = ("--candidate", CANDIDATE, "--reference", REFERENCE)
 
 
-def run(*arguments, env=None, **options):
-    return subprocess.run(
-        [sys.executable, "-m", "cxr_rewards", "explain", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, **(env or {})},
-        timeout=120,
-        **options,
-    )
+def run(*arguments):
+    return command_line.run("explain", *arguments)
 
 
 def explained(candidate=CANDIDATE, reference=REFERENCE, priors=(), only="", reward=None, **fields):
@@ -350,13 +343,14 @@ def test_an_unknown_component_is_reported_with_the_nearest():
 # ---------------------------------------------------------------- where the texts come from
 
 
-def test_texts_come_from_files_too(tmp_path):
+def test_texts_come_from_files_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "candidate.txt").write_bytes("\ufeffSmall left effusion.\r\nNo edema.".encode())
     (tmp_path / "latin.txt").write_bytes("Ødem.".encode("latin-1"))
-    done = run("--candidate", "@candidate.txt", "--reference", "Left effusion.", cwd=tmp_path)
+    done = run("--candidate", "@candidate.txt", "--reference", "Left effusion.")
     assert report(done.stdout, "candidate") == "Small left [+1 effusion].\nNo [0 edema]."
     for name, message in (("none.txt", "none.txt: No such file"), ("latin.txt", "latin.txt: byte 0xD8 is not UTF-8")):
-        done = run("--candidate", f"@{name}", "--reference", "Left effusion.", cwd=tmp_path)
+        done = run("--candidate", f"@{name}", "--reference", "Left effusion.")
         assert (done.returncode, done.stdout) == (1, "")
         assert f"error: {message}" in done.stderr
 
@@ -494,7 +488,7 @@ def test_hostile_text_reaches_the_terminal_as_its_escapes(width, encoding):
 
 def test_hostile_text_on_the_command_line():
     texts = ("--candidate", HOSTILE.replace("\0", "").replace("\ud800", ""), "--reference", "Left effusion.")
-    done = run(*texts, env={"PYTHONIOENCODING": "ascii"})
+    done = command_line.run_process("explain", *texts, env={"PYTHONIOENCODING": "ascii"})
     assert done.returncode == 0, done.stderr
     assert done.stdout.isascii()
     assert "\x1b" not in done.stdout

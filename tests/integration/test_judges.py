@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from tests.command_line import run
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.cache import SqliteCache
@@ -20,7 +21,6 @@ from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.judges.client import close_judges, tallies
 from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
-from cxr_rewards.models.sources import FOLDER_VARIABLE
 from cxr_rewards.testing.fake_judge import FakeJudge
 
 ROOT = Path(__file__).parents[2]
@@ -53,11 +53,11 @@ def cases(count, seed=0):
 
 @pytest.mark.slow
 def test_in_chaos_every_case_is_scored_right_or_unscored_with_its_reason():
-    work = cases(5000)
+    work = cases(1000)
     with FakeJudge() as judge:
         reward = CompositeReward([Chexprompt(model="m", base_url=judge.url, concurrency=64)])
         truth = [result.value for result in reward.score_batch(work)]
-        assert judge.requests == 5000
+        assert judge.requests == 1000
     assert len(set(truth)) >= 4
     close_judges()
     LEDGER.clear()
@@ -68,16 +68,16 @@ def test_in_chaos_every_case_is_scored_right_or_unscored_with_its_reason():
         seconds = time.monotonic() - start
         unscored = [result.reasons for result in results if result.value is None]
         wrong = [r.value for r, value in zip(results, truth, strict=True) if r.value not in (None, value)]
-        assert len(results) == 5000
+        assert len(results) == 1000
         assert wrong == []
         assert all(
             (reason.startswith("chexprompt_reply: ") and "Judge" in reason) or "Verdict" in reason
             for reason in unscored
         )
-        assert len(unscored) < 200  # refusals, and what failed three times
+        assert len(unscored) < 40  # refusals, and what failed three times
         (tally,) = tallies().values()
         assert tally.failures.total() == len(unscored)
-        assert tally.calls == judge.requests == 5000 + tally.retries.total()  # the bill: no more than the retries
+        assert tally.calls == judge.requests == 1000 + tally.retries.total()  # the bill: no more than the retries
         assert max(judge.seen.values()) <= 30
         print(f"\n{seconds:.1f} s, {tally}; {judge.faulted}; unscored {len(unscored)}")
 
@@ -122,46 +122,49 @@ def test_a_killed_client_pays_only_for_what_was_not_answered(tmp_path):
         assert judge.requests == paid + 600 - kept
 
 
-def test_eight_processes_share_one_cache(tmp_path):
-    count, at_once = 1500, 8
+def test_four_processes_share_one_cache(tmp_path):
+    count, at_once = 800, 8
     code = KILLED.replace("concurrency=16", f"concurrency={at_once}")
     with FakeJudge(latency_s=0.02) as judge:
-        processes = [start(code, judge.url, tmp_path / "c.sqlite", count) for _ in range(8)]
+        processes = [start(code, judge.url, tmp_path / "c.sqlite", count) for _ in range(4)]
         for process in processes:
             out, errors = process.communicate(timeout=240)
             assert (out, errors, process.returncode) == (f"{count}\n", "", 0)
         asked_twice = sum(times - 1 for times in judge.seen.values())
         assert len(judge.seen) == count
-        # Twice is asked what two processes had under way at the same moment, and nothing else.
-        assert asked_twice <= 8 * 8 * at_once
+        # Only what processes had under way at the same moment is asked twice: far from three times each.
+        assert asked_twice <= 2 * 4 * 4 * at_once
     with SqliteCache(tmp_path / "c.sqlite") as cache:
         assert cache.stats().entries == count
         assert cache.verify().ok
 
 
-def cli(*arguments, env=None):
-    done = subprocess.run(
-        [sys.executable, "-m", "cxr_rewards", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT,
-        env={**os.environ, "COLUMNS": "120", **(env or {})}, check=False,
-    )  # fmt: skip
+def cli(*arguments):
+    done = run(*arguments)
     assert done.returncode == 0, done.stderr
     return done
 
 
+def name_judge(monkeypatch, url, model):
+    monkeypatch.setenv(URL_VARIABLE, url)
+    monkeypatch.setenv(MODEL_VARIABLE, model)
+
+
 @pytest.mark.parametrize("preset", ["judge_only", "unirg_step2"])
-def test_presets_run_from_the_command_line_and_ask_nothing_twice(preset, tmp_path, models_folder):
-    env = {FOLDER_VARIABLE: str(models_folder), "HF_HUB_OFFLINE": "1"}
+def test_presets_run_from_the_command_line_and_ask_nothing_twice(preset, tmp_path, models, monkeypatch):
     with FakeJudge() as judge:
-        env |= {URL_VARIABLE: judge.url, MODEL_VARIABLE: "fake"}
+        name_judge(monkeypatch, judge.url, "fake")
         given = ("--preset", preset, "--cache", tmp_path / "c.sqlite", "--json")
-        first = cli("score", SAMPLE, "-o", tmp_path / "1.csv", *given, env=env)
+        first = cli("score", SAMPLE, "-o", tmp_path / "1.csv", *given)
         asked = judge.requests
         assert asked > 40
         summary = json.loads(first.stdout)
         assert summary["judges"]["fake"]["calls"] == asked
         assert f"judge fake: {asked} calls" in first.stderr
         assert summary["scores"]["reward"]["n"] == summary["scores"]["chexprompt"]["n"] > 40
-        second = cli("score", SAMPLE, "-o", tmp_path / "2.csv", *given, env=env)
+        close_judges()
+        LEDGER.clear()
+        second = cli("score", SAMPLE, "-o", tmp_path / "2.csv", *given)
         assert judge.requests == asked
         assert json.loads(second.stdout)["judges"] == {} or "0 calls" in second.stderr
     one, two = (
@@ -189,18 +192,16 @@ def test_the_endpoint_may_be_named_on_the_command_line(tmp_path):
         assert judge.requests > 40
 
 
-def test_show_says_what_judge_is_needed():
-    env = {URL_VARIABLE: "", MODEL_VARIABLE: ""}
-    assert "needs a judge: no model given at no endpoint given" in cli("show", "judge_only", env=env).stdout
-    env = {URL_VARIABLE: "http://h/v1", MODEL_VARIABLE: "m"}
-    assert cli("show", "judge_only", env=env).stdout.count("needs a judge: m at http://h/v1") == 1
+def test_show_says_what_judge_is_needed(monkeypatch):
+    name_judge(monkeypatch, "", "")
+    assert "needs a judge: no model given at no endpoint given" in cli("show", "judge_only").stdout
+    name_judge(monkeypatch, "http://h/v1", "m")
+    assert cli("show", "judge_only").stdout.count("needs a judge: m at http://h/v1") == 1
 
 
-def test_a_score_without_a_judge_says_how_to_get_one(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-m", "cxr_rewards", "score", SAMPLE, "-o", tmp_path / "o.csv", "-p", "judge_only"],
-        capture_output=True, text=True, env={**os.environ, URL_VARIABLE: "", MODEL_VARIABLE: ""}, check=False,
-    )  # fmt: skip
+def test_a_score_without_a_judge_says_how_to_get_one(tmp_path, monkeypatch):
+    name_judge(monkeypatch, "", "")
+    done = run("score", SAMPLE, "-o", tmp_path / "o.csv", "-p", "judge_only")
     assert done.returncode == 1
     assert "no model of a judge" in done.stderr
     assert "cxr-rewards fake-judge" in done.stderr
