@@ -50,7 +50,8 @@ class CollapseWarning(UserWarning):
 class Diagnostics:
     """Metrics of each step, for any training loop.
 
-    For each step: mean, spread and unscored share of the reward and of each component, correlation between components,
+    For each step: mean, spread and unscored share of the reward and of each component, its statistics over all rollouts
+    (`Component.corpus`, such as the errors a report that a judge finds), correlation between components,
     share of groups whose rewards are all equal (they teach nothing), share of candidates and references without an
     abnormal finding, share of each that contradicts itself, share of the sentences of each that
     the rule-based reader did not understand, length of candidates against references, share of
@@ -134,6 +135,7 @@ class Diagnostics:
         metrics = {**_spread("reward", [r.value for r in rewards])}
         for label in reward.components:
             metrics |= _spread(label, [r.parts[label].value for r in rewards])
+            metrics |= _over_all(label, reward, rewards)
         metrics |= _correlations(reward, rewards)
         metrics |= {
             f"unread/{role}": fmean(r.unread_share(role) for r in rewards) for role in ("candidate", "reference")
@@ -239,6 +241,13 @@ def _spread(label: str, values: Sequence[float | None]) -> dict[str, float]:
     if known:
         metrics |= {f"{label}/mean": _mean(known), f"{label}/std": _std(known)}
     return metrics
+
+
+def _over_all(label: str, reward: BaseReward, rewards: Sequence[Reward]) -> dict[str, float]:
+    """Return a component's statistics over all rollouts of the step, such as a judge's errors a report."""
+    scores = [score for r in rewards if (score := r.parts[label]).value is not None]
+    statistics = reward.components[label].corpus(scores) if scores else {}
+    return {f"{label}/{name}": value for name, value in statistics.items() if value is not None}
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -21,6 +21,7 @@ from cxr_rewards.core.usage import Tally
 from cxr_rewards.errors import JudgeError, JudgeStopped, JudgeTimeout, JudgeTransportError, VerdictParseError
 from cxr_rewards.judges.address import Address
 from cxr_rewards.judges.chat import Question
+from cxr_rewards.judges.details import ReplyText
 from cxr_rewards.judges.keys import Scrubber, key_for
 from cxr_rewards.judges.limits import Budget, Rate
 from cxr_rewards.judges.refusals import Lesson, RetryLater
@@ -273,6 +274,7 @@ class JudgeClient:
         self.tally.calls += 1
         self.tally.in_flight += 1
         used = guess = question.tokens
+        start = monotonic()
         try:
             reply, request = await address.ask(question, address.plain() if lesson else None)
             if lesson is not None:
@@ -287,7 +289,7 @@ class JudgeClient:
             self._tokens.correct(used - guess)
             self._wake()
         self.tally.replies += 1
-        return reply.text
+        return ReplyText(reply.text, prompt, completion, monotonic() - start)
 
     def _count(self, prompt_tokens: int, completion_tokens: int) -> None:
         tally, settings = self.tally, self.settings

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterable
 from statistics import fmean, median
 from typing import Any, ClassVar
 
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.judges.details import JudgeDetails, Told, details_of, error_statistics, no_counts, verdict
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.types import Case, Score
@@ -18,8 +20,13 @@ class JudgeComponent(JudgeSettings, Component):
     """A score from one or more votes of a judge: their median or mean.
 
     Arithmetic turns each vote's replies into a number. If a vote has no verdict, the case is unscored, with the reason.
+    The details of a score are `JudgeDetails`.
+
+    Class attributes:
+        types: the types of errors that the protocol counts.
     """
 
+    types: ClassVar[tuple[str, ...]] = ()
     identical = "the judge decides what identical reports get"
 
     @abstractmethod
@@ -34,8 +41,8 @@ class JudgeComponent(JudgeSettings, Component):
         return made[number]
 
     @abstractmethod
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
-        """Return the value and the details of one vote.
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+        """Return the value of one vote, and what its replies tell.
 
         Raises:
             VerdictParseError: the reply has none of the protocol's forms.
@@ -50,14 +57,26 @@ class JudgeComponent(JudgeSettings, Component):
         """The judge's settings for features. The number of votes is left out: it does not affect any one reply."""
         return {**self.judge, "votes": 1, "vote": "median"}
 
+    def texts(self, number: int, case: Case, features: FeatureTable) -> list[tuple[JudgeReply, str]]:
+        """Return the replies of one vote, each with its feature."""
+        return [(reply, features.value(reply, case)) for reply in self.replies(number)]
+
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the median or mean of the votes."""
-        votes = [self.judge_case(number, case, features) for number in range(self.votes)]
-        if self.votes == 1:
-            return Score(*votes[0])
-        values = [value for value, _ in votes]
+        votes = []
+        for number in range(self.votes):
+            value, told = self.judge_case(number, case, features)
+            asked = self.texts(number, case, features)
+            prompts, replies = [reply.prompt_id for reply, _ in asked], [text for _, text in asked]
+            votes.append(verdict(told, value, asked[0][0].model, prompts, replies))
+        values = [vote["value"] for vote in votes]
         value = median(values) if self.vote == "median" else fmean(values)
-        return Score(value, {"votes": [{"value": value, **details} for value, details in votes]})
+        return Score(value, details_of(votes, value))
+
+    def no_details(self) -> JudgeDetails:
+        """Return the details of a report without errors: every key and count that `Score.details` may have."""
+        told = Told(counts=no_counts(self.types)) if self.types else Told()
+        return details_of([verdict(told, 0.0, self.model, [], [])], 0.0)
 
 
 class OneReplyJudge(JudgeComponent):
@@ -79,3 +98,13 @@ class OneReplyJudge(JudgeComponent):
         """Return the only feature."""
         own = {key: getattr(self, key) for key in self.settings() if key in self.reply.settings()}
         return (self.reply(**{**own, **self.vote_settings, "number": number}),)
+
+
+class ErrorJudge(OneReplyJudge):
+    """A judge that counts errors by type, significant or not."""
+
+    corpus_details = ("counts",)
+
+    def corpus(self, scores: Iterable[Score]) -> dict[str, float | None]:
+        """Return errors a report and the histogram of significant errors; see `error_statistics`."""
+        return error_statistics(self.types, (score.details for score in scores))

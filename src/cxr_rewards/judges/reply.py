@@ -12,6 +12,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError
 from cxr_rewards.judges import prompt as prompts
 from cxr_rewards.judges.chat import Form, Question
+from cxr_rewards.judges.details import ReplyText
 from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.types import Failure
 
@@ -53,9 +54,23 @@ class JudgeReply(JudgeSettings, StreamedFeature):
     def _template(self) -> prompts.Template:
         return prompts.from_file(self.template, self.places) if self.template else prompts.built_in(self.prompt)
 
+    @property
+    def prompt_id(self) -> str:
+        """Name and digest of the prompt."""
+        return f"{'template' if self.template else self.prompt}:{self._template.digest}"
+
     def _sign(self) -> str:
-        name = "template" if self.template else self.prompt
-        return f"{super()._sign()}#{name}:{self._template.digest}"
+        return f"{super()._sign()}#{self.prompt_id}"
+
+    def encode(self, value: str) -> object:
+        """Return the reply as JSON can hold it: a text, or a table if it is known what it cost."""
+        if not isinstance(value, ReplyText):
+            return value
+        return {"text": str(value), **{key: getattr(value, key) for key in ReplyText.__slots__}}
+
+    def decode(self, stored: Any) -> str:
+        """Invert `encode`."""
+        return stored if isinstance(stored, str) else ReplyText(**stored)
 
     @classmethod
     @abstractmethod

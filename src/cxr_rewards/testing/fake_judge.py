@@ -70,7 +70,7 @@ class FakeJudge:
         >>> with FakeJudge() as judge:
         ...     reward = CompositeReward.from_preset("judge_only", judge={"model": "any", "base_url": judge.url})
         ...     result = reward.score("Small left effusion.", "Small left effusion. Right pneumothorax.")
-        >>> result.parts["chexprompt"].value, result.parts["chexprompt"].details["significant"]["B"]
+        >>> result.parts["chexprompt"].value, result.parts["chexprompt"].details["counts"]["significant"]["B"]
         (0.5, 1)
     """
 

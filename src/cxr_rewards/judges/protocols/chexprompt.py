@@ -10,14 +10,14 @@ from cxr_rewards.core.component import one_of
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.judges.component import OneReplyJudge
+from cxr_rewards.judges.component import ErrorJudge
+from cxr_rewards.judges.details import SORTS, JudgedError, Told, findings_of, no_counts, unnamed_errors
 from cxr_rewards.judges.quoting import open_introductions, own_matches
 from cxr_rewards.judges.reading import MOST, a_count, a_list, a_text, a_truth, answer_of, only_keys, own_object
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.types import Case
 
 TYPES = "ABCDEF"
-SORTS = ("significant", "insignificant")
 
 _LINE = re.compile(
     r"^[ \t*_#\-\d.)]*Number of clinically (significant|insignificant) errors by type\W{0,20}?:[\s*_`]*"
@@ -69,7 +69,7 @@ class ChexpromptReply(JudgeReply):
         data = own_object(text)
         if data is None:
             return _lines(text)
-        counts = {sort: dict.fromkeys(TYPES, 0) for sort in SORTS}
+        counts = no_counts(TYPES)
         only_keys(data, ("errors",))
         for error in a_list(data, "errors"):
             only_keys(error, ("type", "significant"), ("what",))
@@ -81,11 +81,26 @@ class ChexpromptReply(JudgeReply):
             raise VerdictParseError(f"more than {MOST} errors of one type")
         return counts
 
+    @classmethod
+    def told(cls, reply: str) -> Told:
+        """Return the numbers of errors, and the errors with the judge's words if it gave any."""
+        counts = cls.parse(reply)
+        data = own_object(answer_of(reply))
+        errors = unnamed_errors(counts)
+        if data is not None:
+            errors = [
+                JudgedError(
+                    type=error["type"], significant=error["significant"], grade="", text=str(error.get("what") or "")
+                )
+                for error in data["errors"]
+            ]
+        return Told(counts=counts, errors=errors, missed=findings_of(errors, "B"))
+
 
 Counts = Literal["significant", "all"]
 
 
-class Chexprompt(OneReplyJudge):
+class Chexprompt(ErrorJudge):
     """Errors that a language model finds in the candidate, turned into a reward as in UniRG-CXR.
 
         score = 1 / (n + 1),  n = the number of errors that `counts` names
@@ -95,7 +110,7 @@ class Chexprompt(OneReplyJudge):
 
     Range: (0, 1]. Without errors: 1.
 
-    Details: the numbers by type, `significant` and `insignificant`.
+    Details: `JudgeDetails` with `counts`, `errors` and `missed` (those of type B).
 
     Source: CheXprompt (Nat Commun 16:3108; repository at 8cfddec) for types and counting; UniRG-CXR (arXiv 2601.17151)
     for 1/(n + 1); it does not say whether insignificant errors count. The prompt is our own.
@@ -112,6 +127,7 @@ class Chexprompt(OneReplyJudge):
     version = 3
     summary = "1 / (errors + 1), errors counted by a judge in CheXprompt's six types"
     reply = ChexpromptReply
+    types = tuple(TYPES)
 
     counts: Counts = setting("significant", "Which errors count: significant, all.")
 
@@ -119,13 +135,13 @@ class Chexprompt(OneReplyJudge):
         super().__post_init__()
         one_of(self, "counts", ("significant", "all"))
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
         """Score the number of errors."""
         (reply,) = self.replies(number)
-        counts = reply.parse(features.value(reply, case))
+        told = ChexpromptReply.told(features.value(reply, case))
         counted = SORTS if self.counts == "all" else SORTS[:1]
-        errors = sum(sum(counts[sort].values()) for sort in counted)
-        return 1 / (errors + 1), counts
+        errors = sum(sum(told["counts"][sort].values()) for sort in counted)
+        return 1 / (errors + 1), told
 
 
 def _lines(text: str) -> dict[str, dict[str, int]]:

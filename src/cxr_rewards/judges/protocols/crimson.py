@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
-from cxr_rewards.judges.component import OneReplyJudge
+from cxr_rewards.judges.component import ErrorJudge
+from cxr_rewards.judges.details import JudgedError, JudgedFinding, Told, findings_of, no_counts
 from cxr_rewards.judges.reading import a_list, json_in, only_keys
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.types import Case
@@ -24,6 +26,9 @@ ATTRIBUTES = (
     "overinterpretation",
     "temporal",
 )
+TYPES = ("false", "missed", *ATTRIBUTES, "other")
+"""Types of errors in the details: false and missed findings, and attribute errors by kind (`other`: none is named)."""
+
 _UNKNOWN = 0.25
 _NAMES = {
     "urgent": WEIGHTS["urgent"],
@@ -145,8 +150,40 @@ class CrimsonReply(JudgeReply):
             tuple(predicted[key] for key in false),
         )
 
+    @classmethod
+    def told(cls, reply: str) -> Told:
+        """Return errors and findings with the judge's words, of a reply that `parse` accepts.
 
-class Crimson(OneReplyJudge):
+        A false or missed finding is a significant error if it is urgent or actionable.
+        """
+        data = json_in(reply)
+        reference, predicted = (_by_id(data, key) for key in ("reference_findings", "predicted_findings"))
+        matched = dict.fromkeys(str(match["ref_id"]) for match in data["matched_findings"])
+        false = [predicted[str(key)] for key in data["errors"]["false_findings"]]
+        missed = [finding for key, finding in reference.items() if key not in matched]
+        errors = [_finding_error("false", finding) for finding in false]
+        errors += [_finding_error("missed", finding) for finding in missed]
+        for error in data["errors"]["attribute_errors"]:
+            grade = error["severity"]
+            text = reference[str(error["ref_id"])]["text"]
+            errors += [
+                JudgedError(type=kind, significant=grade == "significant", grade=grade, text=text)
+                for kind in error.get("error_types") or ["other"]
+            ]
+        counts = no_counts(TYPES)
+        for entry in errors:
+            counts["significant" if entry["significant"] else "insignificant"][entry["type"]] += 1
+        words = data.get("explanation") or data.get("reasoning") or ""
+        return Told(
+            counts=counts,
+            errors=errors,
+            matched=[reference[key] for key in matched],
+            missed=findings_of(errors, "missed"),
+            explanation=words if isinstance(words, str) else json.dumps(words),
+        )
+
+
+class Crimson(ErrorJudge):
     """CRIMSON: a language model lists the abnormal findings of both reports, weighs them and matches them.
 
     The arithmetic is that of `cxr_rewards.formulas.crimson.crimson_score`: weights 1, 0.5, 0.25, 0 for urgent,
@@ -174,15 +211,13 @@ class Crimson(OneReplyJudge):
     summary = "CRIMSON: findings by clinical significance, found and matched by a judge"
     bounds = (-1.0, 1.0)
     reply = CrimsonReply
+    types = TYPES
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
         """Apply the arithmetic."""
         (reply,) = self.replies(number)
-        weights = reply.parse(features.value(reply, case))
-        details: dict[str, object] = {
-            key: [list(v) if isinstance(v, tuple) else v for v in part] for key, part in weights._asdict().items()
-        }
-        return crimson_score(*weights), details
+        text = features.value(reply, case)
+        return crimson_score(*CrimsonReply.parse(text)), CrimsonReply.told(text)
 
 
 def _name(value: object) -> str | None:
@@ -193,11 +228,28 @@ def _weights(data: Mapping[str, object], key: str) -> dict[str, float]:
     weights: dict[str, float] = {}
     for entry in a_list(data, key):
         name, word = _name(entry.get("id")), entry.get("clinical_significance")
-        weight = _NAMES.get(re.sub(r"[\W_]+", "_", word.strip().lower())) if isinstance(word, str) else None
+        weight = _NAMES.get(_plain(word)) if isinstance(word, str) else None
         if name is None or name in weights or weight is None:
             raise VerdictParseError(f"{key}: expected an id of its own and a known significance, got {shorten(entry)}")
         weights[name] = weight
     return weights
+
+
+def _by_id(data: Mapping[str, Any], key: str) -> dict[str, JudgedFinding]:
+    return {
+        str(entry["id"]): JudgedFinding(text=str(entry.get("finding") or ""), grade=entry["clinical_significance"])
+        for entry in data[key]
+    }
+
+
+def _finding_error(kind: str, finding: JudgedFinding) -> JudgedError:
+    weight = _NAMES[_plain(finding["grade"])]
+    significant = weight >= WEIGHTS["actionable"]
+    return JudgedError(type=kind, significant=significant, grade=finding["grade"], text=finding["text"])
+
+
+def _plain(significance: str) -> str:
+    return re.sub(r"[\W_]+", "_", significance.strip().lower())
 
 
 def _id(entry: Mapping[str, object], key: str, known: Mapping[str, object]) -> str:

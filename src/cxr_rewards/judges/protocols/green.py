@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.judges.component import OneReplyJudge
+from cxr_rewards.judges.component import ErrorJudge
+from cxr_rewards.judges.details import SORTS, JudgedError, JudgedFinding, Told, findings_of
 from cxr_rewards.judges.quoting import own_matches, unfenced, without_quotes
 from cxr_rewards.judges.reading import a_count, answer_of
 from cxr_rewards.judges.reply import JudgeReply
@@ -31,6 +33,7 @@ _COUNT = re.compile(r"[\s*_]{0,20}(?:-[ ])?([^\s.;,:*_]{1,20})[*_]{0,4}[ \t]{0,9
 _COLON = re.compile(r"(?<!\d):[\s*_]{0,20}\d{1,4}[*_]{0,4}[ \t]{0,9}(?:[.;,)](?!\d)|$)", re.MULTILINE)
 _ITEM = re.compile(r"(?:(?P<line>^[-* \t]*)|(?<=[\s;,]))(\d{1,3})[.)](?=\s+\S)", re.MULTILINE)
 _BETWEEN = re.compile(r";[ \t]{0,9}(?=\n|\d{1,3}[.)]\s|\Z)")
+_SPLIT = re.compile(r";|(?:^|(?<=[\s;,]))\d{1,3}[.)](?=\s+\S)")
 _OTHER_TYPE = re.compile(r"\([a-f]\)", re.IGNORECASE)
 _DESCRIBED = "clinically|significant|insignificant|further|other|additional|such|matched|matching|common|any"
 _THINGS = "errors?|findings?|match(?:es)?|discrepanc(?:y|ies)|mistakes?|differences?"
@@ -79,6 +82,33 @@ class GreenReply(JudgeReply):
     @classmethod
     def parse(cls, reply: str) -> GreenVerdict:
         """Return the numbers of a reply."""
+        sections = cls._sections(reply)
+        return GreenVerdict(
+            _errors(sections["significant"]), _errors(sections["insignificant"]), _matched(sections["matched"])
+        )
+
+    @classmethod
+    def told(cls, reply: str) -> Told:
+        """Return the numbers of errors, and errors and matched findings in the judge's words."""
+        sections, counts = cls._sections(reply), cls.parse(reply)
+        errors = [
+            JudgedError(type=kind, significant=sort == "significant", grade="", text=words)
+            for sort in SORTS
+            for kind, said in _said_by_type(sections[sort])
+            for words in _items(said, getattr(counts, sort)[kind])
+        ]
+        matched = [JudgedFinding(text=words, grade="") for words in _items(sections["matched"], counts.matched)]
+        return Told(
+            counts={sort: dict(getattr(counts, sort)) for sort in SORTS},
+            errors=errors,
+            matched=matched,
+            missed=findings_of(errors, "b"),
+            explanation=sections.get("explanation", ""),
+        )
+
+    @classmethod
+    def _sections(cls, reply: str) -> dict[str, str]:
+        """Return the text of each section by name; those on errors and matched findings are there."""
         text = answer_of(reply)
         headings = own_matches(_HEADING, text)
         sections: dict[str, str] = {}
@@ -91,12 +121,10 @@ class GreenReply(JudgeReply):
         for title, name in _HEADINGS.items():
             if name not in sections and name != "explanation":
                 raise VerdictParseError(f"no section [{title.title()}] in {shorten(text)}")
-        return GreenVerdict(
-            _errors(sections["significant"]), _errors(sections["insignificant"]), _matched(sections["matched"])
-        )
+        return sections
 
 
-class Green(OneReplyJudge):
+class Green(ErrorJudge):
     """Share of matched findings among matched findings and clinically significant errors, counted by a language model.
 
         score = matched / (matched + significant errors);  0 if nothing is matched
@@ -106,7 +134,7 @@ class Green(OneReplyJudge):
 
     Range: [0, 1].
 
-    Details: `matched`, and the numbers of errors by type, a to f, `significant` and `insignificant`.
+    Details: `JudgeDetails` with `counts`, `errors`, `matched`, `missed` (the errors of type b) and `explanation`.
 
     Source: GREEN (Ostmeier et al. 2024; green_score at d72c195). Upstream reads a missing section as no errors; here
     the case is unscored. The built-in prompt is our own.
@@ -123,6 +151,7 @@ class Green(OneReplyJudge):
     version = 3
     summary = "GREEN: matched / (matched + significant errors), counted by a judge"
     reply = GreenReply
+    types = tuple(TYPES)
 
     max_words: int = setting(0, "Words of each report shown; GREEN's own model was trained on 300. 0: all.")
 
@@ -131,13 +160,12 @@ class Green(OneReplyJudge):
         if self.max_words < 0:
             raise self.invalid("max_words", "0 or more")
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
         """Return the share of matched findings."""
         (reply,) = self.replies(number)
-        counts = reply.parse(features.value(reply, case))
-        errors = sum(counts.significant.values())
-        value = counts.matched / (counts.matched + errors) if counts.matched else 0.0
-        return value, counts._asdict()
+        told = GreenReply.told(features.value(reply, case))
+        matched, errors = len(told["matched"]), sum(told["counts"]["significant"].values())
+        return matched / (matched + errors) if matched else 0.0, told
 
 
 def _first(text: str, words: int) -> str:
@@ -153,16 +181,14 @@ def _says_none(body: str) -> bool:
 
 def _errors(body: str) -> dict[str, int]:
     counts = dict.fromkeys(TYPES, 0)
-    lines = list(_ERROR.finditer(body))
+    lines = list(_error_lines(body))
     if not lines:
         if not _says_none(body):
             raise VerdictParseError(f"expected lines such as `(a) ...: 1. ...` or `No errors`, got {shorten(body)}")
         return counts
     seen = set()
-    for line, following in zip_longest(lines, lines[1:]):
-        letter = line[1]
-        kind = TYPES[int(letter) - 1] if letter.isdigit() else letter.lower()
-        rest = _ASIDE.sub(_asides_gone, body[line.end() : following.start() if following else len(body)])
+    for letter, kind, line in lines:
+        rest = _ASIDE.sub(_asides_gone, line)
         described, _, said = rest.partition(":")
         if kind in seen:
             raise VerdictParseError(f"({letter}): given twice")
@@ -171,6 +197,31 @@ def _errors(body: str) -> dict[str, int]:
         seen.add(kind)
         counts[kind] = _number(said, f"({letter})")
     return counts
+
+
+def _error_lines(body: str) -> Iterator[tuple[str, str, str]]:
+    """Yield the letter as written, the type, and the rest of each line of a section on errors."""
+    lines = list(_ERROR.finditer(body))
+    for line, following in zip_longest(lines, lines[1:]):
+        letter = line[1]
+        kind = TYPES[int(letter) - 1] if letter.isdigit() else letter.lower()
+        yield letter, kind, body[line.end() : following.start() if following else len(body)]
+
+
+def _said_by_type(body: str) -> Iterator[tuple[str, str]]:
+    """Yield each type of a section on errors that can be read, and the words after its colon."""
+    for _, kind, line in _error_lines(body):
+        yield kind, line.partition(":")[2]
+
+
+def _items(said: str, count: int) -> list[str]:
+    """Return the judge's words for each of the things that it counted; empty if they cannot be told apart."""
+    number = _COUNT.match(said)
+    listed = said[number.end() :].strip() if number else ""
+    items = [words for item in _SPLIT.split(listed) if (words := item.strip(_DRESS))]
+    if len(items) != count:
+        items = [listed] if count == 1 else [""] * count
+    return items
 
 
 def _asides_gone(aside: re.Match[str]) -> str:

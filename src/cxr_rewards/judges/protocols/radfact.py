@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal
 
 from cxr_rewards.core.component import one_of
@@ -12,6 +12,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.judges import prompt as prompts
 from cxr_rewards.judges.component import JudgeComponent
+from cxr_rewards.judges.details import JudgedPhrase, Told
 from cxr_rewards.judges.reading import MOST, a_list, a_truth, json_in, only_keys
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.types import Case, Failure, Score
@@ -175,7 +176,7 @@ class Radfact(JudgeComponent):
 
     Range: [0, 1].
 
-    Details: `precision`, `recall`, and the phrases with their verdicts.
+    Details: `JudgeDetails` with `phrases` and, in `marks`, `precision`, `recall` and `f1`.
 
     Source: RadFact (repository at 72463ac), without grounding; upstream, a failed call counts as not entailed; here the
     case is unscored. The prompts are our own.
@@ -185,13 +186,15 @@ class Radfact(JudgeComponent):
         >>> with FakeJudge() as judge:
         ...     radfact = Radfact(model="any", base_url=judge.url)
         ...     score = radfact.score("Left effusion. Right pneumothorax.", "Left effusion.")
-        >>> score.details["precision"], score.details["recall"]
+        >>> score.details["marks"]["precision"], score.details["marks"]["recall"]
         (0.5, 1.0)
     """
 
     name = "radfact"
     version = 2
     summary = "RadFact: phrases that the other report entails, judged both ways"
+
+    corpus_details = ("marks",)
 
     measure: Measure = setting("f1", "Score: f1, precision or recall.")
 
@@ -218,19 +221,43 @@ class Radfact(JudgeComponent):
                 )
         return super().score_case(case, features)
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, dict[str, object]]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
         """Return the share of entailed phrases."""
         item = PairItem(case.candidate, case.reference)
         shares: list[float] = []
-        details: dict[str, object] = {}
+        judged: list[JudgedPhrase] = []
         for reply in self.directions(number):
             phrases = reply.phrases(item, features)[0]
             truths = reply.truths(features.value(reply, case), len(phrases))
             shares.append(sum(truths) / len(truths) if truths else 0.0)
-            details[reply.of] = [
-                {"phrase": phrase, "entailed": truth} for phrase, truth in zip(phrases, truths, strict=True)
+            judged += [
+                JudgedPhrase(of=reply.of, text=phrase, entailed=truth)
+                for phrase, truth in zip(phrases, truths, strict=True)
             ]
         precision, recall = shares
-        f1 = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-        values = {"f1": f1, "precision": precision, "recall": recall}
-        return values[self.measure], {**values, **details}
+        values = {"f1": _f1(precision, recall), "precision": precision, "recall": recall}
+        return values[self.measure], Told(phrases=judged, marks=values)
+
+    def corpus(self, scores: Iterable[Score]) -> dict[str, float | None]:
+        """Return mean precision and recall, and the F1 of these two means, as RadFact reports it."""
+        precisions = recalls = reports = 0.0
+        for score in scores:
+            reports += 1
+            precisions += score.details["marks"]["precision"]
+            recalls += score.details["marks"]["recall"]
+        if not reports:
+            return dict.fromkeys(("precision", "recall", "f1"))
+        precision, recall = precisions / reports, recalls / reports
+        return {"precision": precision, "recall": recall, "f1": _f1(precision, recall)}
+
+    def texts(self, number: int, case: Case, features: FeatureTable) -> list[tuple[JudgeReply, str]]:
+        """Return both verdicts, and the splits of both reports."""
+        texts = []
+        for reply in self.replies(number):
+            items = (case.candidate, case.reference) if reply.over == "text" else (case,)
+            texts += [(reply, features.value(reply, item)) for item in items]
+        return texts
+
+
+def _f1(precision: float, recall: float) -> float:
+    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0

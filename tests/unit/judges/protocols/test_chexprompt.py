@@ -80,10 +80,10 @@ def test_chexprompt_counts_as_set():
 def test_chexprompts_published_checks(judge):
     chexprompt = Chexprompt(**judge)
     worse = chexprompt.score("Severe cardiomegaly.", "The heart is normal in size. The lungs are clear.")
-    assert worse.details["significant"] == {"A": 1, "B": 0, "C": 0, "D": 0, "E": 0, "F": 0}
+    assert worse.details["counts"]["significant"] == {"A": 1, "B": 0, "C": 0, "D": 0, "E": 0, "F": 0}
     same = chexprompt.score("There is pleural effusion.", "Evidence of pleural effusion.")
     assert same.value == 1.0
-    assert sum(same.details["insignificant"].values()) == 0
+    assert sum(same.details["counts"]["insignificant"].values()) == 0
 
 
 def test_a_prior_bears_a_comparison_out(judge):

@@ -71,7 +71,11 @@ def test_crimson_scores_what_the_judge_says():
     reply, value = CHECKS["attribute, urgent"]
     score = says(Crimson, reply)
     assert score.value == pytest.approx(value)
-    assert score.details == {"matched": [[1.0, 0.5]], "missed": [], "false": []}
+    assert score.details["matched"] == [{"text": "x", "grade": "urgent"}]
+    assert score.details["errors"] == [
+        {"type": "location", "significant": True, "grade": "significant", "text": "x"},
+    ]
+    assert score.details["missed"] == []
 
 
 @pytest.mark.parametrize(

@@ -17,13 +17,15 @@ REFERENCE = "Small left pleural effusion. The heart is normal in size."
 
 def test_radfact_counts_both_ways(judge):
     score = Radfact(**judge).score("Left effusion. Right pneumothorax.", "Left effusion. Edema. Clear lungs.")
-    assert score.details["precision"] == 0.5
-    assert score.details["recall"] == pytest.approx(2 / 3)
+    assert score.details["marks"]["precision"] == 0.5
+    assert score.details["marks"]["recall"] == pytest.approx(2 / 3)
     assert score.value == pytest.approx(4 / 7)
-    assert score.details["candidate"] == [
-        {"phrase": "Left effusion.", "entailed": True},
-        {"phrase": "Right pneumothorax.", "entailed": False},
+    assert score.details["phrases"][:2] == [
+        {"of": "candidate", "text": "Left effusion.", "entailed": True},
+        {"of": "candidate", "text": "Right pneumothorax.", "entailed": False},
     ]
+    assert [phrase["entailed"] for phrase in score.details["phrases"][2:]] == [True, False, True]
+    assert len(score.details["replies"]) == len(score.details["prompts"]) == 4
     precision = Radfact(**judge, measure="precision")
     assert precision.score("Left effusion. Right pneumothorax.", "Left effusion. Edema. Clear lungs.").value == 0.5
 
