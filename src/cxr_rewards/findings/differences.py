@@ -48,8 +48,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     location            the other side; for a device: misplaced or not                        0.5
     location            one side for both or the reverse; another lobe or zone; another tip   0.25
     location            a device that is misplaced in both, and also called right             0.25
-    severity            two steps or more of five; one; less (massive is half a step from     0.5; 0.25;
-                        severe)                                                               0.125
+    severity            two steps or more of five; one; less (trace and mild, severe and      0.5; 0.25;
+                        massive)                                                              0.125
     measurement         0.5 at half or less of the larger, 0 from four fifths on, in between  up to 0.5
                         in proportion; none within 2 mm; at most 0.125 for a device's tip
     temporal            increase for decrease; one of them for stable; new for increased or   0.5; 0.25;
@@ -143,7 +143,12 @@ def _measurement_cost(reference: Finding, candidate: Finding) -> float:
 
 
 def _grade(severity: float) -> float:
-    """Return the severity, with massive only half a step above severe, because readers rarely agree on the border."""
+    """Return the severity, with less than a step from trace to mild, and from severe to massive.
+
+    Readers rarely agree on these borders. A trace is still two steps from moderate.
+    """
+    if severity <= 3:
+        return severity - 0.25 * (1 - abs(severity - 2))
     return min(severity, 4 + (severity - 4) / 2)
 
 

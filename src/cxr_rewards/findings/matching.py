@@ -10,7 +10,7 @@ from cxr_rewards.findings.differences import Difference, differences
 from cxr_rewards.findings.finding import Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
 from cxr_rewards.findings.pairing import denies, kinship, pair_up
-from cxr_rewards.findings.places import places_meet
+from cxr_rewards.findings.places import places_meet, sides_meet
 from cxr_rewards.findings.report import Report, join
 from cxr_rewards.findings.significance import significance
 from cxr_rewards.formulas.crimson import WEIGHTS
@@ -53,9 +53,9 @@ class Comparison(NamedTuple):
 def compare(reference: Report, candidate: Report) -> Comparison:
     """Match the abnormal and the unlikely findings of two reports one to one.
 
-    Two findings can be partners if they are of one observation, if one is a kind of the other, or if one is often
-    mistaken for the other (see `kinship`), and if their grades of certainty agree at least in part. Of all possible
-    assignments, that with the greatest total credit by CRIMSON's arithmetic is taken. Findings that one report
+    Two findings can be partners if they are of one observation, or if one is a kind of the other or often mistaken for
+    it (see `kinship`) and can be on the same side, and if their grades of certainty agree at least in part. Of all
+    possible assignments, that with the greatest total credit by CRIMSON's arithmetic is taken. Findings that one report
     states in parts and the other as one ("bilateral effusions"; "left effusion, right effusion") are joined first.
     What the candidate states and takes back has no partner, unless the reference contradicts itself in the same
     way.
@@ -153,13 +153,15 @@ def _join_parts(known: Ontology, whole: list[Finding], parts: list[Finding]) -> 
 
 def _pairs(known: Ontology, ours: Sequence[Finding], theirs: Sequence[Finding]) -> list[tuple[int, int]]:
     """Return the indices of partners."""
-    edges = [
-        (i, j)
-        for i, one in enumerate(ours)
-        for j, two in enumerate(theirs)
-        if kinship(one.observation, two.observation) is not None and certainties_agree(one.certainty, two.certainty)
-    ]
+    edges = [(i, j) for i, one in enumerate(ours) for j, two in enumerate(theirs) if _can_be_one(one, two)]
     return pair_up({(i, j): _gain(known, ours[i], theirs[j]) for i, j in edges})
+
+
+def _can_be_one(one: Finding, two: Finding) -> bool:
+    """Return whether two findings can be partners; another observation on the other side is another finding."""
+    if one.observation != two.observation and not sides_meet(one, two):
+        return False
+    return kinship(one.observation, two.observation) is not None and certainties_agree(one.certainty, two.certainty)
 
 
 def _gain(known: Ontology, one: Finding, two: Finding) -> float:

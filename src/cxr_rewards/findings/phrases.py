@@ -162,7 +162,9 @@ def _in_company(node: Node, tokens: list[tuple[str, int]], first: int, last: int
     before = _company(tokens, range(first - 1, first - 1 - _COMPANY, -1))
     after = _company(tokens, range(last + 1, last + 1 + _COMPANY))
     for sense in node[OTHERWISE]:
-        if not sense.follows.isdisjoint(before) or not sense.precedes.isdisjoint(after):
+        if sense.follows.isdisjoint(before) and sense.precedes.isdisjoint(after):
+            continue
+        if not sense.unless or sense.unless.isdisjoint(token for token, _ in tokens):
             return cast("Entry", sense.entry)
     return cast("Entry", node[""])
 

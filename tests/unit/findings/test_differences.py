@@ -72,6 +72,8 @@ def _above_carina(distance):
         (nodule(severity=2.0), nodule(severity=4.0), [("severity", 0.5)]),
         (nodule(severity=4.0), nodule(severity=1.0), [("severity", 0.5)]),
         (nodule(severity=2.0), nodule(severity=3.0), [("severity", 0.25)]),
+        (nodule(severity=1.0), nodule(severity=2.0), [("severity", 0.125)]),
+        (nodule(severity=1.0), nodule(severity=3.0), [("severity", 0.5)]),
         (nodule(severity=2.0), nodule(severity=2.5), [("severity", 0.125)]),
         (nodule(severity=4.0), nodule(severity=5.0), [("severity", 0.125)]),
         (nodule(severity=2.0), NODULE, [("severity", 0.0625)]),

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from cxr_rewards.findings import Finding, Report, compare, merge, ontology, read, significance
 from cxr_rewards.findings.differences import differences
 from cxr_rewards.findings.pairing import kinship
+from cxr_rewards.findings.places import sides_meet
 from cxr_rewards.formulas.crimson import WEIGHTS
 
 KNOWN = ontology()
@@ -39,6 +40,11 @@ def worth(one, two):
     return weight * weight / (weight + cost) + WEIGHTS[significance(two)]
 
 
+def can_be_one(one, two):
+    same = one.observation == two.observation
+    return kinship(one.observation, two.observation) is not None and (same or sides_meet(one, two))
+
+
 def best_of_all(ours, theirs):
     """Return the most that any one-to-one pairing of kin is worth."""
     if not ours:
@@ -46,7 +52,7 @@ def best_of_all(ours, theirs):
     first, rest = ours[0], ours[1:]
     options = [best_of_all(rest, theirs)]
     for i, other in enumerate(theirs):
-        if kinship(first.observation, other.observation) is not None:
+        if can_be_one(first, other):
             options.append(worth(first, other) + best_of_all(rest, theirs[:i] + theirs[i + 1 :]))
     return max(options)
 
@@ -67,6 +73,23 @@ def test_the_order_of_findings_does_not_matter(ours, theirs, random):
 
     shuffled = random.sample(ours, len(ours)), random.sample(theirs, len(theirs))
     assert credited(*shuffled) == pytest.approx(credited(ours, theirs))
+
+
+def test_another_observation_on_the_other_side_is_another_finding():
+    comparison = reports("Right pleural effusion.", "Left lung opacity.")
+    assert not comparison.matched
+    assert [finding.observation for finding in comparison.missed] == ["pleural_effusion"]
+    assert [finding.observation for finding in comparison.false] == ["lung_opacity"]
+
+
+def test_the_same_observation_on_the_other_side_is_a_wrong_side():
+    (match,) = reports("Right pleural effusion.", "Left pleural effusion.").matched
+    assert [(difference.kind, difference.cost) for difference in match.differences] == [("location", 0.5)]
+
+
+def test_another_observation_on_a_side_that_can_be_the_same_is_a_partner():
+    for candidate in ("Right lung opacity.", "Lung opacity.", "Bilateral lung opacities."):
+        assert reports("Right pneumonia.", candidate).matched
 
 
 def test_a_finding_takes_the_nearest_partner_whatever_stands_first():

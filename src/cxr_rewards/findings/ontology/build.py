@@ -35,7 +35,7 @@ _OBSERVATION_KEYS: tuple[str, ...] = ("phrases", "made_of", "parent", "like", "e
 _OBSERVATION_KEYS += ("unpaired", "directed", "proper", "misplaced")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute", "more_is_better")
 _CUE_KEYS = ("effect", "direction", "ended_by", "after", "states", "grade", "phrases", "examples")
-_SENSE_KEYS = ("phrases", "follows", "precedes", "near", "means", "examples")
+_SENSE_KEYS = ("phrases", "follows", "precedes", "near", "unless", "means", "examples")
 _DEVICE = "support_device"
 
 
@@ -194,14 +194,13 @@ def _senses(
         where = f"senses.toml: senses.{name}"
         table = _table(where, entry, _SENSE_KEYS)
         kind, names, attributes = _meaning(f"{where}.means", name, table.get("means", ""), nouns, modifiers)
-        follows, precedes, near = (
-            _company(f"{where}.{key}", table.get(key, [])) for key in ("follows", "precedes", "near")
+        follows, precedes, near, unless = (
+            _company(f"{where}.{key}", table.get(key, [])) for key in ("follows", "precedes", "near", "unless")
         )
         phrases = table.get("phrases")
         if follows or precedes or near:
-            vocabulary.add_sense(
-                f"{where}.phrases", phrases, Sense(follows | near, precedes | near, (kind, names, attributes))
-            )
+            sense = Sense(follows | near, precedes | near, unless, (kind, names, attributes))
+            vocabulary.add_sense(f"{where}.phrases", phrases, sense)
         else:
             vocabulary.add(f"{where}.phrases", kind, names[0] if names else "", phrases, attributes)
 

@@ -112,11 +112,13 @@ class Sense(NamedTuple):
     Attributes:
         follows: words, one of which stands before the phrase.
         precedes: words, one of which stands after it.
+        unless: words, none of which stands anywhere in the sentence.
         entry: what it means then.
     """
 
     follows: frozenset[str]
     precedes: frozenset[str]
+    unless: frozenset[str]
     entry: Entry
 
 

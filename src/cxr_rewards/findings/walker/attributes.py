@@ -40,7 +40,8 @@ def read_modifier(state: State) -> None:
             continue
         if slot == "side" and i and state.items[i - 1].kind == "compare_places" and value in OTHER_SIDE:
             for mention in state.clause.mentions[-1:]:
-                mention.side = mention.side or "bilateral"
+                if mention.side != value:
+                    mention.side = "bilateral"
             continue
         if slot == "side" and _is_direction(state):
             state.clause.mentions[-1].side, state.clause.mentions[-1].located_at = cast("Side", value), item.first
