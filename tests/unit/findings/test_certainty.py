@@ -45,7 +45,7 @@ SAID = {
         ("Possible but unlikely pneumonia.", "unlikely"),
         ("Pneumonia cannot be excluded, but is less likely.", "unlikely"),
         ("? pneumonia", "possible"),
-        ("Shadow in the lung base ?pneumonia", "possible"),
+        ("Something in the lung base ?pneumonia", "possible"),
         ("Pneumonia?", "possible"),
     ],
 )
