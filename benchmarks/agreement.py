@@ -42,15 +42,15 @@ def pairwise(rows: list[dict[str, Any]], values: list[float]) -> float:
 
 MAIN = "findings_soft_f1"
 GUARDED = {
-    "worst_error": (0.2, 0.3, 0.4),
-    "negatives_recall": (0.1, 0.15),
+    "worst_error": (0.15, 0.2, 0.3),
+    "negatives_recall": (0.15, 0.2),
     "change_f1": (0.05, 0.1),
-    "prior_consistency": (0.2, 0.3),
+    "prior_consistency": (0.15, 0.2),
     "findings_score": (0.0, 0.2),
     "gibberish": (0.3,),
     "rouge_l": (0.02,),
 }
-FREE = {**GUARDED, **{name: (0.0, *GUARDED[name]) for name in ("worst_error", "negatives_recall", "change_f1")}}
+FREE = {**GUARDED, **{name: (0.0, *GUARDED[name]) for name in GUARDED if name not in ("findings_score", "gibberish")}}
 Grid = dict[str, tuple[float, ...]]
 
 

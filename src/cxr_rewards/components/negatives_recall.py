@@ -8,7 +8,7 @@ from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Finding, Report, ontology
+from cxr_rewards.findings import Finding, Report, ontology, significance
 from cxr_rewards.types import Case, Score
 
 _REPORTS = Reports()
@@ -17,7 +17,11 @@ _REPORTS = Reports()
 class NegativesRecall(ReadingComponent):
     """Share of what the reference says is not there that the candidate says, too.
 
-        value = mean over the reference's denials of the best credit that a denial of the candidate earns for it
+        value = (sum over the reference's denials of the best credit that a denial of the candidate earns for it + f)
+                / (number of the reference's denials + f)
+
+    f is the number of abnormal findings of the reference that are not benign: the fewer of its statements are denials,
+    the less a lost one takes from the report. The findings themselves are for other components to judge.
 
     A denial of the reference is an observation that it names ("no effusion"), or a normal statement about a structure,
     which implies at most `sweeping` absences ("the heart is normal") and is met if any of them is. "Normal chest"
@@ -35,19 +39,21 @@ class NegativesRecall(ReadingComponent):
     which denying what is there costs more (`findings_soft_f1`, `worst_error`). It is recall, because denials that the
     reference lacks are no errors.
 
-    Range: [0, 1], higher is better. The reference denies nothing: 1. Nothing read in the candidate: 0 if the reference
-    denies something. A reference in which nothing is read: missing, with the reason.
+    Range: [0, 1], higher is better. The reference denies nothing: 1. Nothing read in the candidate: f / (number of the
+    reference's denials + f), which is 0 if the reference is normal. A reference in which nothing is read: missing, with
+    the reason.
 
-    Details: `asked`, the number of denials; `lost`, those with less than full credit, each with its credit.
+    Details: `asked`, the number of denials; `stated`, f; `lost`, the denials with less than full credit, each with its
+    credit.
 
     Source: defined here.
 
     Example:
         >>> reference = "Cardiomegaly. No pleural effusion or pneumothorax."
         >>> score = NegativesRecall().score("Cardiomegaly. No pleural or pneumothorax.", reference)
-        >>> score.value, score.details
-        (0.5, {'asked': 2, 'lost': {'pleural_effusion': 0.0}})
-        >>> round(NegativesRecall().score("Normal.", reference).value, 2)
+        >>> round(score.value, 2), score.details
+        (0.67, {'asked': 2, 'stated': 1, 'lost': {'pleural_effusion': 0.0}})
+        >>> round(NegativesRecall().score("Normal.", "The lungs are clear. No pleural effusion.").value, 2)
         0.18
     """
 
@@ -83,7 +89,9 @@ class NegativesRecall(ReadingComponent):
         credit = self._credits(candidate)
         earned = {" or ".join(names): max(map(credit, names)) for names in asked.values()}
         lost = {names: value for names, value in earned.items() if value < 1}
-        return Score(sum(earned.values()) / len(earned) if earned else 1.0, {"asked": len(earned), "lost": lost})
+        stated = sum(significance(finding, case.context) != "benign" for finding in reference.abnormal)
+        value = (sum(earned.values()) + stated) / (len(earned) + stated) if earned else 1.0
+        return Score(value, {"asked": len(earned), "stated": stated, "lost": lost})
 
     def _credits(self, candidate: Report | None) -> Callable[[str], float]:
         """Return a function from an observation to the best credit of the candidate's denials for its absence."""

@@ -17,6 +17,7 @@ SLIGHT, UNSAID = 0.125, 0.0625
 """Finer steps: a small deviation; something that the reference says and the candidate leaves out."""
 
 
+_DOUBTFUL = frozenset(("possible", "likely"))
 _SAME_MM, _SAME_RATIO = 2.0, 0.8
 """Measurements that differ by no more than this are the same: readers differ by as much over one nodule."""
 
@@ -45,6 +46,7 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     unspecific          the candidate names something the finding is a kind of, in 1, 2, 3    0.25, 0.375,
                         steps                                                                 0.5
     overinterpretation  the candidate names a kind of it, or what it is mistaken for          the same
+    either of these     the kind is only possible or likely: both state what it is a kind of  half of it
     location            the other side; for a device: misplaced or not                        0.5
     location            one side for both or the reverse; another lobe or zone; another tip   0.25
     location            a device that is misplaced in both, and also called right             0.25
@@ -59,8 +61,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     descriptor          one is benign, and the other is not, by any word ("old", "calcified") 0.5
     descriptor          displaced for nondisplaced                                            0.25
     descriptor          another number ("several" is three or more); the other side the worse 0.125
-    certainty           another grade: see `certainty_cost`                                   0.0625 to
-                                                                                              0.4375
+    certainty           another grade: see `certainty_cost`; none if one is certain of what   0.0625 to
+                        the other holds a kind of to be possible or likely                    0.4375
     any                 stated by the reference only: a misplaced tip; a side; all else       0.25; 0.125;
                                                                                               0.0625
     =================== ===================================================================== =============
@@ -68,7 +70,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     What the candidate states beyond the reference costs nothing, except an invented change, and acute or old (0.0625).
     """
     errors: list[Difference] = []
-    _kind(reference.observation, candidate.observation, errors)
+    doubtful = _is_doubtful_kind(known, reference, candidate)
+    _kind(reference.observation, candidate.observation, errors, share=0.5 if doubtful else 1.0)
     _place(known, reference, candidate, errors)
     _size(reference, candidate, errors)
     if reference.change != candidate.change:
@@ -81,7 +84,9 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
         if not several:
             cost = SLIGHT if candidate.number else UNSAID
             errors.append(Difference("descriptor", cost, f"{_many(reference.number)}, not {_many(candidate.number)}"))
-    if reference.certainty != candidate.certainty:
+    if reference.certainty != candidate.certainty and not (
+        doubtful and "present" in (reference.certainty, candidate.certainty)
+    ):
         cost = certainty_cost(reference.certainty, candidate.certainty)
         errors.append(Difference("certainty", cost, f"{reference.certainty}, not {candidate.certainty}"))
     if reference.positions or candidate.positions:
@@ -93,11 +98,20 @@ def _many(count: int) -> str:
     return "several" if count == MANY else str(count or "no number")
 
 
-def _kind(one: str, two: str, errors: list[Difference]) -> None:
+def _is_doubtful_kind(known: Ontology, one: Finding, two: Finding) -> bool:
+    """Return whether one finding is a doubtful kind of the other: "opacity" and "opacity, possibly pneumonia"."""
+    if one.observation == two.observation:
+        return False
+    if one.observation in known.observations[two.observation].ancestors:
+        one, two = two, one
+    return one.certainty in _DOUBTFUL and two.observation in known.observations[one.observation].ancestors
+
+
+def _kind(one: str, two: str, errors: list[Difference], share: float) -> None:
     kin = kinship(one, two) if one != two else None
     if kin is not None:
         kind, steps = kin
-        errors.append(Difference(kind, SLIGHT * (1 + min(steps, 3)), f"{one}, not {two}"))
+        errors.append(Difference(kind, share * SLIGHT * (1 + min(steps, 3)), f"{one}, not {two}"))
 
 
 def _place(known: Ontology, reference: Finding, candidate: Finding, errors: list[Difference]) -> None:

@@ -11,6 +11,9 @@ from cxr_rewards.testing import check_component
 REFERENCE = "Mild cardiomegaly. No pleural effusion, pneumothorax or fracture."
 
 
+NORMAL = "No pleural effusion, pneumothorax or fracture."
+
+
 def value(candidate, reference=REFERENCE, **settings):
     return NegativesRecall(**settings).score(candidate, reference).value
 
@@ -23,9 +26,15 @@ def test_conforms():
 def test_each_denial_that_is_lost_costs_its_share():
     assert value("No pleural effusion, pneumothorax or fracture.") == 1.0
     score = NegativesRecall().score("No pleural or pneumothorax. No fracture.", REFERENCE)
-    assert score.value == pytest.approx(2 / 3)
-    assert score.details == {"asked": 3, "lost": {"pleural_effusion": 0.0}}
-    assert value("Mild cardiomegaly.") == 0.0
+    assert score.value == pytest.approx(3 / 4)
+    assert score.details == {"asked": 3, "stated": 1, "lost": {"pleural_effusion": 0.0}}
+    assert value("Cardiomegaly.", NORMAL) == 0.0
+
+
+def test_findings_of_the_reference_leave_its_denials_a_smaller_share_unless_they_are_benign():
+    assert value("Mild cardiomegaly.") == pytest.approx(1 / 4)
+    assert value("Mild cardiomegaly.", f"Left effusion. {REFERENCE}") == pytest.approx(2 / 4)
+    assert value("Calcified granuloma.", f"Calcified granuloma. {NORMAL}") == 0.0
 
 
 def test_other_words_and_order_cost_nothing():
@@ -67,7 +76,7 @@ def test_denying_a_kind_earns_a_part_and_denying_what_it_is_a_kind_of_earns_all(
 
 def test_denials_that_the_reference_lacks_neither_earn_nor_cost():
     assert value("No pleural effusion, pneumothorax or fracture. No edema. No mass.") == 1.0
-    assert value("No edema. No mass.") == 0.0
+    assert value("No edema. No mass.", NORMAL) == 0.0
 
 
 def test_what_has_resolved_is_a_change_and_not_a_pertinent_negative():
@@ -75,7 +84,7 @@ def test_what_has_resolved_is_a_change_and_not_a_pertinent_negative():
 
 
 def test_a_candidate_without_a_reading_loses_all_and_a_reference_without_one_is_unscored():
-    assert value("") == 0.0
+    assert value("", NORMAL) == 0.0
     assert value("", "Cardiomegaly.") == 1.0
     assert NegativesRecall().score("Normal.", "asdf").failure.kind == "nothing_to_compare"
 

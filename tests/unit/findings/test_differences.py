@@ -44,6 +44,19 @@ def _above_carina(distance):
         (Finding("airspace_opacity"), PNEUMONIA, [("overinterpretation", 0.375)]),
         (Finding("lung_opacity"), PNEUMONIA, [("overinterpretation", 0.5)]),
         (NODULE, Finding("granuloma"), [("overinterpretation", 0.375), ("descriptor", 0.5)]),  # and benign
+        # a doubtful kind
+        (PNEUMONIA._replace(certainty="possible"), Finding("lung_opacity"), [("unspecific", 0.25)]),
+        (Finding("lung_opacity"), PNEUMONIA._replace(certainty="likely"), [("overinterpretation", 0.25)]),
+        (
+            PNEUMONIA._replace(certainty="possible"),
+            Finding("lung_opacity", certainty="likely"),
+            [("unspecific", 0.25), ("certainty", 0.0625)],
+        ),
+        (
+            PNEUMONIA,
+            Finding("lung_opacity", certainty="possible"),
+            [("unspecific", 0.5), ("certainty", 0.125)],
+        ),
         # side and place
         (nodule(side="left"), nodule(side="right"), [("location", 0.5)]),
         (nodule(side="left"), nodule(side="bilateral"), [("location", 0.25)]),
