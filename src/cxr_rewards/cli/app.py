@@ -12,6 +12,7 @@ from cxr_rewards.cli.cache import cache_app
 from cxr_rewards.cli.catalogue import components, presets, show
 from cxr_rewards.cli.console import note, os_error_message
 from cxr_rewards.cli.explain import explain_case
+from cxr_rewards.cli.judge_check import judge_check
 from cxr_rewards.cli.prepare import fetch, warm
 from cxr_rewards.cli.score import score
 from cxr_rewards.cli.serve import fake_judge, serve
@@ -30,6 +31,7 @@ app.command()(components)
 app.command()(presets)
 app.command()(show)
 app.command("fake-judge")(fake_judge)
+app.command("judge-check")(judge_check)
 app.command()(serve)
 app.command()(fetch)
 app.command()(warm)

@@ -114,6 +114,7 @@ class Reply(NamedTuple):
         finish: why it ended, in lower case; empty if not given.
         refusal: the model's words for declining.
         has_reasoning: whether the model's reasoning came in a field of its own.
+        has_logprobs: whether the probabilities of its tokens came with it.
         usage: tokens of the prompt and of the completion as the endpoint counts them; None if not given.
     """
 
@@ -121,6 +122,7 @@ class Reply(NamedTuple):
     finish: str
     refusal: str
     has_reasoning: bool
+    has_logprobs: bool
     usage: tuple[int | None, int | None]
 
     def prompt_tokens(self, request: bytes) -> int:
@@ -190,6 +192,7 @@ def _reply(choice: Mapping[str, Any]) -> Reply:
         finish=str(choice.get("finish_reason") or "").lower(),
         refusal=str(message.get("refusal") or ""),
         has_reasoning=bool(reasoning),
+        has_logprobs=bool(choice.get("logprobs")),
         usage=(None, None),
     )
 

@@ -89,6 +89,10 @@ class JudgeReply(JudgeSettings, StreamedFeature):
         """Return the text for each place of the prompt."""
         return places_of(item, self.max_chars)
 
+    def messages(self, item: Any, upstream: FeatureTable) -> prompts.Messages:
+        """Return the messages of a request."""
+        return prompts.render(self._template, self.values(item, upstream))
+
     def known(self, item: Any, upstream: FeatureTable) -> str | None:  # noqa: ARG002
         """Return the reply if it is known without asking the judge, else None."""
         return None
@@ -120,8 +124,8 @@ class JudgeReply(JudgeSettings, StreamedFeature):
                     if reply is not None:
                         known.append((item, reply))
                         continue
-                    messages = prompts.render(self._template, self.values(item, upstream))
-                    question = Question(item, messages, form, self.number, self.checker(item, upstream))
+                    messages, check = self.messages(item, upstream), self.checker(item, upstream)
+                    question = Question(item, messages, form, self.number, check)
                 except VerdictParseError as error:  # an earlier reply, on which this question depends, cannot be read
                     known.append((item, Failure(self.name, f"{type(error).__name__}: {error}", "unparsable")))
                     continue

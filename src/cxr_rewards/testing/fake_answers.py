@@ -193,4 +193,6 @@ _ANSWERS: Mapping[str, Callable[[Mapping[str, list[str]], str], str]] = {
     "radfact_phrases": _phrases,
     "radfact_entailment": _entailment,
     "rubric": _rubric,
+    "greeting": lambda parts, text: "hello",  # noqa: ARG005 - of `cxr_rewards.judges.probe`, as the next
+    "numbers": lambda parts, text: "271 828 182 845 904 523 536 28 747 135",  # noqa: ARG005
 }
