@@ -19,7 +19,7 @@ _MOST_UNKNOWN = 2
 """A label has at most this many words that the reader does not know."""
 _OF_LABEL = frozenset(
     ("observation", "structure", "quality", "modifier", "comma", "and", "or", "open", "close", "conclude",
-     "begin_statement", "end_scope", "introduce", "read_over", "deny_forward")
+     "begin_statement", "end_scope", "introduce", "read_over", "deny_forward", "attend")
 )  # fmt: skip
 _OF_QUALIFIER = frozenset(("modifier", "structure", "quality", "and", "or", "comma", "begin_statement", "conclude"))
 

@@ -33,8 +33,8 @@ from cxr_rewards.findings.ontology.vocabulary import Vocabulary, plurals
 
 _OBSERVATION_KEYS: tuple[str, ...] = ("phrases", "made_of", "parent", "like", "explains", "label", "significance")
 _OBSERVATION_KEYS += ("unpaired", "directed", "proper", "misplaced")
-_STRUCTURE_KEYS = ("names", "normal", "no_acute", "more_is_better")
-_CUE_KEYS = ("effect", "direction", "ended_by", "after", "states", "grade", "phrases", "examples")
+_STRUCTURE_KEYS = ("names", "normal", "no_acute", "more_is_better", "several")
+_CUE_KEYS = ("effect", "direction", "ended_by", "of_change", "after", "states", "grade", "phrases", "examples")
 _SENSE_KEYS = ("phrases", "follows", "precedes", "near", "unless", "means", "examples")
 _DEVICE = "support_device"
 
@@ -167,7 +167,10 @@ def _cue(where: str, name: str, entry: Table, stated: tuple[Attribute, ...]) -> 
     if grade not in grades:
         raise ConfigError(f"{where}.grade: expected {' or '.join(map(repr, grades))}, got {shorten(grade)}")
     after = _table(f"{where}.after", entry.get("after", {}), entry.get("after", {}))
-    cue = Cue(name, effect, direction, frozenset(ended_by), grade, after, stated)
+    of_change = entry.get("of_change", False)
+    if of_change not in (True, False) or (of_change and effect != "deny"):
+        raise ConfigError(f"{where}.of_change: expected true with effect 'deny' only, got {shorten(of_change)}")
+    cue = Cue(name, effect, direction, frozenset(ended_by), grade, after, stated, of_change)
     if ended_by and cue.kind not in OPENS_SCOPE:
         raise ConfigError(f"{where}.ended_by: {cue.kind!r} does not reach forward, so nothing ends it; leave it out")
     return cue
@@ -315,7 +318,7 @@ def _structure(
     for observation in (*normal, *no_acute):
         if observation not in observations:
             raise ConfigError(unknown_name(where, "observation", observation, observations))
-    return Structure(name, normal, no_acute, table.get("more_is_better", False))
+    return Structure(name, normal, no_acute, table.get("more_is_better", False), table.get("several", False))
 
 
 def _combinations(

@@ -54,10 +54,13 @@ DIRECTED: Mapping[str, tuple[Direction, ...]] = {
 EFFECTS = (
     *DIRECTED,
     "disfavor",
+    "leave_open",
+    "affirm",
     "deny_elsewhere",
     "end_scope",
     "subordinate",
     "relate",
+    "attend",
     "point",
     "explain",
     "link",
@@ -70,6 +73,7 @@ EFFECTS = (
     "now",
     "remain",
     "refer_back",
+    "refer_to_part",
     "repeat",
     "contrast",
     "compare_places",
@@ -89,7 +93,7 @@ GRADES: Mapping[str, tuple[Certainty, ...]] = {
 """Effect of a cue → the certainties it can give, the usual one first."""
 OPENS_SCOPE = ("deny_forward", "deny_backward", "doubt_forward", "set_aside_forward", "disfavor", "deny_elsewhere")
 """Kinds of cue whose effect can reach forward, until something ends it."""
-ENDS_SCOPE = ("end_scope", "subordinate", "relate", "point", "explain")
+ENDS_SCOPE = ("end_scope", "subordinate", "relate", "attend", "point", "explain")
 """Kinds of cue that can end the reach of another."""
 
 Value = str | float
@@ -159,13 +163,15 @@ class Observation:
 class Structure:
     """A part of the body, with the observations that "normal" and "no acute abnormality" rule out.
 
-    With `more_is_better`, its changes are those of no finding: "improved aeration".
+    With `more_is_better`, its changes are those of no finding: "improved aeration". With `several`, its names are
+    a list: "heart and mediastinum".
     """
 
     name: str
     normal: tuple[str, ...]
     no_acute: tuple[str, ...]
     more_is_better: bool = False
+    several: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +187,7 @@ class Cue:
         grade: certainty of the findings it affects.
         after: name of a cue that can be part of a verb ("not") → name of the cue that both are ("not seen").
         states: attributes that the words state besides.
+        of_change: if the clause says that the denied findings have changed, only that is denied.
     """
 
     name: str
@@ -190,6 +197,7 @@ class Cue:
     grade: Certainty = "present"
     after: Mapping[str, str] = field(default_factory=dict[str, str])
     states: tuple[Attribute, ...] = ()
+    of_change: bool = False
 
     @property
     def kind(self) -> str:

@@ -17,6 +17,7 @@ from cxr_rewards.findings.walker.lookahead import (
     speaks_of_next,
 )
 from cxr_rewards.findings.walker.mention import Mention
+from cxr_rewards.findings.walker.scopes import deny_change
 from cxr_rewards.findings.walker.state import State, Waiting
 from cxr_rewards.findings.walker.statements import heads
 
@@ -50,6 +51,8 @@ def read_modifier(state: State) -> None:
             continue
         if slot == "change" and not forward:
             if state.scope.denied is not None and value in ("increased", "decreased", "new"):
+                if item.kind == "modifier" and (value != "new" or item.first == item.last):
+                    deny_change(state)
                 value = "stable"  # "no evidence of progression"
             if belongs_to_structure(state.items, i):
                 state.unclaimed.append((slot, value))

@@ -48,8 +48,12 @@ def _remain(state: State) -> None:
             mention.give("change", "stable")
 
 
-def _refer_back(state: State) -> None:
+def _refer_to_part(state: State) -> None:
     state.referred_back = True
+    _refer_back(state)
+
+
+def _refer_back(state: State) -> None:
     if state.side_fresh and not state.side_used and state.item.first - state.side_at == 1:  # "on the left it persists"
         state.clause.verb = True
 
@@ -112,12 +116,15 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "doubt_forward": scopes.doubt_forward,
     "doubt_backward": scopes.doubt_backward,
     "doubt_both": scopes.doubt_both,
+    "leave_open": scopes.leave_open,
+    "affirm": scopes.affirm,
     "disfavor": scopes.disfavor,
     "set_aside_forward": scopes.set_aside_forward,
     "set_aside_backward": scopes.set_aside_backward,
     "end_scope": scopes.end_scope,
     "subordinate": scopes.end_scope,
     "relate": scopes.relate,
+    "attend": scopes.attend,
     "point": scopes.relate,
     "explain": scopes.explain,
     "link": scopes.share_location,
@@ -130,6 +137,7 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "now": _now,
     "remain": _remain,
     "refer_back": _refer_back,
+    "refer_to_part": _refer_to_part,
     "repeat": _repeat,
     "contrast": _contrast,
     "compare_places": _nothing,

@@ -19,7 +19,9 @@ _ENDS_FINDING = frozenset(("end_clause", "end_scope", "explain", "link", "doubt_
 _ENDS_COMPLEMENT = frozenset(("end_scope", "deny_forward", "deny_backward", "disfavor", "and"))
 _COMPLEMENTS = frozenset(("observation", "quality", "repeat"))
 _ENDS_LIST = frozenset(("end_clause", "verb", "and", "deny_forward"))
-_BETWEEN_MODIFIER_AND_FINDING = frozenset(("modifier", "read_over", "compare_places", "begin_statement", "point"))
+_BETWEEN_MODIFIER_AND_FINDING = frozenset(
+    ("modifier", "read_over", "compare_places", "begin_statement", "point", "attend")
+)
 _SAID_OF_SIDE = frozenset(("modifier", "deny_backward", "verb", "conclude", "quality", "begin_statement"))
 _PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))
 
@@ -85,7 +87,7 @@ def starts_statement(state: State, i: int) -> bool:
         return False
     first = items[i + 1]
     near = first.first - items[i].last <= 2
-    if near and _begins_statement(first):
+    if near and (_begins_statement(first) or _begins_noun(items, i + 1)):
         return (scope.denied is not None or scope.doubted is not None) and not _list_goes_on(items, i + 1)
     if not clause.predicated and scope.denied is None:
         return False
@@ -107,6 +109,8 @@ def starts_statement(state: State, i: int) -> bool:
             named = True
         if item.kind == "structure":
             structure = True
+            if not clause.had_verb and state.known.structures[item.names[0]].several:
+                follows = False
         elif structure and item.kind in _PREDICATES:
             if item.kind == "verb" and not follows:  # "nodule, heart and hila are normal"
                 return False
@@ -120,6 +124,13 @@ def _begins_statement(item: Item) -> bool:
     return item.kind == "modifier" and any(
         slot in ("severity", "change") or (slot == "descriptor" and value == "old") for slot, value in item.attributes
     )
+
+
+def _begins_noun(items: list[Item], i: int) -> bool:
+    """Return whether the phrase at `i` is a degree of the structure right after it: "large heart"."""
+    if items[i].kind != "quality" or i + 1 == len(items) or all(slot != "severity" for slot, _ in items[i].attributes):
+        return False
+    return items[i + 1].kind == "structure" and items[i + 1].first - items[i].last == 1
 
 
 def _list_goes_on(items: list[Item], i: int) -> bool:

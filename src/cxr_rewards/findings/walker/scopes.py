@@ -14,7 +14,15 @@ from cxr_rewards.findings.walker.lookahead import (
 )
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State
-from cxr_rewards.findings.walker.statements import can_repeat, end_scopes, heads, names_side_only, repeat_last
+from cxr_rewards.findings.walker.statements import (
+    can_repeat,
+    end_scopes,
+    names_side_only,
+    repeat_last,
+    subjects,
+)
+
+_NOUNS = frozenset(("observation", "structure", "quality", "conclude"))
 
 
 def _cue(state: State) -> Cue:
@@ -32,8 +40,10 @@ def deny_forward(state: State) -> None:
         if state.mentions and not state.clause.parts:  # "pneumonia is possible, but unlikely"
             state.mentions[-1].certainty = _cue(state).grade
             return
-    state.scope.denied = _cue(state)
-    state.denied_at = state.item.first
+    denied = state.scope.denied
+    if denied is None or not denied.of_change:  # "neither ... nor"
+        state.scope.denied = _cue(state)
+        state.denied_at = state.item.first
     if state.side_used and state.index and state.items[state.index - 1].kind in JOINS:
         state.side = ""  # "left effusion and no pneumothorax"
     if state.mentions and side_stands_alone(state.items, state.index + 1) and can_repeat(state):
@@ -56,6 +66,10 @@ def _deny_previous(state: State) -> None:
     if state.referred_back:  # "the tip is not seen" denies no tube
         return
     resolved = ("change", "resolved") in state.item.attributes
+    if resolved and deny_change(state):
+        for mention in state.clause.mentions:
+            mention.give("change", "stable")
+        return
     if resolved and state.scope.denied is not None and state.item.first - state.denied_at <= 2:
         for mention in state.clause.mentions[-1:]:
             if mention.at < state.denied_at:  # "has neither resolved nor increased"
@@ -64,23 +78,38 @@ def _deny_previous(state: State) -> None:
     following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
     former = following is not None and following.kind in ("compare", "date_back")
     if following is not None and former and not resolved and following.first - state.item.last <= 2:
-        for mention in state.clause.mentions[-1:]:  # "not seen on the prior film"
+        for mention in subjects(state)[-1:]:  # "not seen on the prior film"
             mention.give("change", "new")
         return
     for mention in _listed_together(state):
         if resolved or mention.change == "stable":  # "the previously seen nodule is not visualized"
             mention.change = "resolved"
-        mention.certainty = _cue(state).grade
-    if not state.clause.mentions:
+        mention.certainty = _cue(state).grade if state.scope.left_open is None else "possible"
+    if not state.mentions and state.scope.set_aside is None:
         state.unclaimed.append(("certainty", _cue(state).grade))
         state.unclaimed += state.item.attributes
+
+
+def deny_change(state: State) -> bool:
+    """Return whether a change was denied, and not the findings that it is said of: "neither ... nor ... has resolved".
+
+    They are present then.
+    """
+    denied = state.scope.denied
+    verb = state.clause.verb or state.item.last > state.item.first  # "has increased" is one phrase
+    if denied is None or not denied.of_change or not verb:
+        return False
+    for mention in state.clause.mentions:
+        if mention.at > state.denied_at and mention.certainty == "absent":
+            mention.certainty = "present"
+    return True
 
 
 def _listed_together(state: State) -> list[Mention]:
     """Return the last finding and those listed with it: all of "A, B, and C", but only C of "A with B, C"."""
     listed: list[Mention] = []
     closed = False
-    for mention in reversed(heads(state)):
+    for mention in reversed(subjects(state)):
         listed.append(mention)
         closed = closed or mention.joint in ("and", "or")
         if mention.joint not in JOINS or not closed:
@@ -131,6 +160,17 @@ def doubt_backward(state: State) -> None:
     for mention in _listed_together(state):
         if mention.certainty != "absent":
             mention.certainty = _cue(state).grade
+
+
+def leave_open(state: State) -> None:
+    state.scope.left_open = state.item
+
+
+def affirm(state: State) -> None:
+    """Read "an effusion was suspected, and is confirmed"."""
+    for mention in _listed_together(state):
+        if mention.certainty in ("possible", "likely"):
+            mention.certainty = "present"
 
 
 def doubt_both(state: State) -> None:
@@ -189,6 +229,13 @@ def relate(state: State) -> None:
             state.waiting = {}  # said of what is denied: "no significant drainage of the effusion"
         end_scopes(state, state.item.names[0])
         state.clause.joint = state.item.kind
+
+
+def attend(state: State) -> None:
+    """End a denial behind the noun that is denied: "no mass underlying the scar", but "no underlying mass"."""
+    i = state.index
+    if i and state.items[i - 1].kind in _NOUNS and state.item.first - state.items[i - 1].last <= 2:
+        relate(state)
 
 
 def _makes_finding(state: State, j: int) -> bool:

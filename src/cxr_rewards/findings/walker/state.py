@@ -32,12 +32,14 @@ class Scope:
         doubted: they are only possible, or likely.
         set_aside: they are not said of this image, and are dropped.
         next_doubted: the next finding is only possible ("atelectasis or scarring").
+        left_open: they are possible, also if they are denied ("we cannot say that there is no effusion").
     """
 
     denied: Cue | None = None
     doubted: Cue | None = None
     set_aside: Cue | None = None
     next_doubted: bool = False
+    left_open: Item | None = None
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Clause:
     """Content of the clause so far.
 
     Attributes:
+        begins: index of the phrase that ended the clause before it; -1 if there was none.
         mentions: its findings, the last `KEPT` of them; later words may still change these.
         since_comma: those of them since the last comma.
         parts: structures it has named and said nothing about, the last `KEPT` of them.
@@ -54,6 +57,7 @@ class Clause:
         predicated: it has said something of a finding or structure.
     """
 
+    begins: int = -1
     mentions: list[Mention] = field(default_factory=list)
     since_comma: list[Mention] = field(default_factory=list)
     parts: list[Part] = field(default_factory=list)
@@ -84,6 +88,7 @@ class State:
         mentions: all findings of the sentence so far.
         unclaimed: attributes that belong to no finding of the sentence.
         clause: the clause that is being read.
+        before: findings of the last clause that named any, if no later one named a structure.
         scope: denials and doubts that reach to the next finding.
         favored: the explanation ("favor", "likely") that reaches to here.
         bracket: state outside the open bracket; None outside of brackets.
@@ -101,7 +106,7 @@ class State:
         refined: index of an observation still to be read → the more precise one it means, and whether only possible.
         last_device: the last device, to which a position belongs.
         positions: positions named before any device.
-        referred_back: a word for the finding before the sentence was read, and no finding since.
+        referred_back: a word for a part of the finding before was read ("tip"), and no finding since.
         compared: the phrase that mentions an earlier image.
         called_normal: index of an observation that the word before it calls normal; -1 for none.
         past: the last verb was one of an earlier time.
@@ -117,6 +122,7 @@ class State:
     mentions: list[Mention] = field(default_factory=list)
     unclaimed: list[tuple[str, Stated]] = field(default_factory=list)
     clause: Clause = field(default_factory=Clause)
+    before: list[Mention] = field(default_factory=list)
     scope: Scope = field(default_factory=Scope)
     favored: Cue | None = None
     bracket: Bracket | None = None

@@ -14,6 +14,10 @@ KEPT = 12
 """How many earlier statements of a clause later words can still change: bounds the work on hostile text."""
 
 
+_NEXT = 2
+"""Most words by which a clause is apart that a cue still reaches: "we cannot say that there is"."""
+
+
 # ---------------------------------------------------------------- findings
 
 
@@ -72,6 +76,8 @@ def _explain_away(state: State, taken: Mention, mention: Mention) -> None:
 def _certainty(state: State, possible: bool) -> Certainty:
     """Return the certainty of the next finding: what denies it counts before what doubts it."""
     scope = state.scope
+    if scope.left_open is not None:
+        return "possible"
     if scope.denied is not None:
         return scope.denied.grade
     if scope.doubted is not None and not possible:
@@ -138,7 +144,7 @@ def _keep(state: State, mention: Mention, attributes: Iterable[Attribute]) -> No
     state.referred_back = False
 
 
-_REFERRED_TO = frozenset(("subordinate", "relate", "point"))
+_REFERRED_TO = frozenset(("subordinate", "relate", "attend", "point"))
 
 
 def heads(state: State) -> list[Mention]:
@@ -151,6 +157,22 @@ def heads(state: State) -> list[Mention]:
     while state.clause.verb and end > 1 and mentions[end - 1].joint in _REFERRED_TO:
         end -= 1
     return mentions[:end]
+
+
+_PREDICATES = frozenset(("verb", "past", "now", "remain", "refer_back", "deny_backward", "doubt_backward", "affirm"))
+
+
+def subjects(state: State) -> list[Mention]:
+    """Return the findings that a predicate is said of: those of the clause, or of the one before.
+
+    The latter if the clause begins with a verb or pronoun: "an effusion was queried, but has been ruled out".
+    """
+    clause, items = state.clause, state.items
+    if clause.mentions or clause.parts or clause.begins < 0 or not state.before:
+        return heads(state)
+    first = items[clause.begins + 1]
+    begins = first.kind in _PREDICATES and first.first - items[clause.begins].last == 1
+    return state.before if begins else []
 
 
 def keep_recent(mentions: list[Mention], mention: Mention) -> None:
@@ -210,8 +232,16 @@ def end_clause(state: State) -> None:
     _repeat_last(state)
     if state.waiting or state.side or state.bundles or state.spare_severity:
         _drop_waiting(state)
-    state.clause = Clause()
-    state.scope = Scope()
+    clause, item = state.clause, state.item
+    if clause.mentions:
+        state.before = clause.mentions
+    elif clause.parts:
+        state.before = []
+    left_open = state.scope.left_open
+    if left_open is not None and item.first - left_open.last > _NEXT:
+        left_open = None
+    state.clause = Clause(state.index)
+    state.scope = Scope(left_open=left_open)
     state.favored = None
 
 

@@ -243,7 +243,8 @@ def _subjects(state: State) -> list[Mention]:
         return []
     if items[i].first - items[k].last > 1 and all(item.kind != "verb" for item in items[k + 1 : i]):
         return []
-    begin, closed = k, False
+    begin = k
+    closed = items[k].kind == "structure" and state.known.structures[items[k].names[0]].several
     for j in range(k - 1, max(-1, k - 1 - LOOK), -1):
         kind = items[j].kind
         if kind in _NOUNS:

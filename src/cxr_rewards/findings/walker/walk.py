@@ -52,7 +52,7 @@ def walk(known: Ontology, items: list[Item], word_count: int) -> Sentence:
 def _finish(state: State) -> Sentence:
     """Complete the findings with what only the whole sentence tells."""
     items = state.items
-    refers_back = items[0].kind == "refer_back"
+    refers_back = items[0].kind in ("refer_back", "refer_to_part")
     unclaimed = (*state.unclaimed, *(("position", position) for position in state.positions))
     others = any(_OTHER in item.attributes for item in items)
     for mention in state.mentions:
