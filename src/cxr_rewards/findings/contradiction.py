@@ -12,6 +12,9 @@ from cxr_rewards.findings.significance import significance
 
 _STATED = frozenset(("present", "likely"))
 _GRAVE = frozenset(("urgent", "actionable"))
+_FOCAL = frozenset(("lung_opacity", "airspace_opacity"))
+_ACUTE = frozenset(("Consolidation", "Edema", "Pneumonia", "Pneumothorax"))
+"""CheXpert classes of what is acute unless the report says otherwise."""
 _FRESH = frozenset(("", "new", "increased"))
 
 
@@ -31,7 +34,8 @@ def contradictions(known: Ontology, findings: Sequence[Finding], denials: Sequen
       a further one ("no other nodule");
     - by a normal statement about what it is a kind of ("pneumonia. The lungs are clear."), if it is urgent or
       actionable; "otherwise clear" contradicts nothing;
-    - if it is urgent, and neither old nor stable, also by a denial of everything acute.
+    - if it is urgent, or acute by nature as a consolidation is, and neither old nor stable, also by a denial of
+      everything acute ("no acute cardiopulmonary disease").
 
     It is taken back if the denial is as precise as the statement: it names the finding, or calls normal just what the
     finding is of ("cardiomegaly. The heart is normal."). A doubtful finding is not contradicted.
@@ -69,12 +73,21 @@ def _contradicts(known: Ontology, denial: Finding, finding: Finding) -> bool:
         return False
     if denial.severity > (finding.severity or 2.5) or not covers(known, denial, finding):
         return False
+    if not denial.implied and denial.observation in _FOCAL and _is_diffuse(finding):
+        return False
     matters = significance(finding)
     if denial.implied and matters not in _GRAVE:
         return False
     if set(denial.descriptors) <= set(finding.descriptors):
         return True
-    return denial.descriptors == ("acute",) and denial.implied and matters == "urgent" and finding.change in _FRESH
+    if denial.descriptors != ("acute",) or not denial.implied or finding.change not in _FRESH:
+        return False
+    return matters == "urgent" or known.observations[finding.observation].label in _ACUTE
+
+
+def _is_diffuse(finding: Finding) -> bool:
+    """Return whether a finding is of a kind that "no focal opacity" does not mean: streaky, or at both bases."""
+    return "subsegmental" in finding.descriptors or finding.side == "bilateral" or "diffuse" in finding.places
 
 
 def _is_as_precise(denial: Finding, finding: Finding) -> bool:

@@ -33,7 +33,8 @@ class Item(NamedTuple):
     end: int
 
 
-_TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]?<>]|#(?! ?[0-9]{1,2}(?![0-9a-z-]))")  # "# of rib 5", but not "#1 Effusion."
+_TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]?<>]|(?<!#)#(?!#| ?(?:[0-9]{1,2}(?![0-9a-z-])|[0-9]{3}))")
+"""Words and marks: "# of rib 5", but not "#1 Effusion." or "## Lungs"."""
 _QUESTION = {True: "questioned", False: "query"}
 """Whether a question mark follows a word directly → the word of cues.toml that it is read as."""
 _COMPANY = 6
@@ -85,9 +86,14 @@ def _sizes(sentence: str) -> list[tuple[int, int, float]]:
         if _MOVED.search(sentence, max(0, at - 50), at) or _TO_MOVE.match(sentence, match.end()):
             continue
         one, joint, two, three, unit = match.groups()
+        factor = 10 if unit.startswith("c") else 1
+        if joint == "to" and sentence.endswith("from ", 0, at):  # "from 12 to 8 mm"
+            sizes.append((at, match.end(1), float(one) * factor))
+            sizes.append((match.start(3), match.end(), float(two) * factor))
+            continue
         numbers = [float(number) for number in (one, two, three) if number]
         size = sum(numbers) / len(numbers) if joint in ("-", "to") else max(numbers)
-        sizes.append((match.start(), match.end(), size * (10 if unit.startswith("c") else 1)))
+        sizes.append((at, match.end(), size * factor))
     return sizes
 
 
@@ -95,7 +101,7 @@ def _numbered(sentence: str) -> list[Item]:
     """Return the phrases that have numbers in them, in order: measurements, ratios, rows of ribs and vertebrae."""
     phrases = [Item("modifier", (), (("size", size),), 0, 0, start, end) for start, end, size in _sizes(sentence)]
     phrases += [Item("structure", (name,), places, 0, 0, start, end) for start, end, places, name in _levels(sentence)]
-    phrases += [Item("date_back", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
+    phrases += [Item("date_both", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
     phrases += [Item("quality", (name,), (), 0, 0, start, end) for start, end, name in _ratios(sentence)]
     return sorted(phrases, key=lambda item: item.start)
 

@@ -16,7 +16,7 @@ from typing import NamedTuple, TypedDict, cast
 
 from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
-from cxr_rewards.findings.layout import Span, Statement, passages
+from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.unread import Strange, is_aside, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, walk
@@ -104,6 +104,7 @@ def _read_sections(raw: str, tidied: str, parts: Sequence[Section], skip: int = 
     """Read sections, each without its first `skip` sentences."""
     plain = lower(tidied)
     draft = _Draft([])
+    marked = "#" in plain
     for part in parts:
         left = skip
         for passage in passages(tidied, plain, raw, part.start, part.end):
@@ -111,11 +112,19 @@ def _read_sections(raw: str, tidied: str, parts: Sequence[Section], skip: int = 
                 draft.add_statement(passage)
                 continue
             for start, end in sentences(tidied, *passage, tidied=True):
+                if marked:
+                    start = _with_fracture_mark(plain, start)
                 if left:
                     left -= 1
                 else:
                     draft.add(plain[start:end], start)
     return draft.finished()
+
+
+def _with_fracture_mark(plain: str, start: int) -> int:
+    """Return where a sentence begins, with the mark of a fracture before it: "# of the clavicle"."""
+    at = plain.rfind("#", max(0, start - 2), start)
+    return at if at >= 0 and not plain[at + 1 : start].strip(" ") and stands_for_fracture(plain, at) else start
 
 
 @dataclass(slots=True)

@@ -17,7 +17,9 @@ from cxr_rewards.findings.ontology.vocabulary import expand
 _FILE = "unread.toml"
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
 _HIDDEN = re.compile("x{2,}|_+")
-_ELSEWHERE = frozenset(("set_aside_forward", "set_aside_backward", "compare", "refer_back", "refer_to_part"))
+_ELSEWHERE = frozenset(
+    ("set_aside_forward", "set_aside_backward", "compare", "compare_back", "refer_back", "refer_to_part")
+)
 """Kinds of cue of a sentence that is understood, though it states nothing new of this image."""
 _SHORT = 3
 """Words below this length are never strange: they are units and abbreviations."""

@@ -11,7 +11,8 @@ and an empty check box all become "no pneumothorax", with the places in the repo
 - `lines.py`: the lines of a section, one after the other.
 """
 
+from cxr_rewards.findings.layout.labels import stands_for_fracture
 from cxr_rewards.findings.layout.lines import passages
 from cxr_rewards.findings.layout.statement import Passage, Span, Statement
 
-__all__ = ["Passage", "Span", "Statement", "passages"]
+__all__ = ["Passage", "Span", "Statement", "passages", "stands_for_fracture"]

@@ -130,6 +130,28 @@ def describes(text: str) -> bool:
     )
 
 
+def names_finding(text: str) -> bool:
+    """Return whether words name a finding outright: "cardiomegaly", but not "enlarged heart"."""
+    return any(item.kind == "observation" for item in items(ontology(), text)[0])
+
+
+def stands_for_fracture(plain: str, at: int) -> bool:
+    """Return whether the "#" at a place means a fracture, and no heading: it is that of a certain bone.
+
+    Example:
+        >>> [stands_for_fracture(text, 0) for text in ("# left 5th rib", "# of clavicle", "# bones", "## left ribs")]
+        [True, True, False, False]
+    """
+    if "#" in (plain[at - 1 : at], plain[at + 1 : at + 2]):
+        return False
+    known, text = ontology(), plain[at + 1 : at + LONGEST].partition("\n")[0]
+    found, _ = items(known, text)
+    bone = next((item for item in found if item.kind not in ("modifier", "and", "comma", "point")), None)
+    if bone is None or bone.kind != "structure" or (bone.names[0], "fracture") not in known.combinations:
+        return False
+    return len(found) > 1 or bone.first > 0 or bool(bone.attributes)
+
+
 @lru_cache(maxsize=1 << 12)
 def attributes_of(text: str) -> dict[str, set[object]]:
     """Return the attributes that the phrases of a few words state."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from functools import cache
 
-from cxr_rewards.findings.layout.labels import Label, heading_of, label_of, qualifies
+from cxr_rewards.findings.layout.labels import (
+    Label,
+    attributes_of,
+    heading_of,
+    label_of,
+    names_finding,
+    qualifies,
+    stands_for_fracture,
+)
 from cxr_rewards.findings.layout.separators import Labelled, labels_in
 from cxr_rewards.findings.layout.statement import Passage, Span, Statement, compose
 from cxr_rewards.findings.layout.tables import Row, cells_of, is_head, is_rule, passages_of_table
@@ -15,6 +23,8 @@ from cxr_rewards.findings.layout.words import layout_words
 _BULLET = re.compile(r"\s*(?:[-*+\u2022>]+\s+|[0-9]{1,2}[.)]\s+|\([0-9]{1,2}\)\s*|[a-z][.)]\s+|\u2022)*")
 _EMPHASIS = re.compile(r"(#{1,6}\s+)?([*_]{2,3})?")
 _WRAP = 60
+_PRESENT = ("present", "moderate", "severe")
+"""Values of a check box that tell that a finding is there."""
 _COLUMNS = re.compile(r"\t|[^\s.:;!?]\s{2,}\S")
 
 
@@ -24,7 +34,7 @@ def _box() -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, signs)))
 
 
-_SIGNS = (" -", "   ", "...", " ..", "__")
+_SIGNS = (" -", "++", "+/-", "   ", "...", " ..", "__")
 _WORDS = ("absent", "none", "nil", "neg", "positive", "-ve", "+ve", "not present")
 _VALUE_BEHIND = re.compile(r"(?:absent|none|nil|neg|negative|positive|[-+]ve|not present)[ *_]*(?:[.,;)]|\Z)")
 _IN_BRACKETS = re.compile(r"\(\s?(?:[-+?x\u00b1)]|[a-z]{1,8}\s?\))")
@@ -156,7 +166,7 @@ class _Lines:
         bullet = _BULLET.match(plain, start, end)
         assert bullet is not None  # every part of it is optional
         first = bullet.end()
-        if self._table_line(first, end):
+        if self._cells(first, end) or self._table_line(first, end):
             return
         self._end_table()
         if self._boxes(first, end) or self._labels(first, end) or self._heading(first, end, following):
@@ -202,6 +212,8 @@ class _Lines:
             return False
         below = trimmed(plain, *following)
         below = trimmed(plain, _BULLET.match(plain, *below).end(), below[1])  # type: ignore[union-attr]
+        if mark[1] and stands_for_fracture(plain, mark.start()):
+            return False
         if not emphasis and not self._is_value(label, span, below):
             return False
         if emphasis and below[0] >= below[1] and label.states:
@@ -325,7 +337,9 @@ class _Lines:
             return False
         ends = [*(a for a, _ in boxes[1:]), end]
         chosen = [
-            trimmed(plain, b, stop) for (_, b), stop, name in zip(boxes, ends, names, strict=True) if name == "present"
+            trimmed(plain, b, stop) if name == "present" else (a, stop)
+            for (a, b), stop, name in zip(boxes, ends, names, strict=True)
+            if name in _PRESENT
         ]
         self.values += chosen
         if not self.values:
@@ -361,6 +375,31 @@ class _Lines:
             self._state([compose(plain, words, spans[0])] if not value.silent else [])
 
     # ------------------------------------------------------------ tables
+
+    def _cells(self, first: int, end: int) -> bool:
+        """Read a line whose cells each say something by themselves: "Heart: normal | Lungs: clear | No effusion"."""
+        if "|" not in self.plain[first:end] or self.table or self.head:
+            return False
+        cells = [cell for cell in cells_of(self.plain, self.raw, first, end) if cell[0] < cell[1]]
+        if len(cells) < 2 or not all(self._is_statement(*cell) for cell in cells):
+            return False
+        for cell in cells:
+            self._flush()
+            if not self._labels(*cell):
+                self._prose(*cell)
+            self._flush()
+            self.prose_open = False
+        return True
+
+    def _is_statement(self, start: int, end: int) -> bool:
+        """Return whether a cell is a statement, and neither a label nor a value."""
+        if labels_in(self.tidied, self.plain, start, end):
+            return True
+        text = self.plain[start:end]
+        label = label_of(text)
+        if label is None or label.kind in ("denial", "normal"):
+            return label is not None
+        return label.kind == "finding" and (bool(attributes_of(text)) or not names_finding(text))
 
     def _table_line(self, first: int, end: int) -> bool:
         """Add a line to the open table, or open one; return whether it is part of a table."""

@@ -36,7 +36,8 @@ def _separator() -> re.Pattern[str]:
     return re.compile(
         r"(?P<colon>(?<![*_\"'`])[*_\"'`]*+\s?\??\s?[*_\"'`]*+\s?:(?![0-9/])[*_\"'`]*)"
         r"|(?P<question>\?[*_\"'`]*(?=\s|\Z))"
-        rf"|(?P<mark>\s*(?:{'|'.join(map(re.escape, signs))}|\(\s*(?:{words}|no|yes|present)\s*\)|\s\u2713|\s\u2717))"
+        rf"|(?P<mark>\s*(?:{'|'.join(map(re.escape, signs))}|\(\s*(?:{words}|no|yes|present)\s*\)|\s\u2713|\s\u2717"
+        r"|(?:\+{2,4}|\+/-)(?=\s*(?:[.,;|\n]|\Z))))"
         r"|(?P<weak>\s+(?:-{1,2}>?|=>|\u2192)\s+|\s?=\s?|\s+\.{2,}\s*|\.{3,}\s*|\s*\u2026\s*|\s*_{3,}\s*)"
         rf"|(?P<word>[ ](?=(?:{words})\s*(?:[.,;]|\Z|\n)))"
     )

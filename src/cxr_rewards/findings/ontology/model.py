@@ -78,7 +78,11 @@ EFFECTS = (
     "contrast",
     "compare_places",
     "compare",
+    "compare_back",
+    "grade_comparison",
     "date_back",
+    "date_both",
+    "view",
     "read_over",
 )
 """Effects of cues. `data/cues.toml` describes each effect; `walker/cues.py` names the function of each."""

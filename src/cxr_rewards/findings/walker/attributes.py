@@ -8,6 +8,7 @@ from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Change, Side
 from cxr_rewards.findings.ontology import Value
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
+    DATES,
     LOOK,
     REACH,
     belongs_to_structure,
@@ -47,7 +48,14 @@ def read_modifier(state: State) -> None:
         if slot == "side" and _is_direction(state):
             state.clause.mentions[-1].side, state.clause.mentions[-1].located_at = cast("Side", value), item.first
             continue
-        if slot == "change" and (next_is(state.items, i, "contrast") or _is_for_the_better(state, forward=forward)):
+        if slot == "change" and next_is(state.items, i, "contrast"):
+            continue
+        if slot == "change" and _is_for_the_better(state, forward=forward):
+            if value != "stable":
+                state.compared = state.compared or item
+            continue
+        if slot == "descriptor" and value == "old" and not forward and _size_follows(state.items, i):
+            state.dated_back = item.last  # "9 mm (prior 12 mm)"
             continue
         if slot == "change" and not forward:
             if state.scope.denied is not None and value in ("increased", "decreased", "new"):
@@ -121,8 +129,9 @@ def _is_of_two_times(state: State, slot: str, value: float) -> bool:
         last.past = tuple(other for other in last.past if other != slot)
         _compare(last, now=value, former=old)
         return True
-    later = any(next_is(items, i, kind) for kind in ("date_back", "compare"))
-    if dated or (old and (later or state.past)):  # "9 mm, 6 mm before"; "9 mm (was 6 mm)"
+    back = _dated_behind(items, i)
+    later = back or any(next_is(items, i, kind) for kind in DATES)
+    if dated or (old and (later or state.past)) or (back and not old):  # "9 mm, 6 mm before"; "9 mm (was 6 mm)"
         last.former = (slot, value)
         _compare(last, now=old, former=value)
         return True
@@ -131,6 +140,17 @@ def _is_of_two_times(state: State, slot: str, value: float) -> bool:
     if state.past:
         last.past = (*last.past, slot)
     return False
+
+
+def _dated_behind(items: list[Item], i: int) -> bool:
+    """Return whether the words right after a value date it, and not the next one: "small on the last film, now ..."."""
+    if not (next_is(items, i, "date_both") or next_is(items, i, "compare_back")):
+        return False
+    return not (next_is(items, i + 1, "modifier") or next_is(items, i + 1, "quality"))
+
+
+def _size_follows(items: list[Item], i: int) -> bool:
+    return next_is(items, i, "modifier") and any(slot == "size" for slot, _ in items[i + 1].attributes)
 
 
 def _compare(mention: Mention, *, now: float, former: float) -> None:

@@ -97,6 +97,15 @@ def _date_back(state: State) -> None:
 def _compare(state: State) -> None:
     state.dated_back = state.item.last
     state.compared = state.item
+    graded, state.graded = state.graded, None
+    last = state.clause.mentions[-1] if state.clause.mentions else None
+    if graded is not None and last is not None and last.at > graded.first:
+        last.give("change", graded.attributes[0][1])  # "less edema than before"
+
+
+def _grade_comparison(state: State) -> bool:
+    state.graded = state.item
+    return True
 
 
 def _nothing(state: State) -> None:
@@ -142,7 +151,11 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "contrast": _contrast,
     "compare_places": _nothing,
     "compare": _compare,
+    "compare_back": _compare,
+    "grade_comparison": _grade_comparison,
     "date_back": _date_back,
+    "date_both": _date_back,
+    "view": _nothing,
     "read_over": _nothing,
 }
 """Kind of cue or mark → what it does to the state. True: it has used the attributes that its words state."""

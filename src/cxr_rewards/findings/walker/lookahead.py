@@ -12,6 +12,8 @@ LOOK = 14
 JOINS = frozenset(("comma", "and", "or"))
 ONE_SIDE = ((("side", "left"),), (("side", "right"),))
 """Attributes of a phrase that names the left or the right, and nothing else."""
+DATES = ("compare", "compare_back", "date_back", "date_both")
+"""Kinds of phrase for an earlier image."""
 NORMAL = frozenset(("normal", "sound"))
 """Qualities that rule out what is abnormal of a structure."""
 _ENDS_STATEMENT = frozenset(("end_clause", "comma", "verb", "open", "close"))
@@ -20,7 +22,7 @@ _ENDS_COMPLEMENT = frozenset(("end_scope", "deny_forward", "deny_backward", "dis
 _COMPLEMENTS = frozenset(("observation", "quality", "repeat"))
 _ENDS_LIST = frozenset(("end_clause", "verb", "and", "deny_forward"))
 _BETWEEN_MODIFIER_AND_FINDING = frozenset(
-    ("modifier", "read_over", "compare_places", "begin_statement", "point", "attend")
+    ("modifier", "read_over", "compare_places", "begin_statement", "point", "attend", "grade_comparison")
 )
 _SAID_OF_SIDE = frozenset(("modifier", "deny_backward", "verb", "conclude", "quality", "begin_statement"))
 _PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cxr_rewards.findings.ontology import Cue
 from cxr_rewards.findings.walker.lookahead import (
+    DATES,
     JOINS,
     REACH,
     has_complement,
@@ -25,6 +26,9 @@ from cxr_rewards.findings.walker.statements import (
 _NOUNS = frozenset(("observation", "structure", "quality", "conclude"))
 
 
+_BEHIND_ON = 3
+
+
 def _cue(state: State) -> Cue:
     return state.known.cues[state.item.names[0]]
 
@@ -33,6 +37,8 @@ def _cue(state: State) -> Cue:
 
 
 def deny_forward(state: State) -> None:
+    if state.before and _deny_like_before(state):
+        return
     if _cue(state).grade == "unlikely" and not has_complement(state.items, state.index):
         if state.clause.mentions:
             _deny_previous(state)
@@ -51,6 +57,25 @@ def deny_forward(state: State) -> None:
         repeat_last(state)  # "seen on the left, but not on the right"
 
 
+def _deny_like_before(state: State) -> bool:
+    """Read a denial of what the clause before says: "edema has improved, but the effusion has not"."""
+    items, i, before = state.items, state.index, state.before[-1]
+    last = i + 1 == len(items) or items[i + 1].kind == "end_clause"
+    if last and state.clause.mentions and items[i - 1].kind == "verb":
+        mention = state.clause.mentions[-1]
+        if not before.change:
+            mention.certainty = "absent"
+        elif before.change != "stable":
+            mention.give("change", "stable")
+        return True
+    if last or not before.change or items[i - 1].kind != "end_clause" or state.item.first - items[i - 1].last != 1:
+        return False
+    if items[i + 1].kind not in ("observation", "modifier") or items[i + 1].first - state.item.last != 2:
+        return False
+    state.waiting["change"], state.change_used = ("stable", state.item.last), False
+    return True
+
+
 def deny_backward(state: State) -> bool:
     """Deny the findings before, or as in "resolved effusion" those after; return whether it was those before."""
     if not state.clause.mentions and speaks_of_next(state, state.index):
@@ -65,6 +90,8 @@ def deny_backward(state: State) -> bool:
 def _deny_previous(state: State) -> None:
     if state.referred_back:  # "the tip is not seen" denies no tube
         return
+    if next_is(state.items, state.index, "view") or _is_behind_on(state, "view"):
+        return
     resolved = ("change", "resolved") in state.item.attributes
     if resolved and deny_change(state):
         for mention in state.clause.mentions:
@@ -76,7 +103,7 @@ def _deny_previous(state: State) -> None:
                 mention.give("change", "stable")
                 return
     following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
-    former = following is not None and following.kind in ("compare", "date_back")
+    former = following is not None and following.kind in DATES
     if following is not None and former and not resolved and following.first - state.item.last <= 2:
         for mention in subjects(state)[-1:]:  # "not seen on the prior film"
             mention.give("change", "new")
@@ -88,6 +115,12 @@ def _deny_previous(state: State) -> None:
     if not state.mentions and state.scope.set_aside is None:
         state.unclaimed.append(("certainty", _cue(state).grade))
         state.unclaimed += state.item.attributes
+
+
+def _is_behind_on(state: State, kind: str) -> bool:
+    """Return whether a phrase of a kind follows behind "on the"."""
+    following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
+    return following is not None and following.kind == kind and following.first - state.item.last <= _BEHIND_ON
 
 
 def deny_change(state: State) -> bool:

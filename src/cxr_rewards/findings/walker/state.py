@@ -108,6 +108,7 @@ class State:
         positions: positions named before any device.
         referred_back: a word for a part of the finding before was read ("tip"), and no finding since.
         compared: the phrase that mentions an earlier image.
+        graded: the last "more" or "less", which a comparison may end ("less edema than before").
         called_normal: index of an observation that the word before it calls normal; -1 for none.
         past: the last verb was one of an earlier time.
         denied_at: index of the first word of the last cue that denies what follows; -1 for none.
@@ -141,6 +142,7 @@ class State:
     positions: list[str] = field(default_factory=list)
     referred_back: bool = False
     compared: Item | None = None
+    graded: Item | None = None
     called_normal: int = -1
     past: bool = False
     denied_at: int = -1

@@ -105,6 +105,9 @@ def _join_quality(state: State) -> bool:
     if name == "abnormality":
         _read_abnormality(state)
         return False
+    if name == "expanded":
+        _read_expanded(state)
+        return False
     graded = any(slot == "severity" for slot, _ in item.attributes) and speaks_of_next(state, state.index)
     if state.clause.verb and not graded:  # "the heart is enlarged", but not "is displaced by a large effusion"
         return _join_with_previous(state, name) or _join_with_next(state, name)
@@ -210,6 +213,14 @@ def _read_normal(state: State) -> None:
     clause.parts = []
     if not targets and _says_nothing_else(state):
         rule_out(state, "chest")
+
+
+def _read_expanded(state: State) -> None:
+    """Read lungs that are well expanded as of a normal volume: they may have opacities."""
+    following = next_of(state.items, state.index, _NOUNS)
+    named = [part.name for part in state.clause.parts[-1:]] if following is None else state.items[following].names
+    if "lungs" in named and state.scope.denied is None and state.scope.set_aside is None:
+        rule_out(state, "lung_volumes")
 
 
 def _deny_subjects(state: State) -> None:
