@@ -25,6 +25,7 @@ from tests.command_line import run, run_process
 from cxr_rewards import CompositeReward
 from cxr_rewards.cache import SqliteCache
 from cxr_rewards.core.feature import Feature
+from cxr_rewards.files import read_details
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "examples" / "sample_reports.csv"
@@ -791,6 +792,29 @@ def test_a_folder_is_scored_file_by_file_and_goes_on_where_it_was(tmp_path):
     (tmp_path / "empty").mkdir()
     assert "holds no .csv" in run("score", tmp_path / "empty", "-o", out).stderr
     assert "so this must be one" in " ".join(run("score", source, "-o", source / "a.csv").stderr.split())
+
+
+def test_details_and_columns_from_them_are_written_for_a_file_and_for_a_folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    source = write(tmp_path / "in" / "a.csv", reports(3))
+    options = ("--columns", "bleu.brevity_penalty, findings_score.missed", "--columns", "rouge_l.recall")
+    done = run("score", source, "-o", tmp_path / "out.csv", "--details", tmp_path / "d.jsonl", *options)
+    assert done.returncode == 0, done.stderr
+    assert "details -> " in done.stdout
+    rows, details = read(tmp_path / "out.csv"), list(read_details(tmp_path / "d.jsonl"))
+    added = ["bleu.brevity_penalty", "findings_score.missed", "rouge_l.recall", "reward", "reason", "reason_kind"]
+    assert list(rows[0])[-6:] == added
+    assert [float(row["reward"]) for row in rows] == [row["reward"] for row in details]
+    recalls = [row["parts"]["rouge_l"]["details"]["recall"] for row in details]
+    assert [float(row["rouge_l.recall"]) for row in rows] == recalls
+    folder = ("score", tmp_path / "in", "-o", tmp_path / "out", "--details")
+    assert run(*folder, tmp_path / "details", *options).returncode == 0
+    assert list(read_details(tmp_path / "details" / "a.csv.jsonl")) == details
+    assert "so give a folder for the details" in run(*folder, tmp_path / "d.jsonl").stderr
+    assert "holds scores of another reward, or with other settings" in " ".join(run(*folder[:-1]).stderr.split())
+    unknown = run("score", source, "-o", tmp_path / "new.csv", "--columns", "bleu.brevity")
+    assert unknown.returncode != 0
+    assert "unknown detail of bleu 'brevity'; known: brevity_penalty, precisions" in " ".join(unknown.stderr.split())
 
 
 def test_a_folder_of_every_format_is_one_json_document(tmp_path):

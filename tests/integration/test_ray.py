@@ -139,11 +139,15 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     rows = [{"candidate": f"{a} Film {i}.", "reference": f"{b} Film {i}."} for i in range(50) for a, b in texts]
     (tmp_path / "in" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "in" / "b.csv").write_text("candidate,reference\nLeft effusion.,Left effusion.\n")
-    local = run(tmp_path / "in", "-o", tmp_path / "local")
+    columns = ("--columns", "findings_soft_f1.credit")
+    local = run(tmp_path / "in", "-o", tmp_path / "local", "--details", tmp_path / "local-details", *columns)
     assert local.wait(120) == 0, local.communicate()[1]
     local.communicate()
 
-    out, distributed = tmp_path / "ray", ("--engine", "ray", "--workers", "2")
+    out, distributed = (
+        tmp_path / "ray",
+        ("--engine", "ray", "--workers", "2", "--details", tmp_path / "details", *columns),
+    )
     first = run(tmp_path / "in", "-o", out, *distributed)
     end = time.monotonic() + 90
     while time.monotonic() < end and not any(file.stat().st_size > 100_000 for file in out.glob(".*a.jsonl*")):
@@ -158,6 +162,8 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     assert [file["resumed_rows"] for file in json.loads(output)["files"]] == [8192, 0]
     for name in ("a.jsonl", "b.csv"):
         assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
+        details = f"{name}.jsonl"
+        assert (tmp_path / "details" / details).read_text() == (tmp_path / "local-details" / details).read_text()
 
 
 def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path, monkeypatch):

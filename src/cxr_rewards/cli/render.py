@@ -85,6 +85,8 @@ def print_summary(scored: Scored, reward: BaseReward) -> None:
         stream.print(f"not understood: {shares} sentences")
         if max(scored.unread.values()) > _MUCH_UNREAD:
             stream.print("what is not understood counts as normal: scores of findings say less here", style="bold")
+    if scored.details is not None:
+        stream.print(f"details -> {scored.details}")
     if summary.reasons:
         table = Table(title="unscored, by reason", title_justify="left")
         table.add_column("rows", justify="right")
@@ -98,6 +100,7 @@ def summary_as_json(scored: Scored, reward: BaseReward) -> Mapping[str, object]:
     """Return the summary as JSON-compatible data."""
     return {
         "out": str(scored.out),
+        **({} if scored.details is None else {"details": str(scored.details)}),
         "reward": {"name": reward.name, "signature": reward.signature, "bounds": finite(reward.bounds)},
         "resumed_rows": scored.resumed,
         "seconds": round(scored.seconds, 3),

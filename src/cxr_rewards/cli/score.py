@@ -99,6 +99,18 @@ def score(
         typer.Option(help="Cells such as nan, N/A, None or null: absent (not scored), or the text of a report."),
     ] = Placeholder.absent,
     prefix: Annotated[str, typer.Option(help="Prefix of the names of the new columns.")] = "",
+    details: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write what explains each score, a row a case: .jsonl or .parquet; of a folder, a folder."
+        ),
+    ] = None,
+    columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also add columns from the details, separated by commas, such as chexprompt.significant,chexprompt.A."
+        ),
+    ] = None,
     cache: CacheOption = None,
     device: DeviceOption = "",
     dtype: DtypeOption = "",
@@ -144,6 +156,8 @@ def score(
         "on_error": on_error.value,
         "placeholders": placeholders.value,
         "prefix": prefix,
+        "details": details,
+        "detail_columns": [name for names in columns or () for part in names.split(",") if (name := part.strip())],
         "by": [name for name in by or () if name],
         "cluster": "" if cluster == "none" else cluster,
         "restart": restart,
@@ -172,7 +186,7 @@ def score_files(
         out: where to write: a file or a folder, as `source`.
         reward: the reward to score with.
         named: arguments of `choose_columns`.
-        options: arguments of `score_file`.
+        options: arguments of `score_file`; of a folder, `details` is a folder that gets `NAME.jsonl` for each file.
         as_json: print one JSON document; for a folder it has a list of `files`.
     """
     if not source.is_dir():
@@ -187,6 +201,14 @@ def score_files(
     from cxr_rewards.files import SUMS, Folder
 
     settings = {key: options[key] for key in ("on_error", "placeholders", "prefix")}
+    if options["detail_columns"]:
+        settings["detail_columns"] = options["detail_columns"]
+    beside: Path | None = options["details"]
+    if beside is not None:
+        settings["details"] = True
+        if beside.suffix:
+            raise InputError(f"--details {beside}: {source} is a folder, so give a folder for the details")
+        beside.mkdir(parents=True, exist_ok=True)
     run = {"reward": reward.signature, "columns": named, "writes": list(SUMS), **settings}
     folder = Folder(source, out, run, restart=options["restart"])
     for name, why in folder.left_out.items():
@@ -199,8 +221,9 @@ def score_files(
                 note(f"{file.source}: has its scores; --restart scores it again")
                 files.append({"in": str(file.source), "out": str(file.target), "finished_before": True})
                 continue
+            own = options if beside is None else {**options, "details": beside / f"{file.source.name}.jsonl"}
             try:
-                scored, sha256 = _score(file.source, file.target, reward, named, options)
+                scored, sha256 = _score(file.source, file.target, reward, named, own)
             except InputError as error:
                 note(f"error: {error}")
                 files.append({"in": str(file.source), "error": str(error)})

@@ -14,6 +14,7 @@ affect other rows.
 
 from cxr_rewards.files.cases import CaseRow, Placeholders, is_placeholder, read_cases, to_case
 from cxr_rewards.files.columns import ColumnMap, choose_cluster, choose_columns
+from cxr_rewards.files.details import CaseDetails, read_details
 from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.folder import Folder
 from cxr_rewards.files.journal import Journal
@@ -24,6 +25,7 @@ from cxr_rewards.files.write import check_output, write_table
 
 __all__ = [
     "SUMS",
+    "CaseDetails",
     "CaseRow",
     "ColumnMap",
     "Folder",
@@ -39,6 +41,7 @@ __all__ = [
     "is_placeholder",
     "open_table",
     "read_cases",
+    "read_details",
     "score_file",
     "to_case",
     "write_table",

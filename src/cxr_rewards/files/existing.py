@@ -18,9 +18,9 @@ def check_replaceable(out: Path, results: Sequence[str], components: Collection[
     """Raise unless the output is absent, empty, or a file of results, which a run may replace unasked.
 
     A file of results ends with the columns that this run writes, or with those of another reward: one or more
-    components, the sum, the reasons and their kinds (`bleu, rouge_l, reward, reason, reason_kind`; earlier versions
-    wrote no kinds), with one prefix before all of them. A file that cannot be read as its extension says is not a file
-    of results.
+    components (and columns from their details), the sum, the reasons and their kinds (`bleu, rouge_l, reward, reason,
+    reason_kind`; earlier versions wrote no kinds), with one prefix before all of them. A file that cannot be read as
+    its extension says is not a file of results.
 
     Args:
         out: the output, of a known extension; links are followed.
@@ -56,8 +56,13 @@ def _ends_with_results(columns: Sequence[str], components: Collection[str]) -> b
         and reason == prefix + "reason"
         and (not has_kinds or padded[-1] == prefix + SUMS[-1])
         and before[-1].startswith(prefix)
-        and before[-1].removeprefix(prefix) in components
+        and _component(before[-1].removeprefix(prefix), components)
     )
+
+
+def _component(column: str, components: Collection[str]) -> bool:
+    """Return whether a column is a component's, or one from its details, such as `chexprompt.significant`."""
+    return column in components or any(column.startswith(f"{component}.") for component in components)
 
 
 def _columns(path: Path) -> list[str]:

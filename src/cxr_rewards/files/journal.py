@@ -13,7 +13,7 @@ from cxr_rewards.errors import InputError, shorten
 from cxr_rewards.files.own_files import open_own
 
 _OURS = '{"cxr_rewards_progress": '
-_START = _OURS + "2, "  # every journal starts with this; raise the number if the lines change
+_START = _OURS + "3, "  # every journal starts with this; raise the number if the lines change
 
 
 class Journal:

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Literal
 
 from cxr_rewards.core.component import Component
-from cxr_rewards.core.filling import kind_of
 from cxr_rewards.core.progress import Progress
 from cxr_rewards.core.registry import component_names
 from cxr_rewards.errors import ConfigError, InputError, unknown_name
 from cxr_rewards.files.cases import CaseRow, Placeholders, is_placeholder, read_cases
 from cxr_rewards.files.columns import ColumnMap, choose_cluster
+from cxr_rewards.files.detail_columns import choose_detail_columns
+from cxr_rewards.files.details import check_details, write_details
 from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.journal import Journal
+from cxr_rewards.files.results import BETWEEN, READ_TEXTS, Keep, RowResult, score_rows
 from cxr_rewards.files.summary import Summary, age_band, check_subgroups, subgroup_columns
 from cxr_rewards.files.table import Table
 from cxr_rewards.files.write import check_output, write_table
@@ -32,9 +34,6 @@ CHUNK = 256
 """Rows scored between two writes of the progress file: the most that an interruption loses."""
 
 _SHOWN = 5
-_READ_TEXTS = ("candidate", "reference")
-_BETWEEN = "; "
-"""Stands between the kinds of a row."""
 _AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
 _PLACE = re.compile(r".*?: row \d+(?: \(line \d+\))?[,:]? ?")
 _VARIES = re.compile(r"(column '[^']*')|'[^']*'|\d[\d,]*")
@@ -51,6 +50,7 @@ class Scored:
         seconds: time this run took to score its own rows.
         summary: means and intervals of each component and of `reward`.
         corpus: statistics of the whole file that are not averages over rows (`Component.corpus`), by component.
+        details: the file of details; None if none was asked for.
         unread: share of the sentences about the image of which the rule-based reader read nothing, in the mean over the
             rows, by text (`candidate`, `reference`); 0 too if no component reads findings.
     """
@@ -62,6 +62,7 @@ class Scored:
     summary: Summary
     corpus: Mapping[str, Mapping[str, float | None]]
     unread: Mapping[str, float]
+    details: Path | None = None
 
 
 def score_file(
@@ -70,6 +71,8 @@ def score_file(
     reward: BaseReward,
     out: str | Path,
     *,
+    details: str | Path | None = None,
+    detail_columns: Sequence[str] = (),
     on_error: OnError = "stop",
     placeholders: Placeholders = "absent",
     by: str | Sequence[str] = (),
@@ -93,6 +96,10 @@ def score_file(
         reward: the reward to score with; not one that normalises within groups, whose values depend on other rows.
         out: `.csv`, `.tsv`, `.jsonl` or `.parquet`. An earlier file of scores is replaced, another file only by
             `force`.
+        details: `.jsonl` or `.parquet`: a file with everything that explains each score (see
+            `cxr_rewards.files.read_details`), written beside the output.
+        detail_columns: names of further columns from the details, such as `chexprompt.significant`; see
+            `choose_detail_columns`.
         on_error: treatment of a bad row: `stop` raises before anything is scored; `keep-going` leaves the row
             unscored, with the reason in its `reason` column.
         placeholders: meaning of cells such as `nan`, `N/A`, `None`, `null` or `-`: `absent` (a row without candidate or
@@ -122,13 +129,21 @@ def score_file(
         if name not in table.columns:
             raise InputError(unknown_name(str(table.path), "column", name, table.columns))
     cluster = choose_cluster(table.columns, cluster, columns, where=str(table.path))
-    labels = [*reward.components, "reward"]
-    added: dict[str, type[float] | type[str]] = {prefix + label: float for label in labels}
-    added |= {prefix + name: str for name in SUMS[1:]}
+    keep = Keep(choose_detail_columns(detail_columns, reward), details=details is not None)
+    if keep.details:
+        reward = reward.with_details()
+    added: dict[str, type[float] | type[str]] = {prefix + label: float for label in reward.components}
+    added |= {prefix + column.name: column.kind for column in keep.columns}
+    added |= {prefix + name: float if name == "reward" else str for name in SUMS}
     target = check_output(out, table, added)
     names = {*component_names(), *reward.components}
-    if not force:
-        check_replaceable(target, list(added), names)
+
+    def check_targets() -> Path | None:
+        if not force:
+            check_replaceable(target, list(added), names)
+        return None if details is None else check_details(details, (table.path, target), force=force)
+
+    beside = check_targets()
     progress = progress or Progress()
     progress.begin("checking rows")
     total = _check_rows(
@@ -141,33 +156,38 @@ def score_file(
         tell=tell,
     )
     groups = _Groups(by, cluster, placeholders)
-    groups.check(table)
-    if groups.cluster:
-        tell(f"intervals: rows of one {groups.cluster!r} count as one; --cluster names another column, or none")
-    elif cluster:
-        tell(f"intervals: all rows have one {cluster!r}, so each row counts for itself")
-    fingerprint = {**table.fingerprint(), "columns": str(columns), "reward": reward.signature}
+    groups.check(table, tell)
+    fingerprint: dict[str, object] = {**table.fingerprint(), "columns": str(columns), "reward": reward.signature}
     fingerprint |= {"max_chars": reward.max_chars, "rows_with_errors": on_error, "placeholders": placeholders}
+    fingerprint |= keep.fingerprint
     with Journal(target, fingerprint, restart=restart) as journal:
         resumed, start = journal.done, time.perf_counter()
         progress.begin("scoring", total=total, done=resumed)
         cases = read_cases(table, columns, max_chars=reward.max_chars, placeholders=placeholders)
         rows = islice(cases, resumed, None)
         while some := list(islice(rows, chunk)):
-            results = _results(some, reward, columns, placeholders)
+            results = score_rows(some, reward, columns, placeholders, keep)
             journal.append(results)
-            progress.advance(len(some), unscored=sum(result[len(labels) - 1] is None for result in results))
+            progress.advance(len(some), unscored=sum(result.reward is None for result in results))
         seconds = time.perf_counter() - start
         progress.begin("summing up", total=total)
         summary = _summarise(journal, table, reward, groups, progress)
         corpus, unread = _corpus(journal, reward), _unread(journal)
-        if not force:  # it may have appeared in the meantime; the finished rows stay
-            check_replaceable(target, list(added), names)
+        check_targets()  # files may have appeared in the meantime; the finished rows stay
         progress.begin("writing")
-        write_table(target, table, added, (row[: len(added)] for row in journal.results()))
+        write_table(target, table, added, (row.cells for row in _results(journal)))
+        if beside is not None:
+            write_details(beside, (row.details(number) for number, row in enumerate(_results(journal), 1)))
         journal.finish()
     return Scored(
-        out=Path(out), rows=total, resumed=resumed, seconds=seconds, summary=summary, corpus=corpus, unread=unread
+        out=Path(out),
+        rows=total,
+        resumed=resumed,
+        seconds=seconds,
+        summary=summary,
+        corpus=corpus,
+        unread=unread,
+        details=None if details is None else Path(details),
     )
 
 
@@ -216,47 +236,25 @@ def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMa
     return f"{cell} (first: {place}), taken as absent: {what}; --placeholders text takes them as reports"
 
 
-def _results(
-    chunk: Sequence[CaseRow], reward: BaseReward, columns: ColumnMap, placeholders: Placeholders
-) -> list[list[object]]:
-    """Return, for each row, values, reward, reason, its kinds, and the details that `Component.corpus` reads."""
-    rewards = iter(reward.score_batch([row.case for row in chunk if row.case is not None]))
-    results: list[list[object]] = []
-    for row in chunk:
-        if row.error is not None:
-            results.append([*([None] * (len(reward.components) + 1)), str(row.error), kind_of(row.error), {}])
-        else:
-            scored = next(rewards)
-            values = [part.value for part in scored.parts.values()]
-            details = {
-                label: {key: scored.parts[label].details.get(key) for key in component.corpus_details}
-                for label, component in reward.components.items()
-                if component.corpus_details and scored.parts[label].value is not None
-            }
-            shares = [scored.unread_share(role) for role in _READ_TEXTS]
-            if any(shares):
-                details["reward"] = {"unread": shares}  # no component has this name
-            absent = row.absent(columns) if scored.value is None and placeholders == "absent" else ""
-            reason, kinds = absent or scored.reasons or None, _BETWEEN.join(scored.kinds) or None
-            results.append([*values, scored.value, reason, kinds, details])
-    return results
+def _results(journal: Journal) -> Iterator[RowResult]:
+    return (RowResult(*row) for row in journal.results())
 
 
 def _unread(journal: Journal) -> dict[str, float]:
     totals, rows = [0.0, 0.0], 0
-    for row in journal.results():
+    for row in _results(journal):
         rows += 1
-        for i, share in enumerate(row[-1].get("reward", {}).get("unread", ())):
+        for i, share in enumerate(row.unread):
             totals[i] += share
-    return {role: total / rows if rows else 0.0 for role, total in zip(_READ_TEXTS, totals, strict=True)}
+    return {role: total / rows if rows else 0.0 for role, total in zip(READ_TEXTS, totals, strict=True)}
 
 
 def _corpus(journal: Journal, reward: BaseReward) -> dict[str, dict[str, float | None]]:
     statistics = {}
     for index, (label, component) in enumerate(reward.components.items()):
         if type(component).corpus is not Component.corpus:
-            rows = (row for row in journal.results() if row[index] is not None)
-            statistics[label] = component.corpus(Score(row[index], row[-1].get(label, {})) for row in rows)
+            rows = (row for row in _results(journal) if row.values[index] is not None)
+            statistics[label] = component.corpus(Score(row.values[index], row.corpus.get(label, {})) for row in rows)
     return statistics
 
 
@@ -264,13 +262,13 @@ def _summarise(journal: Journal, table: Table, reward: BaseReward, groups: _Grou
     labels = [*reward.components, "reward"]
     bounds = [*(component.bounds for component in reward.components.values()), reward.bounds]
     summary = Summary(labels, by=groups.by, cluster=groups.cluster, bounds=bounds)
-    results, names = journal.results(), groups.read(table)
+    results, names = _results(journal), groups.read(table)
     while chunk := list(islice(results, CHUNK)):
         names_of_chunk = list(islice(names, len(chunk)))
         summary.add(
-            [row[: len(labels)] for row in chunk],
-            reasons=["" if row[len(labels) - 1] is not None else _without_values(row[len(labels)]) for row in chunk],
-            kinds=[[] if row[len(labels) - 1] is not None else row[len(labels) + 1].split(_BETWEEN) for row in chunk],
+            [row.numbers for row in chunk],
+            reasons=["" if row.reward is not None else _without_values(row.reason or "") for row in chunk],
+            kinds=[[] if row.reward is not None else (row.kinds or "").split(BETWEEN) for row in chunk],
             groups=[group for group, _ in names_of_chunk],
             clusters=[cluster for _, cluster in names_of_chunk],
         )
@@ -300,8 +298,16 @@ class _Groups:
             groups = tuple(self._name(get(name), ages) for name, ages in zip(self.by, self._ages, strict=True))
             yield groups, self._text(get(self.cluster)) if self.cluster else ""
 
-    def check(self, table: Table) -> None:
+    def check(self, table: Table, tell: Callable[[str], object]) -> None:
         """Raise if a subgroup column has too many values; give up clusters if all rows are in one."""
+        cluster = self.cluster
+        self._check(table)
+        if self.cluster:
+            tell(f"intervals: rows of one {cluster!r} count as one; --cluster names another column, or none")
+        elif cluster:
+            tell(f"intervals: all rows have one {cluster!r}, so each row counts for itself")
+
+    def _check(self, table: Table) -> None:
         seen: list[set[str]] = [set() for _ in self.by]
         first: str | None = None
         several = not self.cluster

@@ -7,16 +7,20 @@ import json
 import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time
 from functools import partial
 from io import TextIOWrapper
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from cxr_rewards.errors import InputError
 from cxr_rewards.files.own_files import create_new, sync_folder
 from cxr_rewards.files.table import Row, Table, format_of
+
+if TYPE_CHECKING:
+    import polars as pl
 
 Result = Sequence[float | str | None]
 """One row's results, in the order of the result columns; `None` for a missing one."""
@@ -88,12 +92,21 @@ def write_table(
         Clear.,Clear.,1.0,
     """
     out = check_output(out, table, columns)
+    write = _WRITERS[format_of(out)]
+    with in_one_step(out) as file:
+        return write(file, table, columns, _Results(results, len(columns), table))
+
+
+@contextmanager
+def in_one_step(out: Path) -> Iterator[IO[bytes]]:
+    """Open a file for writing that appears under its name when it is complete; if anything fails, an earlier file
+    stays.
+    """
     # One fixed name, so that the next run deletes the file of a killed one.
     unfinished = out.with_name(f".{out.name}.partial")
-    write = _WRITERS[format_of(out)]
     try:
         with create_new(unfinished) as file:
-            count = write(file, table, columns, _Results(results, len(columns), table))
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, out)
@@ -102,7 +115,6 @@ def write_table(
             unfinished.unlink(missing_ok=True)
         raise
     sync_folder(out.parent)
-    return count
 
 
 class _Results:
@@ -165,7 +177,7 @@ def _csv_line(cells: Iterable[object], separator: str) -> str:
 def _write_jsonl(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
     encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode
     for row, result in _chunks(table, results):
-        values = {name: value if type(value) is str else _plain(value) for name, value in row.values.items()}
+        values = {name: value if type(value) is str else plain(value) for name, value in row.values.items()}
         for name, item in zip(columns, result, strict=True):
             if isinstance(item, float) and not math.isfinite(item):
                 raise InputError(f"{row.where}: {name} is {item!r}, which JSON cannot hold; write .csv or .parquet")
@@ -176,32 +188,48 @@ def _write_jsonl(file: IO[bytes], table: Table, columns: Mapping[str, type], res
 
 def _write_parquet(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
     import polars as pl
-    from polars.io.plugins import register_io_source
 
     added = {name: pl.Float64() if kind is float else pl.String() for name, kind in columns.items()}
+
+    def frames() -> Iterator[pl.DataFrame]:
+        for frame in table.frames():
+            cells = zip(*results.take(frame.height), strict=True)
+            yield frame.with_columns(
+                pl.Series(name, list(column), dtype=kind)
+                for (name, kind), column in zip(added.items(), cells, strict=True)
+            )
+        results.end()
+
+    sink_parquet(file, frames(), {**table.schema(), **added})
+    return results.drawn
+
+
+def sink_parquet(file: IO[bytes], frames: Iterable[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
+    """Write frames as Parquet, one after the other; another thread draws them.
+
+    Raises:
+        Exception: whatever `frames` raises.
+        OSError: the disk is full, or the like.
+    """
+    import polars as pl
+    from polars.io.plugins import register_io_source
+
     failed: list[Exception] = []
 
-    def frames(*_: object) -> Iterator[pl.DataFrame]:
+    def drawn(*_: object) -> Iterator[pl.DataFrame]:
         try:
-            for frame in table.frames():
-                cells = zip(*results.take(frame.height), strict=True)
-                yield frame.with_columns(
-                    pl.Series(name, list(column), dtype=kind)
-                    for (name, kind), column in zip(added.items(), cells, strict=True)
-                )
-            results.end()
+            yield from frames
         except Exception as error:
             failed.append(error)
             raise
 
-    source = register_io_source(frames, schema={**table.schema(), **added})
+    source = register_io_source(drawn, schema=dict(schema))
     try:
         source.sink_parquet(file, maintain_order=True, row_group_size=ROW_GROUP)
     except pl.exceptions.PolarsError as error:
         if failed:  # polars may wrap what the generator raised
             raise failed[0] from None
         raise OSError(f"cannot be written: {error}") from error  # the system's fault, such as a full disk
-    return results.drawn
 
 
 _WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results], int]] = {
@@ -212,16 +240,16 @@ _WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results]
 }
 
 
-def _plain(value: object) -> object:
-    """Convert a value to one that JSON has."""
+def plain(value: object) -> object:
+    """Return a value as JSON can hold it."""
     if value is None or isinstance(value, (str, bool, int)):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return _as_text(value)
 
 
@@ -234,7 +262,7 @@ def _cell(value: object) -> str:
     if isinstance(value, (int, float)):
         return repr(value)
     if isinstance(value, (Mapping, list, tuple)):
-        return json.dumps(_plain(value), ensure_ascii=False)
+        return json.dumps(plain(value), ensure_ascii=False)
     return _as_text(value)
 
 

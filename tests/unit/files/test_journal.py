@@ -161,7 +161,7 @@ def test_progress_of_a_version_with_other_lines_is_refused_until_a_restart(tmp_p
 
 
 def test_corrupt_first_line_is_refused(tmp_path: Path) -> None:
-    (tmp_path / ".out.csv.progress").write_text('{"cxr_rewards_progress": 2, "finger\n[1]\n')
+    (tmp_path / ".out.csv.progress").write_text('{"cxr_rewards_progress": 3, "finger\n[1]\n')
     with pytest.raises(InputError, match="its first line is corrupt; delete the file, or pass --restart"):
         Journal(tmp_path / "out.csv", RUN)
 
