@@ -113,7 +113,7 @@ def test_a_batch_that_kills_every_actor_is_unscored(pool):
 
 
 def test_whole_files_keep_their_statistics(pool, tmp_path):
-    """Files give the same rows and the same summary through the pool."""
+    """Files give the same rows, details and summary through the pool."""
     from cxr_rewards.files import choose_columns, open_table, score_file
 
     rows = [case for case in cases(60) if str(case.candidate).isprintable() and len(str(case.candidate)) < 100][:60]
@@ -122,8 +122,9 @@ def test_whole_files_keep_their_statistics(pool, tmp_path):
     texts = []
     for name, reward in (("local", CompositeReward()), ("ray", pool)):
         table = open_table(source)
-        score_file(table, choose_columns(table.columns, where="x"), reward, tmp_path / f"{name}.csv")
-        texts.append((tmp_path / f"{name}.csv").read_text())
+        more = {"details": tmp_path / f"{name}.jsonl", "detail_columns": ["bleu.brevity_penalty"]}
+        score_file(table, choose_columns(table.columns, where="x"), reward, tmp_path / f"{name}.csv", **more)
+        texts.append([(tmp_path / f"{name}.{kind}").read_text() for kind in ("csv", "jsonl")])
     assert texts[0] == texts[1]
 
 
@@ -139,15 +140,11 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     rows = [{"candidate": f"{a} Film {i}.", "reference": f"{b} Film {i}."} for i in range(50) for a, b in texts]
     (tmp_path / "in" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "in" / "b.csv").write_text("candidate,reference\nLeft effusion.,Left effusion.\n")
-    columns = ("--columns", "findings_soft_f1.credit")
-    local = run(tmp_path / "in", "-o", tmp_path / "local", "--details", tmp_path / "local-details", *columns)
+    local = run(tmp_path / "in", "-o", tmp_path / "local")
     assert local.wait(120) == 0, local.communicate()[1]
     local.communicate()
 
-    out, distributed = (
-        tmp_path / "ray",
-        ("--engine", "ray", "--workers", "2", "--details", tmp_path / "details", *columns),
-    )
+    out, distributed = tmp_path / "ray", ("--engine", "ray", "--workers", "2")
     first = run(tmp_path / "in", "-o", out, *distributed)
     end = time.monotonic() + 90
     while time.monotonic() < end and not any(file.stat().st_size > 100_000 for file in out.glob(".*a.jsonl*")):
@@ -162,8 +159,6 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     assert [file["resumed_rows"] for file in json.loads(output)["files"]] == [8192, 0]
     for name in ("a.jsonl", "b.csv"):
         assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
-        details = f"{name}.jsonl"
-        assert (tmp_path / "details" / details).read_text() == (tmp_path / "local-details" / details).read_text()
 
 
 def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path, monkeypatch):

@@ -30,9 +30,10 @@ PUBLIC = {
         "BudgetExceeded CacheError ConfigError CxrRewardsError InputError JudgeError JudgeRefusal JudgeStopped "
         "JudgeTransportError MissingDependencyError ModelLoadError ModelWarning SetupError VerdictParseError"
     ),
-    "cxr_rewards.files": "Scored choose_columns open_table score_file",
+    "cxr_rewards.files": "CaseDetails Scored choose_columns open_table read_details score_file",
     "cxr_rewards.findings": "Finding compare merge read reading significance",
     "cxr_rewards.formulas.radcliq": "Metrics radcliq",
+    "cxr_rewards.judges.details": "JudgeDetails Verdict",
     "cxr_rewards.judges.reading": "json_in only_keys",
     "cxr_rewards.models.feature": "ModelFeature",
     "cxr_rewards.models.placement": "ModelComponent",
