@@ -140,22 +140,22 @@ class _Draft:
 
     def add(self, text: str, start: int) -> None:
         """Read a sentence that begins at `start`, and add its findings to those before it."""
-        sentence, odd = _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
+        sentence, strange, aside = _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
         findings = self.findings
         is_read = bool(sentence.findings)
-        if sentence.unclaimed and findings and (sentence.refers_back or not sentence.findings):
+        if sentence.unclaimed and findings and (sentence.refers_back or not is_read):
             last, findings[-1] = findings[-1], _amended(findings[-1], sentence)
             is_read = is_read or last != findings[-1]
         _add(findings, sentence, start)
-        self.words += odd.words
+        self.words += strange.words
         if is_read:
             self.sentences += 1
-        elif not is_aside(text):
+        elif not aside:
             self.sentences += 1
             self.unread.append((start, start + len(text)))
-        if odd.spans:
-            self.strange += [(start + a, start + b) for a, b in odd.spans]
-            self.clinical += [(start + a, start + b) for a, b in odd.clinical]
+        if strange.spans:
+            self.strange += [(start + a, start + b) for a, b in strange.spans]
+            self.clinical += [(start + a, start + b) for a, b in strange.clinical]
 
     def add_statement(self, statement: Statement) -> None:
         """Read a statement, and point its findings at the report."""
@@ -175,9 +175,12 @@ class _Draft:
         return Reading(tuple(self.findings), self.sentences, *spans, self.words)
 
 
-def _read_sentence(text: str) -> tuple[Sentence, Strange]:
+def _read_sentence(text: str) -> tuple[Sentence, Strange, bool]:
+    """Return the reading of a sentence, its strange words, and whether it is an aside, of which nothing need be read."""
     known = ontology()
-    return walk(known, *clauses(known, text)), strange_words(text)
+    items, count = clauses(known, text)
+    sentence, strange = walk(known, items, count), strange_words(text)
+    return sentence, strange, not sentence.findings and is_aside(text, items, strange)
 
 
 _remembered = lru_cache(maxsize=1 << 14)(_read_sentence)
@@ -187,15 +190,14 @@ def _add(findings: list[Finding], sentence: Sentence, start: int) -> None:
     """Append the findings of a sentence that begins at `start`."""
     new = tuple.__new__  # a third of the time that the constructor takes
     for fields in sentence.findings:
-        observation = fields[0]
-        if not observation and findings:  # another of the finding before: "the right one is smaller"
-            if not _can_repeat(findings[-1], fields):
-                continue
-            observation = findings[-1].observation
-            if fields[2] in OTHER_SIDE and findings[-1].side == "bilateral":
-                findings[-1] = findings[-1]._replace(side=OTHER_SIDE[fields[2]])
-        spans = (fields[-2] + start, fields[-1] + start)
-        findings.append(new(Finding, (observation or "comparison", *fields[1:-2], *spans)))
+        if not fields[0]:
+            if findings:  # another of the finding before: "the right one is smaller"
+                if not _can_repeat(findings[-1], fields):
+                    continue
+                if fields[2] in OTHER_SIDE and findings[-1].side == "bilateral":
+                    findings[-1] = findings[-1]._replace(side=OTHER_SIDE[fields[2]])
+            fields = (findings[-1].observation if findings else "comparison", *fields[1:])
+        findings.append(new(Finding, (*fields[:-2], fields[-2] + start, fields[-1] + start)))
 
 
 def _can_repeat(last: Finding, fields: Fields) -> bool:

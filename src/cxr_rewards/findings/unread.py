@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
-from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.ontology.load import data_files, parse
 from cxr_rewards.findings.ontology.vocabulary import expand
+from cxr_rewards.findings.phrases import Item
 
 _FILE = "unread.toml"
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
@@ -140,28 +140,40 @@ def _is_known(word: str) -> bool:
     return any(form in known.forms or form in own.ordinary for form in forms)
 
 
-def is_aside(sentence: str) -> bool:
+def is_aside(sentence: str, items: Sequence[Item], strange: Strange) -> bool:
     """Return whether a sentence of which nothing is read is about something else than the image, or says nothing.
 
+    Args:
+        sentence: in lower case.
+        items: its known phrases.
+        strange: its strange words.
+
     Example:
-        >>> is_aside("findings were discussed by telephone."), is_aside("findings were discussed by bunnies.")
+        >>>         >>> def aside(text):
+        ...     return is_aside(text, clauses(ontology(), text)[0], strange_words(text))
+        >>> aside("findings were discussed by telephone."), aside("findings were discussed by bunnies.")
         (True, False)
     """
-    if strange_words(sentence).spans:
+    if strange.spans:
         return False
-    own, words = unread_words(), _WORD.findall(sentence)
+    words = _WORD.findall(sentence)
     shown = [word for word in words if not _HIDDEN.fullmatch(word)]
     if 2 * len(shown) <= len(words) or all(len(word) < _SHORT for word in shown):
         return True  # de-identified
+    if any(item.kind in _ELSEWHERE for item in items) or _has_aside(words):
+        return True
+    if len(shown) < len(words) and all(item.kind not in ("structure", "observation") for item in items):
+        return True  # what it is about was taken out: "The XXXX are normal."
+    titles = sum(item.last - item.first + 1 for item in items if item.kind in ("structure", "modifier"))
+    return titles == len(words)  # a title, as "Chest." or "Left lung"
+
+
+def _has_aside(words: Sequence[str]) -> bool:
+    """Return whether a phrase about something else than the image is among the words."""
+    own = unread_words()
     for first in range(len(words)):
         for size in range(1, own.longest + 1):
             phrase = tuple(words[first : first + size])
             if phrase in own.asides or (*phrase[:-1], phrase[-1].removesuffix("s")) in own.asides:
                 return True
-    found, _ = clauses(ontology(), sentence)
-    if any(item.kind in _ELSEWHERE for item in found):
-        return True
-    if len(shown) < len(words) and all(item.kind not in ("structure", "observation") for item in found):
-        return True  # what it is about was taken out: "The XXXX are normal."
-    titles = sum(item.last - item.first + 1 for item in found if item.kind in ("structure", "modifier"))
-    return titles == len(words)  # a title, as "Chest." or "Left lung"
+    return False

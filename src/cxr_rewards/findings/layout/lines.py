@@ -51,12 +51,17 @@ def _has_layout(plain: str, raw: str, start: int, end: int) -> bool:
     """Return whether there may be a label, table or check box; quick, because most reports have none."""
     if _marks_of_layout().search(plain, start, end) is not None or raw.find("\t", start, end) >= 0:
         return True
-    if any(plain.find(sign, start, end) >= 0 for sign in _SIGNS):
-        return True
+    for sign in _SIGNS:
+        if plain.find(sign, start, end) >= 0:
+            return True
     bracket = plain.find("(", start, end)
     if bracket >= 0 and _IN_BRACKETS.search(plain, bracket, end) is not None:
         return True
-    return any((at := plain.find(word, start, end)) >= 0 and _VALUE_BEHIND.search(plain, at, end) for word in _WORDS)
+    for word in _WORDS:
+        at = plain.find(word, start, end)
+        if at >= 0 and _VALUE_BEHIND.search(plain, at, end) is not None:
+            return True
+    return False
 
 
 def passages(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Passage]:
