@@ -176,7 +176,7 @@ class _Draft:
 
 
 def _read_sentence(text: str) -> tuple[Sentence, Strange, bool]:
-    """Return the reading of a sentence, its strange words, and whether it is an aside, of which nothing need be read."""
+    """Return the reading of a sentence, its strange words, and whether it is an aside that is not about the image."""
     known = ontology()
     items, count = clauses(known, text)
     sentence, strange = walk(known, items, count), strange_words(text)

@@ -70,6 +70,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
     cues = _cues(cues_file.get("cues", {}), modifiers, vocabulary)
     nouns = {**dict.fromkeys(qualities, "quality"), **dict.fromkeys(observations, "observation")}
     _senses(senses.get("senses", {}), nouns, modifiers, vocabulary)
+    forms = vocabulary.forms()
     combinations = _combinations(raw, sources, {*structures, *observations}, {*qualities, *observations})
     return Ontology(
         observations=observations,
@@ -82,8 +83,8 @@ def build(files: Mapping[str, Table]) -> Ontology:
         combinations=combinations,
         refined_by_structure=frozenset(right for _, right in combinations if right in observations),
         heads=_company("senses.toml: heads", senses.get("heads", [])),
-        phrases=vocabulary.tree(),
-        forms={**vocabulary.forms(), **{mark: mark for mark in MARKS}, **SYMBOLS},
+        phrases=vocabulary.tree(forms),
+        forms={**forms, **{mark: mark for mark in MARKS}, **SYMBOLS},
         spelling=Spelling(vocabulary.corrected_words(), spelling.get("ordinary", ())),
     )
 

@@ -12,6 +12,8 @@ _VERBS = {
 }
 _APART = {f"{stem}t": (verb, "not") for stem, verb in _VERBS.items()} | {"cannot": ("can", "not")}
 """One word → the two that it stands for. Reports often lack the apostrophe."""
+_ENDINGS = frozenset(("t", "s", *_APART))
+"""Words that a sequence of words with a contraction has."""
 _S = frozenset(("there", "it", "here", "that"))
 _CONTRACTED = re.compile(rf"n't|(?:{'|'.join(sorted(_S))})'s|(?<![a-z])(?:{'|'.join(_APART)})(?![a-z])")
 
@@ -44,3 +46,15 @@ def spell_out(tokens: list[tuple[str, int]]) -> list[tuple[str, int]]:
         else:
             result.append((word, at))
     return result
+
+
+def spelled_out(words: tuple[str, ...]) -> tuple[str, ...]:
+    """Return words with contractions spelled out.
+
+    Example:
+        >>> spelled_out(("cannot", "exclude"))
+        ('can', 'not', 'exclude')
+    """
+    if _ENDINGS.isdisjoint(words):
+        return words
+    return tuple(word for word, _ in spell_out([(word, 0) for word in words]))

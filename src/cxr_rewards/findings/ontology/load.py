@@ -12,6 +12,9 @@ from importlib.resources.abc import Traversable
 from cxr_rewards.findings.ontology.build import build
 from cxr_rewards.findings.ontology.model import Ontology, Table
 
+_OTHERS = ("layout.toml", "significance.toml", "unread.toml")
+"""Files that are read by the modules that need them."""
+
 
 @cache
 def ontology() -> Ontology:
@@ -21,7 +24,7 @@ def ontology() -> Ontology:
         >>> ontology().observations["pneumonia"].ancestors
         ('consolidation', 'airspace_opacity', 'lung_opacity')
     """
-    return build({path: parse(file) for path, file in data_files() if path != "significance.toml"})
+    return build({path: parse(file) for path, file in data_files() if path not in _OTHERS})
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 
 _AMERICAN = {"ae": "e", "oe": "e", "our": "or", "tre": "ter", "ise": "ize", "isation": "ization"}
 _BRITISH = re.compile("isation|our|tre$|ise|[ao]e")
@@ -29,18 +29,23 @@ class Spelling:
 
     def __init__(self, words: Iterable[str], ordinary: Iterable[str] = ()) -> None:
         """Index the known words; `ordinary` words are never corrected."""
-        words = frozenset(words)
-        self._words = words
+        self._words = frozenset(words)
         self._ordinary = frozenset(ordinary)
-        # Each known word by what is left if one letter is dropped. The words are joined by spaces, because thousands of
-        # lists would burden the garbage collector.
-        self._shortened: dict[str, str] = {}
-        for word in words:
-            if len(word) >= _SHORTEST and word.isalpha():
-                for short in {word, *_shorter(word)}:
-                    self._shortened[short] = f"{self._shortened.get(short, '')} {word}"
+        self._shortened: Callable[[str], dict[str, str]] = cache(self._index)
         self.correct: Callable[[str], str | None] = lru_cache(maxsize=1 << 14)(self._correct)
         """Return the known word that a word stands for, or None."""
+
+    def _index(self, letter: str) -> dict[str, str]:
+        """Return the known words that begin with a letter, by what is left if one letter is dropped.
+
+        The words are joined by spaces, because thousands of lists would burden the garbage collector.
+        """
+        index: dict[str, str] = {}
+        for word in self._words:
+            if word[0] == letter and len(word) >= _SHORTEST and word.isalpha():
+                for short in {word, *_shorter(word)}:
+                    index[short] = f"{index.get(short, '')} {word}"
+        return index
 
     def _correct(self, word: str) -> str | None:
         if len(word) > _LONGEST or word in self._ordinary:
@@ -50,11 +55,13 @@ class Spelling:
             return american
         if len(word) < _SHORTEST - 1:
             return None
+        index = self._shortened(word[0])
         near = {
             known
             for short in {word, *_shorter(word)}
-            for known in self._shortened.get(short, "").split()
-            if known[0] == word[0] and _one_slip(word, known)
+            if short in index
+            for known in index[short].split()
+            if _one_slip(word, known)
         }
         return near.pop() if len(near) == 1 else None
 

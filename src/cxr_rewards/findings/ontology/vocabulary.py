@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from cxr_rewards.errors import ConfigError, shorten
-from cxr_rewards.findings.ontology.contractions import spell_out
+from cxr_rewards.findings.ontology.contractions import spelled_out
 from cxr_rewards.findings.ontology.model import MARKS, OTHERWISE, Attribute, Entry, Node, Sense
 
 _PLAIN = re.compile("[a-z0-9]+(?: [a-z0-9]+)*")
@@ -29,23 +29,23 @@ def expand(where: str, phrase: str) -> Iterator[tuple[str, ...]]:
         [('no', 'clear', 'sign'), ('no', 'clear', 'hint'), ('no', 'sign'), ('no', 'hint')]
     """
     if _PLAIN.fullmatch(phrase):  # most are
-        yield tuple(word for word, _ in spell_out([(word, 0) for word in phrase.split()]))
+        yield spelled_out(tuple(phrase.split(" ")))
         return
     slots: list[list[tuple[str, ...]]] = []
     for optional, word in re.findall(r"\(([^()]*)\)|([^()\s]+)", phrase):
         choices: list[tuple[str, ...]] = []
         for choice in (optional or word).split("|"):
             parts = tuple(choice.replace("-", " ").split())
-            if not parts or not all(re.fullmatch(r"[a-z0-9]+", part) for part in parts):
+            if not _PLAIN.fullmatch(" ".join(parts)):
                 raise ConfigError(f"{where}: {shorten(phrase)} may hold a-z, 0-9, '|', '( )' and '-' only")
             choices.append(parts)
         slots.append([*choices, ()] if optional else choices)
     if re.sub(r"\([^()]*\)|[^()\s]+|\s", "", phrase) or not slots:
         raise ConfigError(f"{where}: {shorten(phrase)} is empty or has an unpaired bracket")
     for sequence in itertools.product(*slots):
-        if any(sequence):
-            words = itertools.chain.from_iterable(sequence)
-            yield tuple(word for word, _ in spell_out([(word, 0) for word in words]))
+        words = tuple(itertools.chain.from_iterable(sequence))
+        if words:
+            yield spelled_out(words)
 
 
 def plurals(word: str) -> list[str]:
@@ -123,46 +123,56 @@ class Vocabulary:
         forms.update((plural, word) for word in sorted(words) for plural in plurals(word))
         return forms
 
-    def tree(self) -> Node:
-        """Return the tree of all phrases and marks.
+    def tree(self, forms: Mapping[str, str]) -> Node:
+        """Return the tree of all phrases and marks, given `forms()`.
 
         Raises:
             ConfigError: a phrase has two meanings that exclude each other; names both places.
         """
-        forms = self.forms()
         root: Node = {}
-        source: dict[int, str] = {}
-        compounds: list[tuple[Node, tuple[str, ...]]] = []
+        compounds: list[tuple[Node, list[str]]] = []
         for phrase in self._phrases:
-            where, kind, names, attributes, words = phrase
-            node = root
-            for word in words:
-                node = node.setdefault(forms[word], {})
+            _, kind, names, attributes, words = phrase
+            path = [forms[word] for word in words]
+            node = _node(root, path)
             old: Entry | None = node.get("")
             if old is None:
                 node[""] = (kind, names, attributes)
-                source[id(node)] = where
                 if kind in ("observation", "structure") and len(words) > 1:
-                    compounds.append((node, tuple(forms[word] for word in words)))
+                    compounds.append((node, path))
                 continue
             joined = _join(old, phrase)
             if joined is None:
-                raise ConfigError(
-                    f"{where}: {' '.join(words)!r} already belongs to {source[id(node)]}; keep it in one of them"
-                )
+                raise self._collision(phrase, forms)
             node[""] = joined
         for mark, kind in MARKS.items():
             root.setdefault(mark, {}).setdefault("", (kind, (), ()))
-        for node, words in compounds:
+        for node, path in compounds:
             kind, names, attributes = node[""]
-            node[""] = (kind, names, _union(attributes, tuple(_inherited(root, words))))
-        for words, sense in self._senses:
-            found = root
-            for word in words:
-                found = found.setdefault(forms[word], {})
-            found.setdefault("", ("", (), ()))
-            found[OTHERWISE] = (*found.get(OTHERWISE, ()), sense)
+            node[""] = (kind, names, _union(attributes, _inherited(root, path)))
+        for sensed, sense in self._senses:
+            node = _node(root, [forms[word] for word in sensed])
+            node.setdefault("", ("", (), ()))
+            node[OTHERWISE] = (*node.get(OTHERWISE, ()), sense)
         return root
+
+    def _collision(self, phrase: Phrase, forms: Mapping[str, str]) -> ConfigError:
+        """Return the error about a phrase that excludes the meaning of one listed before it."""
+        path = [forms[word] for word in phrase.words]
+        first = next(other for other in self._phrases if [forms[word] for word in other.words] == path)
+        words = " ".join(phrase.words)
+        return ConfigError(f"{phrase.where}: {words!r} already belongs to {first.where}; keep it in one of them")
+
+
+def _node(root: Node, words: Iterable[str]) -> Node:
+    """Return the node of a sequence of words, made if it is not there."""
+    node = root
+    for word in words:
+        below: Node | None = node.get(word)
+        if below is None:
+            below = node[word] = {}
+        node = below
+    return node
 
 
 def _join(old: Entry, phrase: Phrase) -> Entry | None:
@@ -178,18 +188,21 @@ def _join(old: Entry, phrase: Phrase) -> Entry | None:
     return (kinds.pop() if kinds else "modifier", names, _union(old[2], phrase.attributes))
 
 
-def _union(some: tuple[Attribute, ...], more: tuple[Attribute, ...]) -> tuple[Attribute, ...]:
+def _union(some: tuple[Attribute, ...], more: Sequence[Attribute]) -> tuple[Attribute, ...]:
     return (*some, *(attribute for attribute in more if attribute not in some))
 
 
-def _inherited(root: Node, words: Iterable[str]) -> Iterator[Attribute]:
-    """Yield the attributes that the modifiers within a longer phrase state."""
-    words = tuple(words)
-    for first in range(len(words)):
+def _inherited(root: Node, words: Sequence[str]) -> list[Attribute]:
+    """Return the attributes that the modifiers within a longer phrase state."""
+    inherited: list[Attribute] = []
+    count = len(words)
+    for first in range(count):
         node: Node | None = root
-        for last in range(first, len(words)):
+        for last in range(first, count if first else count - 1):
             node = node.get(words[last]) if node is not None else None
             if node is None:
                 break
-            if "" in node and node[""][0] in ("modifier", "quality") and last - first < len(words) - 1:
-                yield from (attribute for attribute in node[""][2] if attribute[0] in _INHERITED)
+            entry: Entry | None = node.get("")
+            if entry is not None and entry[2] and entry[0] in ("modifier", "quality"):
+                inherited += [attribute for attribute in entry[2] if attribute[0] in _INHERITED]
+    return inherited

@@ -39,6 +39,6 @@ def test_regular_plurals(word, expected):
 
 
 def test_marks_are_phrases_too():
-    tree = Vocabulary().tree()
+    tree = Vocabulary().tree({})
     assert tree[","][""] == ("comma", (), ())
     assert tree["or"][""] == ("or", (), ())
