@@ -64,7 +64,7 @@ _RATIO = re.compile(
 _LARGEST_NORMAL_RATIO = 0.5
 _AT_MOST = re.compile("<|less than|below|under|up to|not exceed")
 _MORE_THAN = re.compile(">|more than|greater than|above|over|exceed")
-_DIGIT_OR_RIB = re.compile(r"[0-9]|rib")
+_DIGIT = re.compile("[0-9]")
 
 
 _MOVED = re.compile(
@@ -163,14 +163,14 @@ def _corrected(known: Ontology, token: str) -> str | None:
     return known.forms[word] if word else None
 
 
-def _in_company(node: Node, tokens: list[tuple[str, int]], first: int, last: int) -> Entry:
-    """Return what a phrase with several senses means among the words around it."""
+def _in_company(node: Node, tokens: list[tuple[str, int]], first: int, last: int, said: set[str]) -> Entry:
+    """Return what a phrase with several senses means among the words around it; `said` are all of the sentence."""
     before = _company(tokens, range(first - 1, first - 1 - _COMPANY, -1))
     after = _company(tokens, range(last + 1, last + 1 + _COMPANY))
     for sense in node[OTHERWISE]:
         if sense.follows.isdisjoint(before) and sense.precedes.isdisjoint(after):
             continue
-        if not sense.unless or sense.unless.isdisjoint(token for token, _ in tokens):
+        if not sense.unless or sense.unless.isdisjoint(said):
             return cast("Entry", sense.entry)
     return cast("Entry", node[""])
 
@@ -196,20 +196,11 @@ def _forms(known: Ontology, sentence: str, tokens: list[tuple[str, int]]) -> lis
     return words
 
 
-def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
-    """Return the known phrases of a lower-case sentence, at each word the longest one, and the number of words.
-
-    Example:
-        >>> from cxr_rewards.findings.ontology import ontology
-        >>> [(item.kind, item.names, item.attributes) for item in items(ontology(), "no small effusion")[0]]
-        [('deny_forward', ('negation',), ()), ('modifier', (), (('severity', 2.0),)),
-         ('observation', ('pleural_effusion',), ())]
-    """
-    tree = known.phrases
-    tokens: list[tuple[str, int]]
+def _tokens(sentence: str) -> tuple[list[tuple[str, int]], dict[int, Item]]:
+    """Return words and marks with their positions, and position → phrase of each that has numbers: its word is ""."""
     numbered: dict[int, Item] = {}
-    if _DIGIT_OR_RIB.search(sentence):
-        tokens = []
+    if "rib" in sentence or _DIGIT.search(sentence) is not None:
+        tokens: list[tuple[str, int]] = []
         at = 0
         for item in _numbered(sentence):
             if item.start < at:
@@ -221,11 +212,24 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         tokens += [(match[0], match.start()) for match in _TOKEN.finditer(sentence, at)]
     else:
         tokens = [(match[0], match.start()) for match in _TOKEN.finditer(sentence)]
-    if is_contracted(sentence):
-        tokens = spell_out(tokens)
+    return (spell_out(tokens) if is_contracted(sentence) else tokens), numbered
+
+
+def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
+    """Return the known phrases of a lower-case sentence, at each word the longest one, and the number of words.
+
+    Example:
+        >>> from cxr_rewards.findings.ontology import ontology
+        >>> [(item.kind, item.names, item.attributes) for item in items(ontology(), "no small effusion")[0]]
+        [('deny_forward', ('negation',), ()), ('modifier', (), (('severity', 2.0),)),
+         ('observation', ('pleural_effusion',), ())]
+    """
+    tree = known.phrases
+    tokens, numbered = _tokens(sentence)
     words = _forms(known, sentence, tokens)
     result: list[Item] = []
     new = tuple.__new__  # a third of the time that the constructor takes
+    said: set[str] = set()
     i, count = 0, len(tokens)
     while i < count:
         word = words[i]
@@ -246,7 +250,8 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         if found is not None:
             kind, names, attributes = found[""]
             if OTHERWISE in found:
-                kind, names, attributes = _in_company(found, tokens, i, last)
+                said = said or {token for token, _ in tokens}
+                kind, names, attributes = _in_company(found, tokens, i, last, said)
             if kind == "observation" and last + 1 < count and tokens[last + 1][0] in known.heads:
                 # "pneumonia vaccine", but not "limited study"
                 kind = "observation" if known.observations[names[0]].significance == "benign" else "read_over"

@@ -93,6 +93,11 @@ HOSTILE = {
     "surrogates": "\ud800\udc00" * 50_000,
     "dotted capital i": "\u0130" * 100_000,
     "misspelled": "pneumothroax effussion " * 4_300,
+    "questions": "a? " * 33_000,
+    "questions about a finding": "effusion? " * 10_000,
+    "unknown labels": "a: " * 33_000,
+    "marks behind a value": "Effusion: none " + "Heart (-) " * 10_000,
+    "words in two senses": "a smaller nodule of increased density " * 2_600,
 }
 
 

@@ -15,6 +15,8 @@ from cxr_rewards.findings.walker import Sentence, walk
 
 LONGEST = 80
 """A label has at most this many characters."""
+LONGEST_VALUE = 200
+"""A value has at most this many characters up to the next comma or full stop: keeps reading linear."""
 _MOST_UNKNOWN = 2
 """A label has at most this many words that the reader does not know."""
 _OF_LABEL = frozenset(
@@ -124,6 +126,8 @@ def qualifies(text: str) -> bool:
 
 def describes(text: str) -> bool:
     """Return whether words only say how something is: "normal", "mildly enlarged"."""
+    if len(text) > LONGEST_VALUE:
+        return False
     found, _ = items(ontology(), text)
     return (
         bool(found) and all(item.kind in ("quality", "modifier", "and") for item in found) and not _unknown(text, found)

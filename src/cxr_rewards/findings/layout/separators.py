@@ -6,12 +6,13 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from cxr_rewards.findings.layout.labels import LONGEST, Label, describes, label_of
+from cxr_rewards.findings.layout.labels import LONGEST, LONGEST_VALUE, Label, describes, label_of
 from cxr_rewards.findings.layout.statement import Span
 from cxr_rewards.findings.layout.values import trimmed, value_of
 from cxr_rewards.findings.layout.words import layout_words
 
-_BOUNDARY = re.compile(r"[.;!?,|()\]}\n][*_\"'\s]*|\s{2,}|[,;] *(?:and|but) +")
+_BOUNDARY = re.compile(r"[.;!?,|()\]}\n][*_\"'\s]*|\s{2,}")
+_STOPS = ".;!?\n"
 _WORD_START = re.compile(r"(?<=\s)[A-Z]")
 _QUESTION = re.compile(r"(?:(?:is|are|was|were) (?:there )?(?:(?:an?|any|the|evidence of) )*|any )")
 _ITEM = re.compile(r"\s*\(?(?:[a-z]|[0-9]{1,2})[.)]\s+")
@@ -84,7 +85,7 @@ def _has_value(plain: str, start: int, end: int) -> bool:
     """Return whether a value begins at `start`, and no ordinary words."""
     while start < end and plain[start] in " \t:*_":
         start += 1
-    first = _FIRST_SEGMENT.match(plain, start, end)
+    first = _FIRST_SEGMENT.match(plain, start, min(end, start + LONGEST_VALUE))
     return first is not None and value_of(plain, *trimmed(plain, *first.span())) is not None
 
 
@@ -93,8 +94,8 @@ def _before(tidied: str, plain: str, low: int, end: int, *, after_label: bool) -
     first = max(low, end - LONGEST - 8)
     starts: list[int] = []
     cut = False
-    for match in _BOUNDARY.finditer(plain, first, end):
-        if match.group()[0] in ".;!?\n" and match.end() < end:
+    for match in _BOUNDARY.finditer(plain, _last_stop(plain, first, end), end):
+        if match.group()[0] in _STOPS and match.end() < end:
             starts, cut = [], True  # a label does not run on from another sentence
         starts.append(match.end())
     if first == low and not after_label and not cut:
@@ -116,6 +117,13 @@ def _before(tidied: str, plain: str, low: int, end: int, *, after_label: bool) -
             if labelled is not None and labelled[0].kind not in ("denial", "normal"):
                 return labelled
     return None
+
+
+def _last_stop(plain: str, start: int, end: int) -> int:
+    """Return where to begin to look for boundaries: at the last full stop with text behind it, or at `start`."""
+    at = max(plain.rfind(stop, start, end) for stop in ".;!?")
+    boundary = _BOUNDARY.match(plain, at, end) if at >= 0 else None
+    return at if boundary is not None and boundary.end() < end else start
 
 
 def _label_at(plain: str, start: int, end: int) -> tuple[Label, Span] | None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cxr_rewards.findings.finding import DENIED
-from cxr_rewards.findings.layout.labels import Label, attributes_of, finds, qualifies
+from cxr_rewards.findings.layout.labels import LONGEST_VALUE, Label, attributes_of, finds, qualifies
 from cxr_rewards.findings.layout.statement import Passage, Span, Statement, compose
 from cxr_rewards.findings.layout.words import WORD, Value, layout_words
 
@@ -61,6 +61,8 @@ def value_of(plain: str, start: int, end: int) -> tuple[Value, Span | None] | No
         >>> value.name, text[slice(*rest)], value_of("no prior study", 0, 14)
         ('absent', 'on the left', None)
     """
+    if end - start > LONGEST_VALUE:
+        return None
     known = layout_words()
     mark = known.marks.get(plain[start:end]) or known.boxes.get(plain[start:end])
     if mark is not None:
