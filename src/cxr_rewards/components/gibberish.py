@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
@@ -17,12 +18,13 @@ _WORD = re.compile(r"[^\W\d_]+")
 class Gibberish(Component):
     """Share of the candidate's words in sentences of which nothing is read, or that no report has.
 
-        value = (words of unread sentences + strange words of the others) / words
+        value = (strange words + half of the other words of unread sentences) / words
 
     A sentence is unread if the reader of `cxr_rewards.findings` finds nothing in it, and it is not about technique,
     communication or advice. A strange word is unknown to the reader, no misspelling, and no ordinary word of reports:
     "There is a florbid wexel in the left lung." Words that the reference has, too, are not counted: what a radiologist
-    wrote is report text, whether it is understood or not. Words are runs of letters.
+    wrote is report text, whether it is understood or not. Ordinary words of an unread sentence count half, because the
+    reader may be at fault. Words are runs of letters.
 
     Unread text earns nothing anyway; this makes it cost. The share of honest reports is small but not 0, so give it a
     small weight.
@@ -37,7 +39,7 @@ class Gibberish(Component):
         >>> report = "Small left effusion. The heart is not enlarged."
         >>> score = Gibberish().score(f"{report} Gorge bunny xanthol quartz.", report)
         >>> round(score.value, 3), score.details["counted"], score.details["words"]
-        (0.333, 4, 12)
+        (0.333, 4.0, 12)
         >>> Gibberish().score(report, "Normal chest.").value
         0.0
     """
@@ -56,17 +58,19 @@ class Gibberish(Component):
         """Count the words that are not understood."""
         reading: Reading = features.value(_READINGS, case.candidate)
         known = {word.lower() for word in _WORD.findall(case.reference)}
-        counted = {
-            word.start()
-            for span in (*reading.unread, *reading.strange)
-            for word in _WORD.finditer(case.candidate, *span)
-            if word.group().lower() not in known
-        }
+
+        def new_words(spans: Sequence[tuple[int, int]]) -> set[int]:
+            found = (word for span in spans for word in _WORD.finditer(case.candidate, *span))
+            return {word.start() for word in found if word.group().lower() not in known}
+
+        strange = new_words(reading.strange)
+        unread = new_words(reading.unread) - strange
+        counted = len(strange) + len(unread) / 2
         words = len(_WORD.findall(case.candidate))
         details = {
             "words": words,
-            "counted": len(counted),
+            "counted": counted,
             "sentences": [list(span) for span in reading.unread],
             "strange": [list(span) for span in reading.strange],
         }
-        return Score(len(counted) / words if words else 0.0, details)
+        return Score(counted / words if words else 0.0, details)

@@ -81,7 +81,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     _benignity(reference, candidate, errors)
     if reference.number != candidate.number and reference.number:
         several = min(reference.number, 3) == min(candidate.number, 3) and MANY in (reference.number, candidate.number)
-        if not several:
+        many = reference.number == MANY and not candidate.number and candidate.side == "bilateral"  # on both sides
+        if not several and not many:
             cost = SLIGHT if candidate.number else UNSAID
             errors.append(Difference("descriptor", cost, f"{_many(reference.number)}, not {_many(candidate.number)}"))
     if reference.certainty != candidate.certainty and not (
@@ -231,6 +232,14 @@ def _descriptors(reference: Finding, candidate: Finding, errors: list[Difference
         errors.append(Difference("descriptor", UNSAID, f"{', '.join(unsaid)}, not told"))
 
 
+_BELOW = frozenset(("below_diaphragm", "stomach", "in_place"))
+
+
+def _all_below(positions: tuple[str, ...]) -> bool:
+    """Return whether a tip is said to lie below the diaphragm, and no further than the stomach."""
+    return _BELOW.issuperset(positions) and positions != ("in_place",)
+
+
 def _position(known: Ontology, reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
     says = f"{', '.join(reference.positions) or 'no position'}, not {', '.join(candidate.positions) or 'told'}"
     wrong = misplaced(known, reference)
@@ -240,6 +249,8 @@ def _position(known: Ontology, reference: Finding, candidate: Finding, errors: l
         errors.append(Difference("location", SIGNIFICANT, says))
     elif wrong and "in_place" in candidate.positions and "in_place" not in reference.positions:
         errors.append(Difference("location", UNKNOWN, says))
+    elif reference.positions and _all_below(reference.positions) and _all_below(candidate.positions):
+        return  # "in the stomach" and "below the diaphragm"
     elif reference.positions and set(reference.positions).isdisjoint(candidate.positions):
         vague = "in_place" in (*reference.positions, *candidate.positions)
         errors.append(Difference("location", UNSAID if vague else UNKNOWN, says))

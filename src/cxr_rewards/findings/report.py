@@ -64,7 +64,8 @@ def merge(findings: Sequence[Finding]) -> Report:
 
     Mentions of an observation are one finding if their sides and places can be the same, or if one of them is
     bilateral. A finding is dropped if the report names a kind of it in the same place, which takes over the attributes
-    that only the general mention has: "left opacity, likely pneumonia" is one finding, a pneumonia on the left.
+    that only the general mention has: "left opacity, likely pneumonia" is one finding, a pneumonia on the left. A sign
+    is dropped beside what it is a sign of: "blunted angle from a small effusion" is one finding, a small effusion.
 
     Example:
         >>> from cxr_rewards.findings.reader import read
@@ -114,8 +115,27 @@ def _add(known: Ontology, group: list[Finding], finding: Finding) -> None:
         group[:] = [joined if i == meets[0] else other for i, other in enumerate(group) if i not in meets[1:]]
 
 
+def _absorb_signs(known: Ontology, groups: dict[str, list[Finding]], name: str) -> None:
+    """Drop signs that stand beside what they are signs of; only a side and a severity are taken over."""
+    causes = groups.get(known.observations[name].ancestors[0], [])
+    remaining = []
+    for sign in groups[name]:
+        i = next((i for i, cause in enumerate(causes) if sides_meet(cause, sign)), None)
+        if i is None:
+            remaining.append(sign)
+        else:
+            cause = causes[i]
+            causes[i] = cause._replace(side=cause.side or sign.side, severity=cause.severity or sign.severity)
+    if remaining:
+        groups[name] = remaining
+    else:
+        del groups[name]
+
+
 def _absorb(known: Ontology, groups: dict[str, list[Finding]]) -> None:
-    """Join general findings into the specific ones in the same place."""
+    """Join general findings into the specific ones in the same place, and signs into what they are signs of."""
+    for name in [name for name in groups if known.observations[name].sign]:
+        _absorb_signs(known, groups, name)
     for name in list(groups):
         for ancestor in known.observations[name].ancestors:
             if name not in groups or ancestor not in groups:

@@ -61,6 +61,12 @@ def test_details_count_words_and_name_the_places():
     assert score.value == pytest.approx(3 / 13)
 
 
+def test_ordinary_words_of_a_sentence_that_is_not_understood_count_half():
+    score = Gibberish().score(f"{REPORT} And within or of which lung.", REPORT)
+    assert score.details["counted"] == 3.0
+    assert score.value == pytest.approx(3 / 16)
+
+
 def test_a_text_without_words_has_no_share():
     assert value("") == value("... 12 !") == 0.0
 

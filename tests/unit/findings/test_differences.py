@@ -25,6 +25,9 @@ EFFUSION, PNEUMONIA = Finding("pleural_effusion"), Finding("pneumonia")
 RIGHT_TIP, WRONG_TIP = TUBE._replace(positions=("mid_trachea",)), TUBE._replace(positions=("right_main_bronchus",))
 
 
+FEEDING = Finding("enteric_tube")
+
+
 def nodule(**attributes):
     return NODULE._replace(**attributes)
 
@@ -76,6 +79,9 @@ def _above_carina(distance):
         # tips of devices
         (RIGHT_TIP, WRONG_TIP, [("location", 0.5)]),
         (WRONG_TIP, RIGHT_TIP, [("location", 0.5)]),
+        (FEEDING._replace(positions=("stomach",)), FEEDING._replace(positions=("below_diaphragm",)), []),
+        (FEEDING._replace(positions=("below_diaphragm",)), FEEDING._replace(positions=("stomach", "in_place")), []),
+        (FEEDING._replace(positions=("stomach",)), FEEDING._replace(positions=("duodenum",)), [("location", 0.25)]),
         (RIGHT_TIP, TUBE, [("location", 0.0625)]),
         (RIGHT_TIP, TUBE._replace(positions=("above_carina",)), [("location", 0.25)]),
         (RIGHT_TIP, TUBE._replace(positions=("in_place",)), [("location", 0.0625)]),
@@ -135,6 +141,8 @@ def _above_carina(distance):
         (nodule(number=2), nodule(number=6), [("descriptor", 0.125)]),
         (nodule(number=3), nodule(number=6), []),  # three are several
         (nodule(number=2), NODULE, [("descriptor", 0.0625)]),
+        (nodule(number=6), NODULE, [("descriptor", 0.0625)]),
+        (nodule(number=6, side="bilateral"), nodule(side="bilateral"), []),  # on both sides are several
         (NODULE, nodule(number=2), []),
         # certainty
         (NODULE, nodule(certainty="possible"), [("certainty", 0.125)]),

@@ -261,3 +261,26 @@ def test_statements_of_change_without_a_finding_are_kept_apart():
 
 def test_nothing_read_is_nothing_told():
     assert merge(()) == Report((), (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "observation", "certainty"),
+    [
+        ("Blunting of the left costophrenic angle in keeping with a small effusion.", "pleural_effusion", "present"),
+        ("Small left effusion. The left costophrenic angle is blunted.", "pleural_effusion", "present"),
+        ("Blunted left costophrenic angle, possibly an effusion.", "pleural_effusion", "possible"),
+        ("Blunted left costophrenic angle.", "costophrenic_blunting", "present"),
+        ("Pulmonary edema with Kerley B lines.", "pulmonary_edema", "present"),
+    ],
+)
+def test_a_sign_is_dropped_beside_what_it_is_a_sign_of(text, observation, certainty):
+    (finding,) = merge(read(text)).abnormal
+    assert (finding.observation, finding.certainty) == (observation, certainty)
+
+
+def test_a_sign_on_the_other_side_is_kept():
+    found = merge(read("Small right effusion. The left costophrenic angle is blunted.")).abnormal
+    assert [(f.observation, f.side) for f in found] == [
+        ("pleural_effusion", "right"),
+        ("costophrenic_blunting", "left"),
+    ]

@@ -32,7 +32,7 @@ from cxr_rewards.findings.ontology.spelling import Spelling
 from cxr_rewards.findings.ontology.vocabulary import Vocabulary, plurals
 
 _OBSERVATION_KEYS: tuple[str, ...] = ("phrases", "made_of", "parent", "like", "explains", "label", "significance")
-_OBSERVATION_KEYS += ("unpaired", "directed", "proper", "misplaced")
+_OBSERVATION_KEYS += ("unpaired", "directed", "sign", "proper", "misplaced")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute", "more_is_better", "several")
 _CUE_KEYS = ("effect", "direction", "ended_by", "of_change", "after", "states", "grade", "phrases", "examples")
 _SENSE_KEYS = ("phrases", "follows", "precedes", "near", "unless", "means", "examples")
@@ -266,6 +266,7 @@ def _observations(
             explains=frozenset(entry.get("explains", ())),
             unpaired=entry.get("unpaired", False),
             directed=entry.get("directed", False),
+            sign=entry.get("sign", False),
             proper=frozenset(entry.get("proper", ())),
             misplaced=frozenset(entry.get("misplaced", ())),
         )
@@ -280,7 +281,7 @@ def _check_observation(where: str, name: str, entry: Table, raw: Mapping[str, Ta
         raise ConfigError(unknown_name(f"{where}.label", "CheXpert class", entry["label"], CHEXPERT))
     if entry.get("significance", "actionable") not in SIGNIFICANCES:
         raise ConfigError(unknown_name(f"{where}.significance", "significance", entry["significance"], SIGNIFICANCES))
-    for key in ("unpaired", "directed"):
+    for key in ("unpaired", "directed", "sign"):
         if not isinstance(entry.get(key, False), bool):
             raise ConfigError(f"{where}.{key}: expected true or false, got {shorten(entry[key])}")
     for key in ("proper", "misplaced"):

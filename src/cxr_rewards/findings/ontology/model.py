@@ -147,6 +147,7 @@ class Observation:
         explains: what it is taken for at first; if it turns out to be this, it is not that.
         unpaired: it has no side, as the heart and the spine.
         directed: its side is a direction ("shift to the right"), and not taken from other findings.
+        sign: it is a sign of the first of its ancestors, and no kind of it ("blunted angle" of an effusion).
         proper: positions in which a device belongs.
         misplaced: positions in which a device is harmful or useless.
     """
@@ -159,6 +160,7 @@ class Observation:
     explains: frozenset[str] = frozenset()
     unpaired: bool = False
     directed: bool = False
+    sign: bool = False
     proper: frozenset[str] = frozenset()
     misplaced: frozenset[str] = frozenset()
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from cxr_rewards.findings.walker import marks, scopes
-from cxr_rewards.findings.walker.attributes import read_modifier
+from cxr_rewards.findings.walker.attributes import read_modifier, wait
 from cxr_rewards.findings.walker.lookahead import next_is
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
@@ -46,6 +46,8 @@ def _remain(state: State) -> None:
     if next_is(items, i, "modifier") and any(slot in ("size", "severity") for slot, _ in items[i + 1].attributes):
         for mention in state.clause.mentions[-1:]:
             mention.give("change", "stable")
+    if next_is(items, i, "quality") and state.scope.denied is None and items[i + 1].names[0] not in ("normal", "sound"):
+        wait(state, "change", "stable", state.item)  # "the heart remains enlarged"
 
 
 def _refer_to_part(state: State) -> None:

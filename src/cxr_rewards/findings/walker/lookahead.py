@@ -204,12 +204,18 @@ def side_follows(items: list[Item], i: int) -> bool:
 
 
 def grades_change(items: list[Item], i: int) -> bool:
-    """Return whether the severity at `i` is that of a change, not of a finding: "slightly increased"."""
-    if i + 1 == len(items):
+    """Return whether the severity at `i` is that of a change: "slightly increased", "has increased slightly"."""
+    after = items[i + 1] if i + 1 < len(items) else None
+    if after is not None and after.first - items[i].last <= 1 and _is_growth(after):
+        return True
+    before = items[i - 1] if i else None
+    if before is None or items[i].first - before.last > 1 or not _is_growth(before):
         return False
-    following = items[i + 1]
-    changes = any(slot == "change" and value in ("increased", "decreased") for slot, value in following.attributes)
-    return changes and following.first - items[i].last <= 1
+    return after is None or after.kind in _ENDS_STATEMENT or after.first - items[i].last > 1
+
+
+def _is_growth(item: Item) -> bool:
+    return any(slot == "change" and value in ("increased", "decreased") for slot, value in item.attributes)
 
 
 def next_is(items: list[Item], i: int, kind: str) -> bool:
