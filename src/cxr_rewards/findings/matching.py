@@ -80,20 +80,24 @@ def compare(reference: Report, candidate: Report) -> Comparison:
         Match(ours[i], theirs[j], differences(known, ours[i], theirs[j])) for i, j in _pairs(known, ours, theirs)
     ]
     taken = {id(match.reference) for match in matched} | {id(match.candidate) for match in matched}
+    ours, theirs = ([f for f in findings if id(f) not in taken] for findings in (ours, theirs))
+    # What one report states and the other holds unlikely is one error, not two.
+    overruled = {id(_denial(known, reference, f)) for f in theirs if f.certainty != "unlikely"}
+    overruled |= {id(_denial(known, candidate, f)) for f in ours if f.certainty != "unlikely"}
     missed: list[Finding] = []
     denied: list[Finding | None] = []
     for finding in ours:
-        if id(finding) in taken:
+        if id(finding) in overruled:
             continue
         denial = _denial(known, candidate, finding)
         if denial is not None and finding.certainty == "unlikely":
             matched.append(Match(finding, denial, _difference_of_denial(finding, denial)))
-            continue
-        missed.append(finding)
-        denied.append(denial)
+        else:
+            missed.append(finding)
+            denied.append(denial)
     false: list[Finding] = []
     for finding in theirs:
-        if id(finding) in taken or any(finding is denial for denial in denied):
+        if id(finding) in overruled:
             continue
         denial = _denial(known, reference, finding) if finding.certainty == "unlikely" else None
         if denial is not None:

@@ -92,6 +92,15 @@ def test_another_observation_on_a_side_that_can_be_the_same_is_a_partner():
         assert reports("Right pneumonia.", candidate).matched
 
 
+@pytest.mark.parametrize("stated", ["Pneumonia.", "Left pneumonia.", "Probable pneumonia."])
+def test_one_who_states_what_the_other_holds_unlikely_makes_one_error(stated):
+    there = reports("Pneumonia is less likely. Cardiomegaly.", f"{stated} Cardiomegaly.")
+    back = reports(f"{stated} Cardiomegaly.", "Pneumonia is less likely. Cardiomegaly.")
+    assert (len(there.missed), len(there.false)) == (0, 1)
+    assert (len(back.missed), len(back.false)) == (1, 0)
+    assert back.denied[0] is not None
+
+
 def test_a_finding_takes_the_nearest_partner_whatever_stands_first():
     for candidate in ("Opacity. Right pneumothorax.", "Right pneumothorax. Opacity."):
         (match,) = reports("Pneumonia.", candidate).matched
