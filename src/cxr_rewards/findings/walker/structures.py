@@ -68,9 +68,11 @@ def refine_by_structure(state: State, name: str) -> tuple[str, bool] | None:
         if combined is not None and item.first - part.item.last <= REACH:
             return combined
     j = next_of(state.items, state.index, _NOUNS)
-    if j is not None and state.items[j].kind == "structure":
-        return combinations.get((state.items[j].names[0], name))
-    return None
+    if j is None or state.items[j].kind != "structure":
+        return None
+    if any(between.kind in ("end_scope", "quality") for between in state.items[state.index + 1 : j]):
+        return None  # "lung mass with destruction of a rib"
+    return combinations.get((state.items[j].names[0], name))
 
 
 # ---------------------------------------------------------------- qualities

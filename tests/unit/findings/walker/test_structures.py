@@ -37,3 +37,16 @@ def test_two_qualities_of_a_structure_are_two_findings():
 def test_a_quality_that_is_a_severity_too_is_read_as_what_it_is_said_of():
     (heart,), (effusion,) = read("Large heart."), read("Large effusion.")
     assert (heart.observation, effusion.observation, effusion.severity) == ("cardiomegaly", "pleural_effusion", 4.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Right upper lobe mass with destruction of the third rib.", {"lung_mass", "bone_lesion"}),
+        ("Left apical mass eroding the second rib.", {"lung_mass", "bone_lesion"}),
+        ("Mass of the left fifth rib.", {"bone_lesion"}),
+        ("Lung mass with a normal spine.", {"lung_mass"}),
+    ],
+)
+def test_a_structure_that_something_else_is_said_of_makes_nothing_of_an_observation(text, expected):
+    assert {finding.observation for finding in read(text) if finding.polarity == "present"} == expected
