@@ -42,7 +42,7 @@ $(VENV)/.core: pyproject.toml constraints.txt | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PIP) --constraint constraints.txt --editable '.[dev,docs,trl]'
+	$(PIP) --constraint constraints.txt --editable '.[dev,docs,trl,crimson]'
 	@touch $@ $(VENV)/.core
 
 demo: $(VENV)/.core

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from cxr_rewards.judges.client import close_judges
+from cxr_rewards.judges.official import store
 from cxr_rewards.judges.settings import MODEL_VARIABLE, URL_VARIABLE
 from cxr_rewards.models.sources import FOLDER_VARIABLE
 from cxr_rewards.testing.fake_judge import FakeJudge
@@ -43,7 +44,7 @@ def pytest_configure(config):
             del os.environ[name]
     home = tempfile.TemporaryDirectory(prefix="cxr-rewards-tests-")
     config.add_cleanup(home.cleanup)
-    for name in ("HF_HOME", "XDG_CACHE_HOME", "HYPOTHESIS_STORAGE_DIRECTORY"):
+    for name in ("HF_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME", "HYPOTHESIS_STORAGE_DIRECTORY"):
         os.environ[name] = str(Path(home.name) / name.lower())
     # The models are tiny: a second thread only waits for the first, and for long if the cores are busy.
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -108,6 +109,27 @@ def judge(fake_judge, monkeypatch) -> FakeJudge:
     monkeypatch.setenv(URL_VARIABLE, fake_judge.url)
     monkeypatch.setenv(MODEL_VARIABLE, "fake-judge")
     return fake_judge
+
+
+@pytest.fixture(scope="session")
+def prompts_folder(tmp_path_factory) -> Path:
+    """A folder of prompts in the form of the published ones."""
+    from tests.published_prompts import write_checkouts
+
+    folder = tmp_path_factory.mktemp("prompts")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(store.FOLDER_VARIABLE, str(folder))
+        for name, checkout in write_checkouts(tmp_path_factory.mktemp("checkouts")).items():
+            if name in store.PUBLISHED:
+                store.add(name, checkout)
+    return folder
+
+
+@pytest.fixture
+def prompts(prompts_folder, monkeypatch) -> Path:
+    """The same, as the folder in which judges find them."""
+    monkeypatch.setenv(store.FOLDER_VARIABLE, str(prompts_folder))
+    return prompts_folder
 
 
 @pytest.fixture(scope="session")

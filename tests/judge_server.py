@@ -99,10 +99,10 @@ class ScriptedJudge:
         self._thread.join(5)
 
 
-def says(component, reply: str) -> Score:
+def says(component, reply: str, **settings: Any) -> Score:
     """Return the score of a case if this is the judge's reply."""
     with FakeJudge(answer=lambda messages: reply) as fake:
-        made = component(model="m", base_url=fake.url)
+        made = component(model="m", base_url=fake.url, **settings)
         (reward,) = CompositeReward([made]).score_batch([Case(candidate="x", reference="Left effusion.")])
     close_judges()
     return reward.parts[made.name]

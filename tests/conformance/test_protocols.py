@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from inspect import isabstract
 
+from cxr_rewards.judges.official.chexprompt_official import ChexpromptOfficialReply
+from cxr_rewards.judges.official.crimson_official import CrimsonOfficialReply
+from cxr_rewards.judges.official.green_official import GreenOfficialReply
 from cxr_rewards.judges.protocols.chexprompt import ChexpromptReply
 from cxr_rewards.judges.protocols.crimson import CrimsonReply, CrimsonVerdict
 from cxr_rewards.judges.protocols.green import GreenReply, GreenVerdict
@@ -100,13 +105,23 @@ PROTOCOLS = {
 }
 
 
+# The default reading of a published judge's replies is that of the protocol.
+OFFICIAL = {
+    ChexpromptOfficialReply: ChexpromptReply,
+    CrimsonOfficialReply: CrimsonReply,
+    GreenOfficialReply: GreenReply,
+}
+PROTOCOLS |= {cls: replace(PROTOCOLS[same], name=cls.name, parse=cls.parse) for cls, same in OFFICIAL.items()}
+
+
 @parametrize_with_checks(*map(protocol_checks, PROTOCOLS.values()))
 def test_protocol_conforms(check):
     check()
 
 
 def test_every_built_in_protocol_is_checked():
-    assert set(PROTOCOLS) == {cls for cls in _subclasses(JudgeReply) if cls.__module__.startswith("cxr_rewards.")}
+    built_in = {cls for cls in _subclasses(JudgeReply) if cls.__module__.startswith("cxr_rewards.")}
+    assert set(PROTOCOLS) == {cls for cls in built_in if not isabstract(cls)}
 
 
 def _subclasses(cls):

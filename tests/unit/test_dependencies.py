@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 
-MODULES = {"pillow": "PIL"}
+MODULES = {"pillow": "PIL", "PyYAML": "yaml"}
 """Modules that are not called as their package, but for dashes."""
 
 TOOLS = {
@@ -23,6 +23,9 @@ TOOLS = {
     "pre-commit": "CONTRIBUTING.md", "mkdocs-material": "mkdocs.yml", "mkdocstrings-python": "mkdocs.yml",
 }  # fmt: skip
 """Commands of a contributor, and the file that has them run."""
+
+READ = {"crimson-score"}
+"""Packages whose files are read; importing them would load much more."""
 
 TAKEN_BY = {"httptools": "uvicorn", "uvloop": "uvicorn"}
 """Packages that another one of the same extra takes if they are there, and is faster."""
@@ -70,6 +73,8 @@ OF_EXTRAS = [
 def test_each_package_of_an_extra_is_used(extra, name):
     if extra in ("dev", "docs") and name in TOOLS:
         assert name in (ROOT / TOOLS[name]).read_text(encoding="utf-8").replace("importlinter", "import-linter")
+    elif name in READ:
+        assert any(name in path.read_text(encoding="utf-8") for path in (ROOT / "src").rglob("*.py"))
     elif name in TAKEN_BY:
         assert TAKEN_BY[name] in map(name_of, EXTRAS[extra])
     else:

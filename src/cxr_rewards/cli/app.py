@@ -14,6 +14,7 @@ from cxr_rewards.cli.console import note, os_error_message
 from cxr_rewards.cli.explain import explain_case
 from cxr_rewards.cli.judge_check import judge_check
 from cxr_rewards.cli.prepare import fetch, warm
+from cxr_rewards.cli.prompts import prompts_app
 from cxr_rewards.cli.score import score
 from cxr_rewards.cli.serve import fake_judge, serve
 from cxr_rewards.errors import CxrRewardsError
@@ -36,6 +37,7 @@ app.command()(serve)
 app.command()(fetch)
 app.command()(warm)
 app.add_typer(cache_app, name="cache")
+app.add_typer(prompts_app, name="prompts")
 
 
 def _version(value: bool) -> None:

@@ -10,7 +10,7 @@ import typer
 
 from cxr_rewards.cli.console import console, finite
 from cxr_rewards.cli.options import AllowCodeOption, JsonOption
-from cxr_rewards.cli.rewards import judges_of
+from cxr_rewards.cli.rewards import judges_of, prompts_of
 from cxr_rewards.errors import ModelLoadError, SetupError
 
 
@@ -113,8 +113,9 @@ def show(
             load_config(preset)  # raises if it is wrong
         typer.echo(Path(preset).read_text(encoding="utf-8") if is_file else preset_text(preset), nl=False)
     else:
+        from cxr_rewards.core.absent import absent_allowed
         from cxr_rewards.models.fetch import sources_of
-        from cxr_rewards.models.sources import absent_allowed, locate
+        from cxr_rewards.models.sources import locate
         from cxr_rewards.reward.config import features_of
 
         with absent_allowed():
@@ -126,5 +127,7 @@ def show(
             except ModelLoadError:
                 where = f"absent: cxr-rewards fetch {preset}"
             typer.echo(f"needs {needed.repo} ({needed.purpose}): {where}")
+        for name, place in prompts_of(reward).items():
+            typer.echo(f"needs the prompt of {name}: {place}")
         for model, url in judges_of(reward):
             typer.echo(f"needs a judge: {model or 'no model given'} at {url or 'no endpoint given'}")

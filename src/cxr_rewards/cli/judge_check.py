@@ -38,10 +38,10 @@ def judge_check(
     It sends some 170 small requests an endpoint, or 20 with --most 0, and caches nothing.
     Exit code 1: a server does not answer, a planted case has no score, or the order is wrong.
     """
+    from cxr_rewards.core.absent import absent_allowed
     from cxr_rewards.judges.check import check_judges
     from cxr_rewards.judges.component import JudgeComponent
     from cxr_rewards.judges.probe import LEVELS
-    from cxr_rewards.models.sources import absent_allowed
 
     if not preset and config is None:
         preset = "judge_only"

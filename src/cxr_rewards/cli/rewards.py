@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_rewards.errors import ConfigError
+from cxr_rewards.errors import ConfigError, MissingDependencyError
 
 if TYPE_CHECKING:
     from cxr_rewards.reward.base import BaseReward
@@ -38,6 +38,23 @@ def judges_of(reward: BaseReward) -> list[tuple[str, str]]:
 
     judges = [judge for judge in reward.components.values() if isinstance(judge, JudgeSettings)]
     return list(dict.fromkeys((judge.model, judge.base_url) for judge in judges))
+
+
+def prompts_of(reward: BaseReward) -> dict[str, str]:
+    """Return where the prompt of each published judge lies that a reward asks as published."""
+    from cxr_rewards.judges.official.reply import OfficialReply
+    from cxr_rewards.judges.official.store import load, place_of
+
+    places = {}
+    for component in reward.components.values():
+        for feature in getattr(component, "needs", ()):
+            if isinstance(feature, OfficialReply):
+                try:
+                    load(feature.published)
+                    places[feature.published] = str(place_of(feature.published))
+                except MissingDependencyError as error:
+                    places[feature.published] = f"absent: {error}"
+    return places
 
 
 def build_reward(

@@ -58,6 +58,7 @@ _FOLDERS = {
         "copy_prior",
     ),
     "judges.protocols": ("chexprompt", "green", "crimson", "radfact", "rubric"),
+    "judges.official": ("chexprompt_official", "crimson_official", "green_official"),
 }
 
 _BUILT_IN = {

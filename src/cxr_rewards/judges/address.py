@@ -5,7 +5,7 @@ from __future__ import annotations
 import ssl
 
 from cxr_rewards.errors import JudgeError, JudgeStopped
-from cxr_rewards.judges.chat import Dialect, Question, Reply, read_answer
+from cxr_rewards.judges.chat import CHAT, Dialect, Question, Reply, read_answer
 from cxr_rewards.judges.http import Connections, Headers, ResponseUnreadable
 from cxr_rewards.judges.keys import Scrubber
 from cxr_rewards.judges.limits import Breaker
@@ -25,11 +25,12 @@ class Address:
     """
 
     def __init__(self, url: str, settings: JudgeSettings, headers: Headers, scrub: Scrubber) -> None:
-        self.url = url if url.endswith("/chat/completions") else f"{url}/chat/completions"
-        query = f"?api-version={settings.api_version}" if settings.api_version else ""
+        self._base = url.removesuffix(f"/{CHAT}")
+        self.url = f"{self._base}/{CHAT}"
+        self._query = f"?api-version={settings.api_version}" if settings.api_version else ""
         self.breaker = Breaker()
         self.pace = Pace(settings.concurrency, settings.timeout_s)
-        self._connections = Connections(self.url + query, settings.concurrency)
+        self._connections = Connections(self.url + self._query, settings.concurrency)
         self._headers = headers
         self._scrub = scrub
         self._timeout_s = settings.timeout_s
@@ -69,22 +70,23 @@ class Address:
         return reply, request
 
     async def _exchange(self, request: bytes, dialect: Dialect, question: Question, number: int) -> Reply:
+        url = f"{self._base}/{question.form.path}"
         try:
-            answer = await self._connections.post(request, self._headers, self._timeout_s)
+            answer = await self._connections.post(request, self._headers, self._timeout_s, url + self._query)
         except TimeoutError:
             self.pace.timed_out(number)
             raise RetryLater(
                 "timeout",
-                f"{self.url}: no answer within timeout_s = {self._timeout_s:g} ({self.pace}). If the judge is slow, "
+                f"{url}: no answer within timeout_s = {self._timeout_s:g} ({self.pace}). If the judge is slow, "
                 "raise timeout_s, or set concurrency to the number of requests it works on at once",
             ) from None
         except ssl.SSLCertVerificationError as refused:
-            raise JudgeStopped(f"{self.url}: {refused}; for a certificate of your own set SSL_CERT_FILE") from None
+            raise JudgeStopped(f"{url}: {refused}; for a certificate of your own set SSL_CERT_FILE") from None
         except OSError as broken:
             words = self._scrub.message(str(broken) or type(broken).__name__)
-            raise RetryLater("connection", f"{self.url}: the connection broke: {words}") from None
+            raise RetryLater("connection", f"{url}: the connection broke: {words}") from None
         except ResponseUnreadable as unreadable:
-            raise RetryLater("malformed", f"{self.url}: {unreadable}") from None
+            raise RetryLater("malformed", f"{url}: {unreadable}") from None
         sent = Sent(
             dialect.fields(question.form),
             dialect.limit_field,
@@ -95,7 +97,7 @@ class Address:
         )
         self._forbidden += answer.status == 403
         try:
-            reply = read_answer(answer, sent, self.url, self._scrub.message)
+            reply = read_answer(answer, sent, url, self._scrub.message)
         except JudgeError as error:
             if isinstance(error, RetryLater) and (error.kind == "429" or answer.status == 503):
                 self.pace.refused(number, error.after_s)

@@ -1,4 +1,4 @@
-"""The chat-completions protocol: the request's JSON, and the completion in a response."""
+"""Chat completions, and completions of a plain text: the request's JSON, and the completion in a response."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from cxr_rewards.errors import JudgeRefusal, VerdictParseError
 from cxr_rewards.judges.http import Answer
 from cxr_rewards.judges.prompt import Messages
 from cxr_rewards.judges.refusals import RetryLater, Sent, error_in, refusal
+
+CHAT = "chat/completions"
+TEXT = "completions"
 
 _LONGEST = 200
 _OVERHEAD_TOKENS = 1000
@@ -56,12 +59,14 @@ class Form(NamedTuple):
         schema: JSON schema of the reply, as JSON; empty if the reply is free text.
         name: the schema's name.
         structured: how the reply is bound to the schema, see `JudgeSettings.structured`.
+        path: end of the address: `CHAT`, or `TEXT`, to which the only message goes as a text without a chat template.
     """
 
     fields: str
     schema: str
     name: str
     structured: str
+    path: str = CHAT
 
     @property
     def most_tokens(self) -> int:
@@ -79,8 +84,11 @@ class Dialect(NamedTuple):
 
     def body(self, question: Question) -> bytes:
         """Return the request's JSON."""
+        fixed = _fixed(self, question.form)[:-1]
+        if question.form.path == TEXT:
+            return f'{fixed}, "prompt": {json.dumps(question.messages[0][1])}}}'.encode()
         messages = json.dumps([{"role": role, "content": text} for role, text in question.messages])
-        return f'{_fixed(self, question.form)[:-1]}, "messages": {messages}}}'.encode()
+        return f'{fixed}, "messages": {messages}}}'.encode()
 
     def fields(self, form: Form) -> dict[str, object]:
         """Return all fields of a request but the messages."""
@@ -107,10 +115,10 @@ def _fixed(dialect: Dialect, form: Form) -> str:
 
 
 class Reply(NamedTuple):
-    """A chat completion.
+    """A completion.
 
     Attributes:
-        text: the message's content.
+        text: the text, or the message's content.
         finish: why it ended, in lower case; empty if not given.
         refusal: the model's words for declining.
         has_reasoning: whether the model's reasoning came in a field of its own.
@@ -185,7 +193,8 @@ def read_answer(answer: Answer, sent: Sent, address: str, scrub: Callable[[str],
 
 
 def _reply(choice: Mapping[str, Any]) -> Reply:
-    message = choice["message"]
+    # A completion of a plain text has no message around its text.
+    message = {"content": choice["text"]} if "text" in choice and "message" not in choice else choice["message"]
     reasoning = message.get("reasoning_content") or message.get("reasoning")
     return Reply(
         text=_text_of(message.get("content")),

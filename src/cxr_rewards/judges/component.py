@@ -28,10 +28,13 @@ class JudgeComponent(JudgeSettings, Component):
 
     types: ClassVar[tuple[str, ...]] = ()
     identical = "the judge decides what identical reports get"
+    reply: ClassVar[type[JudgeReply]]
+    """Class of the feature that holds a reply; it gets the settings that both classes have."""
 
-    @abstractmethod
     def ask_for(self, number: int) -> tuple[JudgeReply, ...]:
-        """Return new features that hold the replies of one vote."""
+        """Return new features that hold the replies of one vote. Override it if there are several."""
+        own = {key: getattr(self, key) for key in self.settings() if key in self.reply.settings()}
+        return (self.reply(**{**own, **self.vote_settings, "number": number}),)
 
     def replies(self, number: int) -> tuple[JudgeReply, ...]:
         """Return the features of one vote, made once."""
@@ -79,28 +82,7 @@ class JudgeComponent(JudgeSettings, Component):
         return details_of([verdict(told, 0.0, self.model, [], [])], 0.0)
 
 
-class OneReplyJudge(JudgeComponent):
-    """A judge that gives one reply per case and vote.
-
-    Its prompt shows both reports, and the priors and the patient if it has places for them.
-    """
-
-    reads = ("candidate", "reference", "priors")
-    reply: ClassVar[type[JudgeReply]]
-    """Class of the feature; it gets the settings that both classes have."""
-
-    use_priors: bool = setting(
-        True, "Show priors and patient, if the case has them and the prompt has places for them."
-    )
-    template: str = setting("", "File with a prompt of your own; empty: the built-in one.", changes_scores=False)
-
-    def ask_for(self, number: int) -> tuple[JudgeReply, ...]:
-        """Return the only feature."""
-        own = {key: getattr(self, key) for key in self.settings() if key in self.reply.settings()}
-        return (self.reply(**{**own, **self.vote_settings, "number": number}),)
-
-
-class ErrorJudge(OneReplyJudge):
+class ErrorJudge(JudgeComponent):
     """A judge that counts errors by type, significant or not."""
 
     corpus_details = ("counts",)
@@ -108,3 +90,17 @@ class ErrorJudge(OneReplyJudge):
     def corpus(self, scores: Iterable[Score]) -> dict[str, float | None]:
         """Return errors a report and the histogram of significant errors; see `error_statistics`."""
         return error_statistics(self.types, (score.details for score in scores))
+
+
+class OneReplyJudge(JudgeComponent):
+    """A judge that gives one reply per case and vote.
+
+    Its prompt shows both reports, and the priors and the patient if it has places for them.
+    """
+
+    reads = ("candidate", "reference", "priors")
+
+    use_priors: bool = setting(
+        True, "Show priors and patient, if the case has them and the prompt has places for them."
+    )
+    template: str = setting("", "File with a prompt of your own; empty: the built-in one.", changes_scores=False)

@@ -40,7 +40,7 @@ class ResponseUnreadable(Exception):  # noqa: N818 - says what happened
 
 
 class Connections:
-    """Keep-alive connections to one URL; proxies, certificates and NO_PROXY come from the environment.
+    """Keep-alive connections to the server of a URL; proxies, certificates and NO_PROXY come from the environment.
 
     A connection that holds bytes nobody asked for is dropped, so that no reply is taken for the next question's.
 
@@ -50,7 +50,7 @@ class Connections:
 
     def __init__(self, url: str, concurrency: int) -> None:
         try:
-            self._url = httpx2.URL(url)
+            httpx2.URL(url)  # raises if it is not one
             context = httpx2.create_ssl_context()
             limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=_KEEP_ALIVE_S)
             timeout = httpx2.Timeout(None, connect=_CONNECT_S)  # `post` limits the whole request
@@ -68,8 +68,8 @@ class Connections:
         self._usual_s = 0.0
         self._repeats = self._is_alike = False
 
-    async def post(self, body: bytes, headers: Headers, timeout_s: float) -> Answer:
-        """Return the response to a request.
+    async def post(self, body: bytes, headers: Headers, timeout_s: float, url: str) -> Answer:
+        """Return the response to a request to a URL of the server.
 
         Raises:
             TimeoutError: the whole response did not arrive within `timeout_s`.
@@ -84,7 +84,7 @@ class Connections:
         try:
             request = client.build_request(
                 "POST",
-                self._url,
+                url,
                 content=body,
                 headers={**headers, "Accept-Encoding": "identity"},
                 extensions={"trace": _refuse_early_response()},

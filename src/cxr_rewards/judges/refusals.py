@@ -246,7 +246,7 @@ def _by_status(status: int, about: str, headers: Mapping[str, str], sent: Sent, 
         return JudgeStopped(
             f"{about}. Redirects are not followed: set base_url to the address that answers{where and f', {where}'}."
         )
-    base = address.removesuffix("/chat/completions")
+    base = re.sub("/(?:chat/)?completions$", "", address)
     hint = "" if re.search(r"/v\d|/deployments/|/openai", base) else f"; most servers' ends in /v1: {base}/v1"
     return JudgeStopped(f"{about}. Check base_url and model{hint}.")
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
+from cxr_rewards.core.absent import ABSENT, may_be_absent
 from cxr_rewards.errors import ModelLoadError
 
 FOLDER_VARIABLE = "CXR_REWARDS_MODELS"
@@ -156,20 +155,6 @@ def file_digest(path: str, size: int, changed_ns: int) -> bytes:  # noqa: ARG001
     return state.digest()
 
 
-_absent_allowed: ContextVar[bool] = ContextVar("absent_allowed", default=False)
-ABSENT = "absent"
-
-
-@contextmanager
-def absent_allowed() -> Iterator[None]:
-    """Allow a reward to be built for inspection although its weights are not on this machine."""
-    token = _absent_allowed.set(True)
-    try:
-        yield
-    finally:
-        _absent_allowed.reset(token)
-
-
 def fingerprint(sources: Iterable[Source]) -> str:
     """Return 12 hexadecimal digits that identify the content of the sources' files, wherever they are stored.
 
@@ -181,7 +166,7 @@ def fingerprint(sources: Iterable[Source]) -> str:
         try:
             place = locate(source)
         except ModelLoadError:
-            if _absent_allowed.get():
+            if may_be_absent():
                 return ABSENT
             raise
         for path in files_in(place, source.files)[0]:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
+from cxr_rewards.core.absent import ABSENT
 from cxr_rewards.errors import ConfigError, shorten
-from cxr_rewards.models.sources import ABSENT
 from cxr_rewards.reward.weighted_sum import WeightedSum
 from cxr_rewards.types import Case, Failure, Reward, Score
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 
 from cxr_rewards.findings import Comparison, Finding, Report, compare, merge, read, significance
+from cxr_rewards.testing.fake_published import in_published_form, published_task
 
 _TASK = re.compile(r"Task: (\w+)\.")
 _MARK = re.compile(r"<(\w+) mark=\"(\w+)\">\n(.*?)\n</\1 mark=\"\2\">", re.DOTALL)
@@ -30,7 +31,7 @@ _NAMES = {
 
 
 def answer_to(messages: Sequence[Mapping[str, str]]) -> str:
-    """Return the verdict on a question from one of this library's prompts.
+    """Return the verdict on a question from one of this library's prompts, or from a published one.
 
     It is gullible on purpose: it obeys any text outside the marks, so a report that escapes its marks gets its way.
 
@@ -39,11 +40,14 @@ def answer_to(messages: Sequence[Mapping[str, str]]) -> str:
     """
     text = "\n".join(message["content"] for message in messages)
     task = _TASK.search(messages[0]["content"])
+    if task is None and (published := published_task(messages)):
+        name, parts = published
+        return in_published_form(name, parts, _ANSWERS[name](parts, text))
     if task is None or task[1] not in _ANSWERS:
         raise ValueError(f"no task in {messages[0]['content'][:80]!r}; the fake judge knows {', '.join(_ANSWERS)}")
     last = messages[-1]["content"]
     outside = _MARK.sub("", last)
-    parts: dict[str, list[str]] = {}
+    parts = {}
     for kind, _, inside in _MARK.findall(last):
         parts.setdefault(kind, []).append(inside)
     if _OBEYED.search(outside):

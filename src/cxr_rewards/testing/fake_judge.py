@@ -44,7 +44,7 @@ _TOO_LONG = 4_000_000
 
 
 class FakeJudge:
-    """A chat-completions server on loopback that runs in its own thread until it is closed.
+    """A server of completions on loopback that runs in its own thread until it is closed.
 
     Args:
         port: port to listen on; 0: any free one.
@@ -164,7 +164,7 @@ class FakeJudge:
         path = line.split(" ")[1].partition("?")[0]
         if path.endswith("/models"):
             return await self._send(writer, 200, {"object": "list", "data": [{"id": "fake-judge", "object": "model"}]})
-        if not path.endswith("/chat/completions") or not path.startswith(("/v1/", "/openai/")):
+        if not path.endswith("/completions") or not path.startswith(("/v1/", "/openai/")):
             return await self._send(writer, 404, {"error": {"message": f"there is nothing at {path}"}})
         key = headers.get("api-key") or headers.get("authorization", "").removeprefix("Bearer ")
         if self._api_key and key != self._api_key:
@@ -174,11 +174,11 @@ class FakeJudge:
         self._now += 1
         self.most_at_once = max(self.most_at_once, self._now)
         try:
-            return await self._reply(writer, body)
+            return await self._reply(writer, body, is_chat=path.endswith("/chat/completions"))
         finally:
             self._now -= 1
 
-    async def _reply(self, writer: asyncio.StreamWriter, body: bytes) -> bool:
+    async def _reply(self, writer: asyncio.StreamWriter, body: bytes, *, is_chat: bool) -> bool:
         self.requests += 1
         digest = blake2b(body, digest_size=8).hexdigest()
         self.seen[digest] += 1
@@ -196,7 +196,7 @@ class FakeJudge:
                 await asyncio.sleep(10 * self._high)
         try:
             data = json.loads(body)
-            messages = data["messages"]
+            messages = data["messages"] if is_chat else [{"role": "user", "content": data["prompt"]}]
             if "response_format" in data and not self._has_schema:
                 return await self._send(writer, 400, {"error": {"message": "response_format is not supported here"}})
             text = self._answer(messages)
@@ -211,7 +211,7 @@ class FakeJudge:
             text = _SPOILED.get(fault, str)(text)
         self.answered += fault in (None, "slow")
         usage = {"prompt_tokens": len(body) // 4, "completion_tokens": len(text) // 4 + 1}
-        message = {"role": "assistant", "content": text, "refusal": refusal}
+        said = {"message": {"role": "assistant", "content": text, "refusal": refusal}} if is_chat else {"text": text}
         return await self._send(
             writer,
             200,
@@ -220,7 +220,7 @@ class FakeJudge:
                 "object": "chat.completion",
                 "created": 0,
                 "model": str(data.get("model")),
-                "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+                "choices": [{"index": 0, "finish_reason": finish, **said}],
                 "usage": usage,
             },
             cut=fault == "reset_body",

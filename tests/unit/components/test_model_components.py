@@ -18,6 +18,7 @@ from cxr_rewards.components.radgraph_f1 import RadgraphF1
 from cxr_rewards.components.ratescore import Ratescore
 from cxr_rewards.components.semb_score import SembScore
 from cxr_rewards.components.sentence_set import SentenceSet
+from cxr_rewards.core.absent import absent_allowed
 from cxr_rewards.core.engine import Engine
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError, ModelLoadError
@@ -28,7 +29,6 @@ from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.features.token_embeddings import TokenEmbeddings
 from cxr_rewards.formulas.radcliq import Metrics, radcliq
 from cxr_rewards.models.pool import POOL
-from cxr_rewards.models.sources import absent_allowed
 from cxr_rewards.testing.models import SENTENCES
 from cxr_rewards.types import Score
 

@@ -182,7 +182,7 @@ def test_the_table_judge_is_for_every_judge(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["judge_only", "unirg_step2"])
 def test_presets_have_the_papers_weights(name):
-    from cxr_rewards.models.sources import absent_allowed
+    from cxr_rewards.core.absent import absent_allowed
 
     with absent_allowed():
         reward = CompositeReward.from_preset(name)

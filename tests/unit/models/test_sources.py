@@ -6,8 +6,9 @@ import os
 
 import pytest
 
+from cxr_rewards.core.absent import absent_allowed
 from cxr_rewards.errors import ModelLoadError
-from cxr_rewards.models.sources import Source, absent_allowed, files_in, fingerprint, locate, models_folder
+from cxr_rewards.models.sources import Source, files_in, fingerprint, locate, models_folder
 
 FILES = ("config.json", "model.safetensors|pytorch_model.bin", "vocab.txt?")
 

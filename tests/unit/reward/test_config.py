@@ -137,7 +137,7 @@ def test_all_mistakes_are_reported_at_once(config):
 
 def test_an_absent_or_unreadable_file_is_answered_with_its_path(tmp_path):
     with pytest.raises(
-        ConfigError, match=r"no.toml: no such file; presets are named without a path: \['judge_only', .*'rules'"
+        ConfigError, match=r"no.toml: no such file; presets are named without a path: \[.*'judge_only', .*'rules'"
     ):
         load_config(tmp_path / "no.toml")
     (tmp_path / "latin.toml").write_bytes(b'name = "\xe9"')

@@ -55,13 +55,22 @@ def test_a_completion_looks_as_the_field_expects():
     assert judge.requests == judge.answered == 2
 
 
+def test_published_judges_can_be_rehearsed(prompts):
+    for name in ("green_official", "chexprompt_official"):
+        with FakeJudge() as judge:
+            reward = CompositeReward.from_preset(name, judge={"model": "m", "base_url": judge.url})
+            result = reward.score("Small left effusion.", "Small left effusion. Right pneumothorax.")
+        close_judges()
+        assert result.value == 0.5
+
+
 @pytest.mark.parametrize(
     ("data", "path", "code", "says"),
     [
         (b"no json", "/chat/completions", 400, "JSONDecodeError"),
         ({"model": "m"}, "/chat/completions", 400, "KeyError"),
         ({"messages": [{"content": "Hello"}]}, "/chat/completions", 400, "no task in 'Hello'"),
-        (QUESTION, "/completions", 404, "there is nothing at /v1/completions"),
+        (QUESTION, "/embeddings", 404, "there is nothing at /v1/embeddings"),
     ],
 )
 def test_bad_requests_are_reported(data, path, code, says):

@@ -10,7 +10,7 @@ from cxr_rewards.core.component import one_of
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.judges.component import ErrorJudge
+from cxr_rewards.judges.component import ErrorJudge, OneReplyJudge
 from cxr_rewards.judges.details import SORTS, JudgedError, Told, findings_of, no_counts, unnamed_errors
 from cxr_rewards.judges.quoting import open_introductions, own_matches
 from cxr_rewards.judges.reading import MOST, a_count, a_list, a_text, a_truth, answer_of, only_keys, own_object
@@ -100,7 +100,13 @@ class ChexpromptReply(JudgeReply):
 Counts = Literal["significant", "all"]
 
 
-class Chexprompt(ErrorJudge):
+def chexprompt_score(told: Told, counted: Counts) -> float:
+    """Return 1 / (n + 1), n the number of errors that count."""
+    sorts = SORTS if counted == "all" else SORTS[:1]
+    return 1 / (sum(sum(told["counts"][sort].values()) for sort in sorts) + 1)
+
+
+class Chexprompt(ErrorJudge, OneReplyJudge):
     """Errors that a language model finds in the candidate, turned into a reward as in UniRG-CXR.
 
         score = 1 / (n + 1),  n = the number of errors that `counts` names
@@ -139,9 +145,7 @@ class Chexprompt(ErrorJudge):
         """Score the number of errors."""
         (reply,) = self.replies(number)
         told = ChexpromptReply.told(features.value(reply, case))
-        counted = SORTS if self.counts == "all" else SORTS[:1]
-        errors = sum(sum(told["counts"][sort].values()) for sort in counted)
-        return 1 / (errors + 1), told
+        return chexprompt_score(told, self.counts), told
 
 
 def _lines(text: str) -> dict[str, dict[str, int]]:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
-from cxr_rewards.judges.component import ErrorJudge
+from cxr_rewards.judges.component import ErrorJudge, OneReplyJudge
 from cxr_rewards.judges.details import JudgedError, JudgedFinding, Told, findings_of, no_counts
 from cxr_rewards.judges.reading import a_list, json_in, only_keys
 from cxr_rewards.judges.reply import JudgeReply
@@ -183,7 +183,7 @@ class CrimsonReply(JudgeReply):
         )
 
 
-class Crimson(ErrorJudge):
+class Crimson(ErrorJudge, OneReplyJudge):
     """CRIMSON: a language model lists the abnormal findings of both reports, weighs them and matches them.
 
     The arithmetic is that of `cxr_rewards.formulas.crimson.crimson_score`: weights 1, 0.5, 0.25, 0 for urgent,

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
-from cxr_rewards.judges.component import ErrorJudge
+from cxr_rewards.judges.component import ErrorJudge, OneReplyJudge
 from cxr_rewards.judges.details import SORTS, JudgedError, JudgedFinding, Told, findings_of
 from cxr_rewards.judges.quoting import own_matches, unfenced, without_quotes
 from cxr_rewards.judges.reading import a_count, answer_of
@@ -124,7 +124,7 @@ class GreenReply(JudgeReply):
         return sections
 
 
-class Green(ErrorJudge):
+class Green(ErrorJudge, OneReplyJudge):
     """Share of matched findings among matched findings and clinically significant errors, counted by a language model.
 
         score = matched / (matched + significant errors);  0 if nothing is matched
@@ -164,8 +164,13 @@ class Green(ErrorJudge):
         """Return the share of matched findings."""
         (reply,) = self.replies(number)
         told = GreenReply.told(features.value(reply, case))
-        matched, errors = len(told["matched"]), sum(told["counts"]["significant"].values())
-        return matched / (matched + errors) if matched else 0.0, told
+        return green_score(told), told
+
+
+def green_score(told: Told) -> float:
+    """Return the share of matched findings among them and the significant errors; 0 if nothing is matched."""
+    matched, errors = len(told["matched"]), sum(told["counts"]["significant"].values())
+    return matched / (matched + errors) if matched else 0.0
 
 
 def _first(text: str, words: int) -> str:

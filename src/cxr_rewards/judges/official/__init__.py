@@ -1,0 +1,1 @@
+"""Judges that ask what a published judge asks, to the byte, so that its numbers can be reproduced."""
