@@ -120,8 +120,7 @@ def prompts_folder(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(store.FOLDER_VARIABLE, str(folder))
         for name, checkout in write_checkouts(tmp_path_factory.mktemp("checkouts")).items():
-            if name in store.PUBLISHED:
-                store.add(name, checkout)
+            store.add(name, checkout)
     return folder
 
 

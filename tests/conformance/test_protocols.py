@@ -9,6 +9,7 @@ from inspect import isabstract
 from cxr_rewards.judges.official.chexprompt_official import ChexpromptOfficialReply
 from cxr_rewards.judges.official.crimson_official import CrimsonOfficialReply
 from cxr_rewards.judges.official.green_official import GreenOfficialReply
+from cxr_rewards.judges.official.radfact_official import RadfactOfficialEntailment, RadfactOfficialPhrases
 from cxr_rewards.judges.protocols.chexprompt import ChexpromptReply
 from cxr_rewards.judges.protocols.crimson import CrimsonReply, CrimsonVerdict
 from cxr_rewards.judges.protocols.green import GreenReply, GreenVerdict
@@ -114,14 +115,52 @@ OFFICIAL = {
 PROTOCOLS |= {cls: replace(PROTOCOLS[same], name=cls.name, parse=cls.parse) for cls, same in OFFICIAL.items()}
 
 
+IN_YAML = {
+    RadfactOfficialPhrases: Protocol(
+        name="radfact_official_phrases",
+        parse=RadfactOfficialPhrases.parse,
+        replies={"- orig: A.\n  new:\n  - A.": ["A."], "- orig: A and b.\n  new:\n  - A.\n  - B.": ["A.", "B."]},
+        refused=["- orig: A.\n  new: A.", "- A."],
+    ),
+    RadfactOfficialEntailment: Protocol(
+        name="radfact_official_entailment",
+        parse=RadfactOfficialEntailment.parse,
+        replies={
+            "phrase: A.\nstatus: entailment\nevidence: []": True,
+            "phrase: A.\nstatus: not_entailment\nevidence: []": False,
+        },
+        refused=["phrase: A.\nstatus: neutral\nevidence: []", "phrase: A.\nstatus: entailment"],
+    ),
+}
+WHOLE = {
+    "reads_replies_with_words_around": "a reply in YAML must be whole, or in a fence",
+    "ignores_quoted_verdicts": "words before YAML make it unreadable",
+}
+OF_LISTS = {
+    "refuses_empty_replies": "an empty list is a split without phrases",
+    "refuses_several_verdicts": "two lists in YAML are one list",
+    "refuses_truncated_replies": "a list in YAML has no end",
+}
+
+
 @parametrize_with_checks(*map(protocol_checks, PROTOCOLS.values()))
 def test_protocol_conforms(check):
     check()
 
 
+@parametrize_with_checks(protocol_checks(IN_YAML[RadfactOfficialEntailment]), expected_failed_checks=WHOLE)
+def test_verdicts_in_yaml_conform(check):
+    check()
+
+
+@parametrize_with_checks(protocol_checks(IN_YAML[RadfactOfficialPhrases]), expected_failed_checks={**WHOLE, **OF_LISTS})
+def test_lists_in_yaml_conform(check):
+    check()
+
+
 def test_every_built_in_protocol_is_checked():
     built_in = {cls for cls in _subclasses(JudgeReply) if cls.__module__.startswith("cxr_rewards.")}
-    assert set(PROTOCOLS) == {cls for cls in built_in if not isabstract(cls)}
+    assert {*PROTOCOLS, *IN_YAML} == {cls for cls in built_in if not isabstract(cls)}
 
 
 def _subclasses(cls):

@@ -100,6 +100,10 @@ class Feature(Configurable, ABC):
                 `Failure` for those that raise again.
         """
 
+    def is_final(self, value: Any) -> bool:  # noqa: ARG002
+        """Return whether a value may be kept in a cache: not if it stands for a failure, which may pass."""
+        return True
+
     def encode(self, value: Any) -> Any:
         """Return `value` as JSON-compatible data or a numpy array, for a cache on disk. Default: unchanged."""
         return value

@@ -207,7 +207,8 @@ class _Filling:
     def keep(self, feature: Feature, computed: dict[Item, object]) -> None:
         self.columns[feature.signature].update(computed)
         if self.cache is not None:
-            good = {k: v for k, v in computed.items() if type(v) is not Failure and _lasts(feature, k, self.lasting)}
+            values = {k: v for k, v in computed.items() if type(v) is not Failure and feature.is_final(v)}
+            good = {k: v for k, v in values.items() if _lasts(feature, k, self.lasting)}
             with self.watch.time("cache"):
                 self.cache.put_many(feature, good)
 

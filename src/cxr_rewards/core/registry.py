@@ -58,7 +58,7 @@ _FOLDERS = {
         "copy_prior",
     ),
     "judges.protocols": ("chexprompt", "green", "crimson", "radfact", "rubric"),
-    "judges.official": ("chexprompt_official", "crimson_official", "green_official"),
+    "judges.official": ("chexprompt_official", "crimson_official", "green_official", "radfact_official"),
 }
 
 _BUILT_IN = {

@@ -68,7 +68,7 @@ def in_published_form(name: str, parts: Parts, reply: str) -> str:
 
 def _query(text: str) -> tuple[list[str], str] | None:
     """Return reference and hypothesis of RadFact's question in YAML; None if it is another text."""
-    if not text.startswith("reference:"):
+    if "hypothesis:" not in text:
         return None
     from yaml import BaseLoader, YAMLError, load
 

@@ -56,12 +56,12 @@ def test_a_completion_looks_as_the_field_expects():
 
 
 def test_published_judges_can_be_rehearsed(prompts):
-    for name in ("green_official", "chexprompt_official"):
+    for name in ("green_official", "chexprompt_official", "radfact_official"):
         with FakeJudge() as judge:
             reward = CompositeReward.from_preset(name, judge={"model": "m", "base_url": judge.url})
             result = reward.score("Small left effusion.", "Small left effusion. Right pneumothorax.")
         close_judges()
-        assert result.value == 0.5
+        assert result.value == pytest.approx(2 / 3 if name == "radfact_official" else 0.5)
 
 
 @pytest.mark.parametrize(

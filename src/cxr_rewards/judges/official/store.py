@@ -62,6 +62,22 @@ PUBLISHED = {
         {"utils.py": ("green_score", "utils.py")},
         {"285e076c8707dc5d506497b922d44e73458e0a88de69bfc73ee07a37e9fd1062": "commit d72c195"},
     ),
+    "radfact": Published(
+        "microsoft/RadFact, MIT",
+        {
+            "phrases_system.txt": ("report_to_phrases", "system_message.txt"),
+            "phrases_examples.json": ("report_to_phrases", "few_shot_examples.json"),
+            "entailment_system.txt": ("nli", "system_message_ev_singlephrase.txt"),
+            "entailment_examples.json": ("nli", "few_shot_examples.json"),
+        },
+        {
+            "a5e18716a19b67ebd2d8a075fad1c84e79023f8ec06d7ae0221a6dc5bc20de62": "commit 72463ac",
+            "0dfa39738488358d08330f128c06277cf074cc60d8d023bb42c345542b60eac1": "commit 72463ac",
+            "53ebe0fb1c0172f1f1797b7f8bbe790d985c85d48e23f08c88687a9f09acf7c8": "commit 72463ac",
+            "6ed5f4db22ac6d8cd9a93c53c73a1bb3559d53966fba1febcf30fb217655110f": "commit 72463ac",
+        },
+        optional={"formatter.py": "def simple_formatter("},
+    ),
 }
 """The published judges, by name; the component `NAME_official` asks with each one's prompt."""
 

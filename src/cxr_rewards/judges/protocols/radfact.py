@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Literal
 
@@ -59,7 +60,38 @@ class RadfactPhrases(JudgeReply):
         return phrases
 
 
-class RadfactEntailment(JudgeReply):
+class Entailment(JudgeReply):
+    """Verdicts on the phrases of one report, of `of`, by those of the other."""
+
+    of: Literal["candidate", "reference"] = setting("candidate", "Whose phrases are judged.")
+
+    @property
+    def over(self) -> Over:  # type: ignore[override]
+        """A pair."""
+        return "pair"
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[JudgeReply, ...]:
+        """The phrases of a report."""
+
+    def phrases(self, item: PairItem, upstream: FeatureTable) -> tuple[list[str], list[str]]:
+        """Return the phrases that are judged, and the phrases that they are judged by."""
+        ours, theirs = item if self.of == "candidate" else reversed(item)
+        (need,) = self.needs
+        return tuple(need.parse(upstream.value(need, text)) for text in (ours, theirs))
+
+    @classmethod
+    @abstractmethod
+    def truths(cls, reply: str, count: int) -> list[bool]:
+        """Return whether each of `count` phrases is entailed.
+
+        Raises:
+            VerdictParseError: there are more or fewer verdicts.
+        """
+
+
+class RadfactEntailment(Entailment):
     """Whether the phrases of the other report entail each phrase of one report; `parse` returns a bool per phrase.
 
     `of="candidate"` judges the candidate's phrases by the reference's (for the precision), `of="reference"` the
@@ -86,12 +118,6 @@ class RadfactEntailment(JudgeReply):
         "required": ["verdicts"],
         "additionalProperties": False,
     }
-    of: Literal["candidate", "reference"] = setting("candidate", "Whose phrases are judged.")
-
-    @property
-    def over(self) -> Over:  # type: ignore[override]
-        """A pair."""
-        return "pair"
 
     @property
     def needs(self) -> tuple[RadfactPhrases, ...]:
@@ -100,12 +126,6 @@ class RadfactEntailment(JudgeReply):
             made = (RadfactPhrases(**self.judge, use_priors=self.use_priors, number=self.number),)
             self.__dict__["_needs"] = made
         return made
-
-    def phrases(self, item: PairItem, upstream: FeatureTable) -> tuple[list[str], list[str]]:
-        """Return the phrases that are judged, and the phrases that they are judged by."""
-        ours, theirs = item if self.of == "candidate" else reversed(item)
-        (need,) = self.needs
-        return tuple(need.parse(upstream.value(need, text)) for text in (ours, theirs))  # type: ignore[return-value]
 
     def known(self, item: PairItem, upstream: FeatureTable) -> str | None:
         """Return the verdict if one side has no phrases."""
@@ -208,9 +228,9 @@ class Radfact(JudgeComponent):
         ours, theirs = (RadfactEntailment(**given, of=of) for of in ("candidate", "reference"))
         return (ours, theirs, *ours.needs)
 
-    def directions(self, number: int) -> tuple[RadfactEntailment, ...]:
+    def directions(self, number: int) -> tuple[Entailment, ...]:
         """Return the verdicts of one vote on the candidate's phrases, and on the reference's."""
-        return tuple(reply for reply in self.replies(number) if isinstance(reply, RadfactEntailment))
+        return tuple(reply for reply in self.replies(number) if isinstance(reply, Entailment))
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return a failure if the reference has no phrases."""

@@ -19,6 +19,5 @@ def checkouts(tmp_path, monkeypatch):
 def published(checkouts):
     """The same, added."""
     for name, folder in checkouts.items():
-        if name in store.PUBLISHED:
-            store.add(name, folder)
+        store.add(name, folder)
     return checkouts
