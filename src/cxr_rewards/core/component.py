@@ -32,6 +32,7 @@ class Component(Configurable, ABC):
         batch_tolerance: how far a score may move with the other cases of a call, because a model's floating-point sums
             depend on the shape of its batches.
         corpus_details: the details that `corpus` reads.
+        measured_details: the details that differ each time a score is computed, such as seconds.
         requires: modules it needs beyond the light core; `extra` is the pip extra that installs them.
 
     Example:
@@ -53,6 +54,7 @@ class Component(Configurable, ABC):
     identical: ClassVar[str] = ""
     batch_tolerance: ClassVar[float] = 0.0
     corpus_details: ClassVar[tuple[str, ...]] = ()
+    measured_details: ClassVar[tuple[str, ...]] = ()
     requires: ClassVar[tuple[str, ...]] = ()
     extra: ClassVar[str] = ""
 

@@ -27,6 +27,7 @@ class JudgeComponent(JudgeSettings, Component):
     """
 
     types: ClassVar[tuple[str, ...]] = ()
+    measured_details = ("seconds",)
     identical = "the judge decides what identical reports get"
     reply: ClassVar[type[JudgeReply]]
     """Class of the feature that holds a reply; it gets the settings that both classes have."""

@@ -433,6 +433,17 @@ BROKEN = {
 }
 
 
+def test_a_detail_that_is_measured_may_differ_each_time():
+    def score_case(self, case, features):
+        return Score(0.5, {"seconds": float(next(NUMBER))})
+
+    attributes = {"score_case": score_case, "corpus": Component.corpus, "corpus_details": ()}
+    breach = "a copy that is built with its settings gives other scores"
+    assert breach in failed(variant(**attributes)())["is_its_settings"]
+    measured = variant(**attributes, measured_details=("seconds",))
+    assert "is_its_settings" not in failed(measured())
+
+
 def failed(component, **arguments):
     """The checks that fail, with their messages."""
     results = check_component(component, on_fail="return", **arguments)
