@@ -18,10 +18,9 @@ pytest.importorskip("trl")
 
 RECIPE = """
 import json, os, sys
-from functools import partial
 from cxr_rewards import CompositeReward
 from cxr_rewards.models.pool import ModelPool
-from cxr_rewards.recipes import grpo_trl, tiny
+from cxr_rewards.recipes import grpo_trl
 
 out, toml = sys.argv[1:]
 loads, scored = [], []
@@ -36,7 +35,6 @@ def kept(reward, cases, **options):
     return found
 
 ModelPool.get, CompositeReward.score_batch = counted, kept
-tiny.warm_start = partial(tiny.warm_start, steps=80)
 grpo_trl.main(["--tiny", "--max-steps", "3", "--reward", toml, "-o", out])
 with open(f"{out}/scored.{os.environ['RANK']}.json", "w") as file:
     json.dump({"loads": loads, "scored": scored}, file)
@@ -81,7 +79,7 @@ def test_two_processes_score_as_one(models_folder, tmp_path, monkeypatch):
         records = [json.loads((out / f"scored.{rank}.json").read_text()) for rank in (0, 1)]
         for process, more in zip(records, (2 * 64, 0), strict=True):  # the first evaluates, too
             assert len(process["loads"]) == len(set(process["loads"])) == 3
-            assert len(process["scored"]) == 3 * 128 + more
+            assert len(process["scored"]) == 3 * 64 + more
         values = {}
         for candidate, reference, value in [row for process in records for row in process["scored"]]:
             assert values.setdefault((candidate, reference), value) == pytest.approx(value, abs=1e-5)

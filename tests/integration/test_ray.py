@@ -137,7 +137,9 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     """`--engine ray` writes what the local engine writes, also when it is killed on its way."""
     texts = [(c.candidate, c.reference) for c in cases(250) if str(c.candidate).isascii() and c.reference][:200]
     (tmp_path / "in").mkdir()
-    rows = [{"candidate": f"{a} Film {i}.", "reference": f"{b} Film {i}."} for i in range(50) for a, b in texts]
+    # Most texts come often, so that they are read once. The last ones do not: they are to take some time.
+    films = [i if i >= 40 else i % 2 for i in range(50)]
+    rows = [{"candidate": f"{a} Film {i}.", "reference": f"{b} Film {i}."} for i in films for a, b in texts]
     (tmp_path / "in" / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
     (tmp_path / "in" / "b.csv").write_text("candidate,reference\nLeft effusion.,Left effusion.\n")
     local = run(tmp_path / "in", "-o", tmp_path / "local")
@@ -166,7 +168,7 @@ def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path, monkeypa
     pytest.importorskip("trl")
     from cxr_rewards.recipes import grpo_trl, tiny
 
-    monkeypatch.setattr(tiny, "warm_start", partial(tiny.warm_start, steps=80))
+    monkeypatch.setattr(tiny, "warm_start", partial(tiny.warm_start, steps=30))  # enough to write some right words
     logged = {}
     with served(CompositeReward()) as url:
         for name, reward in (("here", "rules"), ("server", url), ("ray", f"ray:{pool.pool}")):

@@ -441,7 +441,7 @@ def test_whatever_the_description_allows_is_answered(url, path, besides, tmp_pat
     done = subprocess.run(
         [
             sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", "--include-path-regex", path,
-            "--max-examples", "50", "--seed", "1", "--no-color", "--generation-database", "none", *besides,
+            "--max-examples", "20", "--seed", "1", "--no-color", "--generation-database", "none", *besides,
         ],
         capture_output=True, text=True, check=False, timeout=300, cwd=tmp_path,
     )  # fmt: skip

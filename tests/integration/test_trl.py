@@ -22,7 +22,7 @@ from cxr_rewards.testing.fake_judge import FakeJudge
 from cxr_rewards.types import Failure, Score
 
 pytest.importorskip("trl")
-STEPS = 40
+STEPS = 24
 
 
 class Constant(Component):
@@ -73,7 +73,7 @@ def started_text(started):
 
     words = tiny.tokenizer()
     model = tiny.text_model(words)
-    tiny.warm_start(model, words, steps=200)
+    tiny.warm_start(model, words)
     return words, model, {key: value.clone() for key, value in model.state_dict().items()}
 
 
@@ -88,7 +88,7 @@ def train(started, reward, folder, steps=STEPS, algorithm="GRPO"):
     model.load_state_dict(state)
     config = getattr(trl, f"{algorithm}Config")(
         output_dir=str(folder), use_cpu=True, bf16=False, activation_checkpointing=False, num_generations=8,
-        per_device_train_batch_size=128, max_completion_length=8, learning_rate=5e-4, lr_scheduler_type="constant",
+        per_device_train_batch_size=64, max_completion_length=8, learning_rate=5e-4, lr_scheduler_type="constant",
         beta=0.0, max_steps=steps, report_to="none", save_strategy="no", dataloader_pin_memory=False, seed=0,
         logging_steps=1, disable_tqdm=True,
     )  # fmt: skip
@@ -103,10 +103,10 @@ def train(started, reward, folder, steps=STEPS, algorithm="GRPO"):
 
 
 def means(trainer, key="reward"):
-    """Return the mean of the first and of the last eight steps."""
+    """Return the mean of the first and of the last five steps."""
     values = [entry[key] for entry in trainer.state.log_history if key in entry]
-    assert len(values) >= 16
-    return sum(values[:8]) / 8, sum(values[-8:]) / 8
+    assert len(values) == STEPS
+    return sum(values[:5]) / 5, sum(values[-5:]) / 5
 
 
 @pytest.mark.slow
@@ -124,15 +124,15 @@ def test_a_vision_language_model_learns_the_reward(started, tmp_path, asynchrono
         watch = Diagnostics(tmp_path / "d.jsonl")
         trainer = train(
             started, reward.as_trl(group="study_id", diagnostics=watch, asynchronous=asynchronous), tmp_path,
-            steps=STEPS if not asynchronous else 16,
+            steps=STEPS if not asynchronous else 6,
         )  # fmt: skip
         asked = judge.requests
     close_judges()
     history = trainer.state.log_history
     for name in ("findings_soft_f1", "chexprompt", "reward"):
-        assert sum(f"reward/{name}/mean" in entry for entry in history) >= 16
+        assert sum(f"reward/{name}/mean" in entry for entry in history) == watch.steps
     assert 4 <= asked <= 400  # of thousands of rollouts: what a policy says again is not asked again
-    assert watch.steps >= 16
+    assert watch.steps == (6 if asynchronous else STEPS)
     assert len((tmp_path / "d.jsonl").read_text().splitlines()) == watch.steps
     if not asynchronous:
         first, last = means(trainer)
@@ -156,12 +156,12 @@ def test_a_constant_reward_teaches_nothing(started_text, tmp_path):
 @pytest.mark.parametrize("algorithm", ["GRPO", "RLOO"])
 def test_a_text_model_learns_the_reward(started_text, tmp_path, algorithm):
     reward = CompositeReward().as_trl(group="study_id", diagnostics=tmp_path / "d.jsonl")
-    trainer = train(started_text, reward, tmp_path, steps=40, algorithm=algorithm)
+    trainer = train(started_text, reward, tmp_path, algorithm=algorithm)
     first, last = means(trainer)
     shares = [e["reward/share_of_step"] for e in trainer.state.log_history if "reward/share_of_step" in e]
     print(f"\n{algorithm}: reward {first:.3f} -> {last:.3f}; scoring takes {sum(shares) / len(shares):.1%} of a step")
     assert last > first + 0.2
-    assert len(shares) >= 30
+    assert len(shares) == STEPS - 1  # of the first step it is not known yet
 
 
 @pytest.mark.slow

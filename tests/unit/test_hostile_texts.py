@@ -99,4 +99,4 @@ def test_time_grows_with_the_length_and_no_faster(name, monkeypatch):
 @pytest.mark.parametrize("lead", ["", "```\n"])
 def test_a_rollout_of_a_million_characters_is_read_in_seconds(lead, unit):
     text = (lead + unit * (1_000_000 // len(unit)))[:1_000_000] + "x"
-    assert min(_seconds(Extract(sections=("impression",)), text) for _ in range(2)) < 5
+    assert any(_seconds(Extract(sections=("impression",)), text) < 5 for _ in range(2))

@@ -26,7 +26,7 @@ TINY: Mapping[str, object] = {
     "reward": {"preset": "rules"},
     "grpo": {
         "num_generations": 8,
-        "per_device_train_batch_size": 128,
+        "per_device_train_batch_size": 64,
         "max_completion_length": 8,
         "learning_rate": 5e-4,
         "lr_scheduler_type": "constant",

@@ -189,7 +189,7 @@ _IDS = {
 def warm_start(
     made: PreTrainedModel,
     takes: ProcessorMixin | PreTrainedTokenizerFast,
-    steps: int = 400,
+    steps: int = 80,
     right: float = 0.42,
     seed: int = 0,
 ) -> None:

@@ -142,7 +142,7 @@ def assert_joined_well(found):
     assert all(match.differences == () for match in same.matched)
 
 
-@settings(deadline=None, max_examples=250)
+@settings(deadline=None, max_examples=120)
 @given(ANYTHING)
 @example("")
 @example("\ud800")
@@ -153,7 +153,7 @@ def test_any_text_is_read(text):
     assert_joined_well(found)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(deadline=None, max_examples=200)
 @given(st.sampled_from(LINEAGES).flatmap(kin))
 @example(
     [
@@ -177,7 +177,7 @@ def test_long_hostile_text_is_read_in_time(text):
     assert all(0 <= f.start < f.end <= len(text) for f in found)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(ANYTHING)
 def test_reading_does_not_depend_on_what_was_read_before(text):
     found = read(text)
@@ -189,7 +189,7 @@ def test_reading_does_not_depend_on_what_was_read_before(text):
         assert read(text) == found
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(st.one_of(SENTENCES, ANYTHING))
 def test_case_matters_to_the_ends_of_sentences_and_headings_only(text):
     other = text.translate(SWAPPED)
@@ -199,7 +199,7 @@ def test_case_matters_to_the_ends_of_sentences_and_headings_only(text):
     assert read(other) == read(text)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(REPORTS, REPORTS)
 def test_swapping_two_reports_swaps_what_is_missed_and_false(one, two):
     first, second = merge(read(one)), merge(read(two))
@@ -210,7 +210,7 @@ def test_swapping_two_reports_swaps_what_is_missed_and_false(one, two):
     assert len(there.false) == len(back.missed)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(ANYTHING, ANYTHING)
 def test_every_pair_has_a_score_within_bounds_or_a_reason(candidate, reference):
     score = FindingsScore().score(candidate, reference)
@@ -220,7 +220,7 @@ def test_every_pair_has_a_score_within_bounds_or_a_reason(candidate, reference):
         assert -1 <= score.value <= 1
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=60)
 @given(REPORTS)
 def test_a_report_against_itself_has_the_best_score(text):
     assume(read(text))

@@ -203,7 +203,7 @@ def test_damaged_files_beside_the_weights_end_in_an_error_of_ours(copied, featur
 
 def _odd(whole):
     """Yield a JSON object with each of its first values replaced by something else."""
-    for key in list(whole)[2:8]:
+    for key in list(whole)[2:6]:
         for value in (None, -1, 10**12, "x", [], {"a": []}):
             if whole[key] != value:
                 yield {**whole, key: value}
