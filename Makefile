@@ -11,22 +11,28 @@ PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 FAST := -m 'not slow' tests/unit --ignore=tests/unit/models --ignore=tests/unit/components/test_model_components.py \
   --ignore=tests/unit/judges --ignore=tests/unit/testing
 
-# A trainer's own environment has none of our test packages, so none of our pytest settings.
+# The trainers' environment has none of our test packages, so none of our pytest settings.
 PYTEST_ALONE := -m pytest -W default -p no:doctest -o addopts=
-VENV_VERL := $(VENV)-verl
-VENV_SWIFT := $(VENV)-swift
-VENV_RUBRIC := $(VENV)-verifiers3
-VENV_VERIFIERS := $(VENV)-verifiers
+VENV_TRAINERS := $(VENV)-trainers
+VENV_RUBRIC := $(VENV)-rubric
 
-.PHONY: help demo test test-fast test-shared test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs site clean
+# Make the environment $(1), which finds in the environment $(2) what it does not install itself.
+define environment-on
+$(PYTHON) -m venv $(1)
+$(2)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+  > "$$(echo $(1)/lib/python*/site-packages)/below.pth"
+endef
+
+.PHONY: help demo test test-fast test-shared environments test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs site clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
 	@echo "make test-fast  the tests that need no model, judge, server or trainer: under a minute"
 	@echo "make test-shared SHARED=FOLDER  the tests on the data in FOLDER/data, which is not part of the repository"
 	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
-	@echo "make test-trainers  verl, ms-swift and verifiers on our functions, each in an environment of its own:"
+	@echo "make test-trainers  verl, OpenRLHF, ms-swift and verifiers on our functions, in environments of their own:"
 	@echo "                    test-verl, test-openrlhf, test-swift, test-verifiers"
+	@echo "make environments   the environments of the last two, without their tests"
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
 	@echo "make docs   write the generated pages of docs/"
@@ -60,10 +66,12 @@ test-fast: $(VENV)/.dev
 
 test-shared: $(VENV)/.dev
 	@test -n "$(SHARED)" || { echo "name the folder that holds data/: make test-shared SHARED=../shared" >&2; exit 1; }
-	$(BIN)/python -m pytest -m shared --shared='$(SHARED)'
+	$(BIN)/python -m pytest $(PARALLEL) -m shared --shared='$(SHARED)'
 
-$(VENV4)/.dev: pyproject.toml constraints.txt | $(BIN)/python
-	$(PYTHON) -m venv $(VENV4)
+environments: $(VENV4)/.dev $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev
+
+$(VENV4)/.dev: pyproject.toml constraints.txt $(VENV)/.dev
+	$(call environment-on,$(VENV4),$(VENV))
 	sed '/^transformers==/d;/^huggingface_hub==/d;/^tokenizers==/d;/^sentence-transformers==/d' constraints.txt > $(VENV4)/constraints.txt
 	$(VENV4)/bin/python -m pip --disable-pip-version-check install --quiet --constraint $(VENV4)/constraints.txt \
 	  'transformers==4.57.6' --editable '.[dev]'
@@ -72,41 +80,27 @@ $(VENV4)/.dev: pyproject.toml constraints.txt | $(BIN)/python
 test-transformers4: $(VENV4)/.dev
 	$(VENV4)/bin/python -m pytest $(PARALLEL) -m 'not slow' tests/unit/models tests/unit/components/test_model_components.py tests/conformance
 
-$(VENV_VERL)/.dev: pyproject.toml | $(BIN)/python
-	$(PYTHON) -m venv $(VENV_VERL)
-	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet 'verl==0.9.1' 'torch==2.13.0' pytest --editable .
+# OpenRLHF lies beside verl, which has what its executor imports: all that it depends on would need a GPU.
+# Python compiles what the tests import: that is little of all this.
+$(VENV_TRAINERS)/.dev: pyproject.toml | $(BIN)/python
+	$(PYTHON) -m venv $(VENV_TRAINERS)
+	$(VENV_TRAINERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+	  'verl==0.9.1' 'ms-swift==4.6.0' msgspec 'verifiers==0.4.0' 'torch==2.13.0' pytest --editable '.[serve]'
+	$(VENV_TRAINERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --no-deps 'openrlhf==0.11.0'
 	@touch $@
 
-$(VENV_VERL)/.openrlhf: $(VENV_VERL)/.dev
-	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps 'openrlhf==0.11.0'
-	$(VENV_VERL)/bin/python -m pip --disable-pip-version-check install --quiet --editable '.[serve]'
+# The last release of verifiers with rubrics; the trainers' has tasks alone.
+$(VENV_RUBRIC)/.dev: $(VENV_TRAINERS)/.dev
+	$(call environment-on,$(VENV_RUBRIC),$(VENV_TRAINERS))
+	$(VENV_RUBRIC)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile 'verifiers==0.3.1'
 	@touch $@
 
-# OpenRLHF beside verl, which has what its executor imports: all that it depends on would need a GPU.
-test-openrlhf: $(VENV_VERL)/.openrlhf
-	$(VENV_VERL)/bin/python $(PYTEST_ALONE) tests/trainers/test_openrlhf.py
+test-verl test-openrlhf test-swift: $(VENV_TRAINERS)/.dev
+	$(VENV_TRAINERS)/bin/python $(PYTEST_ALONE) tests/trainers/$(subst -,_,$@).py
 
-test-verl: $(VENV_VERL)/.dev
-	$(VENV_VERL)/bin/python $(PYTEST_ALONE) tests/trainers/test_verl.py
-
-$(VENV_SWIFT)/.dev: pyproject.toml | $(BIN)/python
-	$(PYTHON) -m venv $(VENV_SWIFT)
-	$(VENV_SWIFT)/bin/python -m pip --disable-pip-version-check install --quiet 'ms-swift==4.6.0' msgspec 'torch==2.13.0' pytest --editable .
-	@touch $@
-
-test-swift: $(VENV_SWIFT)/.dev
-	$(VENV_SWIFT)/bin/python $(PYTEST_ALONE) tests/trainers/test_swift.py
-
-# The last release with rubrics, and the first with tasks alone.
-$(VENV_RUBRIC)/.dev $(VENV_VERIFIERS)/.dev: pyproject.toml | $(BIN)/python
-	$(PYTHON) -m venv $(@D)
-	$(@D)/bin/python -m pip --disable-pip-version-check install --quiet \
-	  'verifiers==$(if $(filter $(VENV_RUBRIC),$(@D)),0.3.1,0.4.0)' pytest --editable .
-	@touch $@
-
-test-verifiers: $(VENV_RUBRIC)/.dev $(VENV_VERIFIERS)/.dev
+test-verifiers: $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev
+	$(VENV_TRAINERS)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 	$(VENV_RUBRIC)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
-	$(VENV_VERIFIERS)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 
 test-trainers: test-verl test-openrlhf test-swift test-verifiers
 
@@ -131,4 +125,4 @@ site: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(VENV4) $(VENV_VERL) $(VENV_SWIFT) $(VENV_RUBRIC) $(VENV_VERIFIERS) demo-out build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV4) $(VENV_TRAINERS) $(VENV_RUBRIC) demo-out build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
