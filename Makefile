@@ -70,6 +70,7 @@ test-shared: $(VENV)/.dev
 
 environments: $(VENV4)/.dev $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev
 
+# pip complains that `datasets`, which lies in the environment below and which no model needs, wants a newer hub.
 $(VENV4)/.dev: pyproject.toml constraints.txt $(VENV)/.dev
 	$(call environment-on,$(VENV4),$(VENV))
 	sed '/^transformers==/d;/^huggingface_hub==/d;/^tokenizers==/d;/^sentence-transformers==/d' constraints.txt > $(VENV4)/constraints.txt
