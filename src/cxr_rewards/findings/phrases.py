@@ -72,7 +72,11 @@ _MOVED = re.compile(
     r"(?:\s+(?:it|the|tube|line|catheter|back|out|in|further|another|an|additional|about|approximately|by|at|least|to))*\s+\Z"
 )
 _TO_MOVE = re.compile(r"\s+(?:of\s+)?(?:further\s+)?(?:withdrawal|retraction|advancement|repositioning)")
-_YEAR = re.compile(r"\b(?:in|from|of|on) (?:the )?(?:19|20)[0-9]{2}\b")
+_YEAR = re.compile(
+    r"\b(?:in|from|of|on) (?:the )?(?:19|20)[0-9]{2}\b"
+    r"|(?<![0-9.])[0-9]{1,2}(?:st|nd|rd|th)? (?:of )?may\b|\bmay [0-9]{1,2}(?![0-9.])"
+)
+"""A year, or a day in May, which is no doubt."""
 
 
 def _sizes(sentence: str) -> list[tuple[int, int, float]]:

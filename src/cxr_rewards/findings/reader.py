@@ -19,7 +19,7 @@ from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, 
 from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.unread import Strange, is_aside, strange_words
-from cxr_rewards.findings.walker import Fields, Sentence, walk
+from cxr_rewards.findings.walker import Fields, Sentence, change_between, walk
 from cxr_rewards.text.sections import Section, sections
 from cxr_rewards.text.sentences import sentences
 from cxr_rewards.text.tidy import lower, tidy
@@ -227,6 +227,10 @@ def _amended(last: Finding, sentence: Sentence) -> Finding:
             amendment["positions"] = tuple(sorted({*last.positions, *amendment.get("positions", ()), str(value)}))
         elif not sentence.refers_back:
             continue
+        elif slot == "former" and not last.change and isinstance(value, tuple):
+            former = float(value[1])
+            now = last.size_mm if value[0] == "size" else last.severity
+            amendment["change"] = change_between(former, now) if now else ""  # "It measured 6 mm in January."
         elif slot == "certainty":
             amendment["certainty"] = cast("Certainty", value)
         elif slot == "change" and not last.change:

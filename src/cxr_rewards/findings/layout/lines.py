@@ -34,7 +34,7 @@ def _box() -> re.Pattern[str]:
     return re.compile("|".join(map(re.escape, signs)))
 
 
-_SIGNS = (" -", "++", "+/-", "   ", "...", " ..", "__")
+_SIGNS = (" -", " +", "++", "+/-", "   ", "...", " ..", "__")
 _WORDS = ("absent", "none", "nil", "neg", "positive", "-ve", "+ve", "not present")
 _VALUE_BEHIND = re.compile(r"(?:absent|none|nil|neg|negative|positive|[-+]ve|not present)[ *_]*(?:[.,;)]|\Z)")
 _IN_BRACKETS = re.compile(r"\(\s?(?:[-+?x\u00b1)]|[a-z]{1,8}\s?\))")

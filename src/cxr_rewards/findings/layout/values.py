@@ -67,6 +67,9 @@ def value_of(plain: str, start: int, end: int) -> tuple[Value, Span | None] | No
     mark = known.marks.get(plain[start:end]) or known.boxes.get(plain[start:end])
     if mark is not None:
         return known.values[mark], None
+    space = plain.rfind(" ", start, end)
+    if space >= 0 and (mark := known.marks.get(plain[space + 1 : end])) is not None and qualifies(plain[start:space]):
+        return known.values[mark], (start, space)  # "r ++"
     matches = list(WORD.finditer(plain, start, min(end, start + 200)))
     words = tuple(match.group() for match in matches)
     for size in range(min(known.longest, len(words)), 0, -1):

@@ -56,6 +56,7 @@ EFFECTS = (
     "disfavor",
     "leave_open",
     "affirm",
+    "consider",
     "deny_elsewhere",
     "end_scope",
     "subordinate",
@@ -91,6 +92,7 @@ GRADES: Mapping[str, tuple[Certainty, ...]] = {
     "deny_elsewhere": ("absent",),
     "replace": ("absent",),
     "doubt": ("possible", "likely"),
+    "consider": ("possible",),
     "disfavor": ("possible", "unlikely"),
     "explain": ("present", "likely"),
 }

@@ -11,7 +11,8 @@
 - `lookahead.py`: questions about the phrases to come. They change nothing.
 """
 
+from cxr_rewards.findings.walker.attributes import change_between
 from cxr_rewards.findings.walker.mention import Fields, Sentence
 from cxr_rewards.findings.walker.walk import walk
 
-__all__ = ["Fields", "Sentence", "walk"]
+__all__ = ["Fields", "Sentence", "change_between", "walk"]

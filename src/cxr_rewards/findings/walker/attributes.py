@@ -20,7 +20,7 @@ from cxr_rewards.findings.walker.lookahead import (
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.scopes import deny_change
 from cxr_rewards.findings.walker.state import State, Waiting
-from cxr_rewards.findings.walker.statements import heads
+from cxr_rewards.findings.walker.statements import heads, subjects
 
 LOCATION = frozenset(("side", "place"))
 _LISTS = frozenset(("place", "descriptor"))
@@ -36,6 +36,9 @@ def read_modifier(state: State) -> None:
             continue
         if forward is None:
             forward = speaks_of_next(state, i)
+        if slot in ("size", "severity") and forward and 0 <= state.dated_back == item.first - 1:
+            state.waiting["former"] = ((slot, float(value)), item.last)  # "the previously large effusion is small"
+            continue
         if slot in ("size", "severity") and not forward and _is_of_two_times(state, slot, float(value)):
             continue
         if slot == "severity" and grades_change(state.items, i):
@@ -120,9 +123,12 @@ def _is_of_two_times(state: State, slot: str, value: float) -> bool:
     """Read a change from two sizes or severities: "9 mm, previously 6 mm"; "was 6 mm and is now 9 mm"."""
     item, items, i = state.item, state.items, state.index
     dated = state.dated_back >= 0 and item.first - state.dated_back <= 2
-    last = state.clause.mentions[-1] if state.clause.mentions else None
+    spoken_of = subjects(state)
+    last = spoken_of[-1] if spoken_of else None
     if last is None:
-        return dated
+        if _dated_behind(items, i):
+            state.unclaimed.append(("former", (slot, value)))
+        return dated or _dated_behind(items, i)
     old = cast("float", getattr(last, slot))
     if slot in last.past and not state.past and not dated:
         setattr(last, slot, value)
@@ -130,7 +136,7 @@ def _is_of_two_times(state: State, slot: str, value: float) -> bool:
         _compare(last, now=value, former=old)
         return True
     back = _dated_behind(items, i)
-    later = back or any(next_is(items, i, kind) for kind in DATES)
+    later = back or any(next_is(items, i, kind) for kind in DATES if kind != "date_back")
     if dated or (old and (later or state.past)) or (back and not old):  # "9 mm, 6 mm before"; "9 mm (was 6 mm)"
         last.former = (slot, value)
         _compare(last, now=old, former=value)
@@ -155,8 +161,13 @@ def _size_follows(items: list[Item], i: int) -> bool:
 
 def _compare(mention: Mention, *, now: float, former: float) -> None:
     if now and not mention.change:
-        ratio = now / former if former else 1.0
-        mention.change = "increased" if ratio > 1.1 else "decreased" if ratio < 0.9 else "stable"
+        mention.change = change_between(former, now)
+
+
+def change_between(former: float, now: float) -> Change:
+    """Return the change from one size or severity to another: a tenth counts."""
+    ratio = now / former if former else 1.0
+    return "increased" if ratio > 1.1 else "decreased" if ratio < 0.9 else "stable"
 
 
 # ---------------------------------------------------------------- for the next finding

@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import cast
 
+from cxr_rewards.findings.finding import Side
 from cxr_rewards.findings.walker import marks, scopes
 from cxr_rewards.findings.walker.attributes import read_modifier, wait
-from cxr_rewards.findings.walker.lookahead import next_is
+from cxr_rewards.findings.walker.lookahead import next_is, side_stands_alone
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
 from cxr_rewards.findings.walker.structures import refine_by_structure
@@ -63,6 +65,9 @@ def _refer_back(state: State) -> None:
 def _repeat(state: State) -> bool:
     """Add the finding before once more: "a small one on the left"; return whether it did."""
     item = state.item
+    if state.index + 1 < len(state.items) and side_stands_alone(state.items, state.index + 1):
+        side = next(value for slot, value in state.items[state.index + 1].attributes if slot == "side")
+        state.side, state.side_at, state.side_used = cast("Side", side), item.first, False  # "one on the right"
     fresh = bool(state.side) and not state.side_used
     if not can_repeat(state) or not (state.waiting or fresh or (state.mentions and item.last > item.first)):
         return False
@@ -101,13 +106,15 @@ def _compare(state: State) -> None:
     state.compared = state.item
     graded, state.graded = state.graded, None
     last = state.clause.mentions[-1] if state.clause.mentions else None
-    if graded is not None and last is not None and last.at > graded.first:
+    adjacent = graded is not None and state.item.first - graded.last == 1  # "edema is less than before"
+    if graded is not None and last is not None and (adjacent or last.at > graded.first):
         last.give("change", graded.attributes[0][1])  # "less edema than before"
 
 
 def _grade_comparison(state: State) -> bool:
     state.graded = state.item
-    return True
+    used = state.compared is not None and next_is(state.items, state.index, "observation")
+    return not used  # "a larger heart than before, and less edema"
 
 
 def _nothing(state: State) -> None:
@@ -129,6 +136,7 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "doubt_both": scopes.doubt_both,
     "leave_open": scopes.leave_open,
     "affirm": scopes.affirm,
+    "consider": scopes.consider,
     "disfavor": scopes.disfavor,
     "set_aside_forward": scopes.set_aside_forward,
     "set_aside_backward": scopes.set_aside_backward,

@@ -8,8 +8,8 @@ from typing import NamedTuple, cast
 from cxr_rewards.findings.finding import DENIED, Certainty, Change, Side
 from cxr_rewards.findings.ontology import Value
 
-Stated = Value | tuple[str, ...]
-"""Value of an attribute; places and descriptors can have several."""
+Stated = Value | tuple[str, ...] | tuple[str, float]
+"""Value of an attribute; places and descriptors can have several, and a former value has its attribute."""
 Names = tuple[str, ...]
 Fields = tuple[str, Certainty, Side, Names, float, float, int, Change, Names, Names, bool, int, int]
 """Fields of a `Finding`. Many thousand sentences are remembered, and plain tuples spare the garbage collector work."""
@@ -72,7 +72,7 @@ class Mention:
             not self.position or "position" in self.past
         ):  # the first distance of a device, the largest size of a lesion
             self.size = max(self.size, cast("float", value))
-        elif not getattr(self, slot):
+        elif slot == "former" or not getattr(self, slot):
             setattr(self, slot, value)
 
     def fields(self) -> Fields:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from cxr_rewards.findings.ontology import Cue
+from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
     DATES,
     JOINS,
     REACH,
     has_complement,
+    has_side,
     next_is,
     next_of,
     side_stands_alone,
@@ -27,6 +29,8 @@ _NOUNS = frozenset(("observation", "structure", "quality", "conclude"))
 
 
 _BEHIND_ON = 3
+_NOT_SEEN = "not_seen"
+"""Cue of what another view may still show."""
 
 
 def _cue(state: State) -> Cue:
@@ -60,7 +64,15 @@ def deny_forward(state: State) -> None:
 def _deny_like_before(state: State) -> bool:
     """Read a denial of what the clause before says: "edema has improved, but the effusion has not"."""
     items, i, before = state.items, state.index, state.before[-1]
+    if _is_pronoun(items, i + 1):  # "but there is no evidence of it"
+        _deny_findings(state, state.before[-1:])
+        return True
+    if "comma" not in _cue(state).ended_by:
+        return False
     last = i + 1 == len(items) or items[i + 1].kind == "end_clause"
+    if last and items[i - 1].kind == "verb" and names_side_only(state):
+        repeat_last(state)
+        state.mentions[-1].certainty = "present"
     if last and state.clause.mentions and items[i - 1].kind == "verb":
         mention = state.clause.mentions[-1]
         if not before.change:
@@ -76,9 +88,21 @@ def _deny_like_before(state: State) -> bool:
     return True
 
 
+def _is_pronoun(items: list[Item], i: int) -> bool:
+    """Return whether the phrase at `i` stands for a finding before, right behind the phrase before it."""
+    if i >= len(items) or items[i].kind != "refer_back" or items[i].first - items[i - 1].last > 1:
+        return False
+    return i + 1 == len(items) or items[i + 1].kind not in (*_NOUNS, "verb", "past")
+
+
 def deny_backward(state: State) -> bool:
     """Deny the findings before, or as in "resolved effusion" those after; return whether it was those before."""
-    if not state.clause.mentions and speaks_of_next(state, state.index):
+    i = state.index
+    if state.before and not state.clause.mentions and _is_pronoun(state.items, i + 1):  # "ultrasound has refuted this"
+        _deny_findings(state, state.before[-1:])
+        return True
+    suspected = next_is(state.items, i, "doubt_forward")  # "CT has disproved the suspected mass"
+    if not state.clause.mentions and speaks_of_next(state, i + suspected):
         deny_forward(state)
         return False
     if names_side_only(state):  # "the right has resolved"
@@ -90,7 +114,7 @@ def deny_backward(state: State) -> bool:
 def _deny_previous(state: State) -> None:
     if state.referred_back:  # "the tip is not seen" denies no tube
         return
-    if next_is(state.items, state.index, "view") or _is_behind_on(state, "view"):
+    if _cue(state).name == _NOT_SEEN and (next_is(state.items, state.index, "view") or _is_behind_on(state, "view")):
         return
     resolved = ("change", "resolved") in state.item.attributes
     if resolved and deny_change(state):
@@ -108,13 +132,18 @@ def _deny_previous(state: State) -> None:
         for mention in subjects(state)[-1:]:  # "not seen on the prior film"
             mention.give("change", "new")
         return
-    for mention in _listed_together(state):
-        if resolved or mention.change == "stable":  # "the previously seen nodule is not visualized"
-            mention.change = "resolved"
-        mention.certainty = _cue(state).grade if state.scope.left_open is None else "possible"
+    _deny_findings(state, _listed_together(state))
     if not state.mentions and state.scope.set_aside is None:
         state.unclaimed.append(("certainty", _cue(state).grade))
         state.unclaimed += state.item.attributes
+
+
+def _deny_findings(state: State, mentions: list[Mention]) -> None:
+    resolved = ("change", "resolved") in state.item.attributes
+    for mention in mentions:
+        if resolved or mention.change == "stable":  # "the previously seen nodule is not visualized"
+            mention.change = "resolved"
+        mention.certainty = _cue(state).grade if state.scope.left_open is None else "possible"
 
 
 def _is_behind_on(state: State, kind: str) -> bool:
@@ -156,6 +185,10 @@ def deny_elsewhere(state: State) -> None:
     if i and state.items[i - 1].kind in ("introduce", "verb"):
         _deny_previous(state)
     elif state.mentions:
+        last = state.mentions[-1]
+        if last.certainty in ("possible", "likely") and all(not has_side(item) for item in state.items[i + 1 : i + 5]):
+            last.certainty = "absent"  # "suspected effusion; none is seen"
+            return
         state.scope.denied = _cue(state)
         if state.side_used or not state.side_fresh:
             state.side = ""
@@ -167,6 +200,7 @@ def replace_device(state: State) -> bool:
     if state.clause.mentions:
         _deny_previous(state)
     end_scopes(state)
+    share_location(state)
     state.clause.since_comma = []
     return True
 
@@ -197,6 +231,15 @@ def doubt_backward(state: State) -> None:
 
 def leave_open(state: State) -> None:
     state.scope.left_open = state.item
+
+
+def consider(state: State) -> None:
+    """Read "pneumonia must be considered"; but not "drainage of the effusion should be considered"."""
+    i, clause = state.index, state.clause
+    start = state.items[clause.begins].last if clause.begins >= 0 else -1
+    before = state.items[i - 1] if i else None
+    if before is not None and before.kind == "observation" and before.last + 1 == state.item.first <= start + 4:
+        doubt_backward(state)
 
 
 def affirm(state: State) -> None:
@@ -244,6 +287,8 @@ def set_aside_backward(state: State) -> None:
 
 
 def end_scope(state: State) -> None:
+    if state.item.kind == "subordinate" and state.clause.mentions:
+        state.waiting.pop("change", None)  # "increasing effusion despite a drain"
     end_scopes(state, state.item.names[0])
     state.clause.since_comma = []
     state.clause.joint = state.item.kind

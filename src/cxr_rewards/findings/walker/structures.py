@@ -24,6 +24,7 @@ _OPERATION = "postsurgical_change"
 _BEFORE_PREDICATE = frozenset(("verb", "modifier", "read_over"))
 _IN_LIST = frozenset(("comma", "modifier", "begin_statement"))
 _NOUNS = ("structure", "observation")
+_OTHER_TIMES = ("now", "date_both", "compare_back")
 
 
 def read_structure(state: State) -> None:
@@ -197,13 +198,15 @@ def _read_normal(state: State) -> None:
     item, clause, i = state.item, state.clause, state.index
     if state.dated_back >= 0 and item.first - state.dated_back <= 3:  # "previously normal, now enlarged"
         return
-    if state.past and any(later.kind == "now" for later in state.items[i + 1 : i + 1 + LOOK]):
+    if state.past and any(later.kind in _OTHER_TIMES for later in state.items[i + 1 : i + 1 + LOOK]):
         return
+    if i and state.items[i - 1].kind == "grade_comparison" and item.first - state.items[i - 1].last == 1:
+        return  # "less clear"
     following = state.items[i + 1] if i + 1 < len(state.items) else None
     adjacent = (
         following is not None
         and (following.kind == "structure" or has_side(following))
-        and following.first - item.last <= 2
+        and following.first - item.last <= (2 if clause.parts or clause.mentions else 3)
     )
     if adjacent and not (clause.verb and clause.parts):
         _rule_out_following(state)

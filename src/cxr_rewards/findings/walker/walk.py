@@ -75,6 +75,8 @@ def _part_pairs(mentions: list[Mention]) -> None:
     for before, mention in itertools.pairwise(mentions):
         if mention.repeats and mention.side in OTHER_SIDE and before.side == "bilateral":
             before.side = OTHER_SIDE[mention.side]
+        elif mention.repeats and not mention.side and before.side in OTHER_SIDE:
+            mention.side = before.side  # "two left nodules, the lower one has grown"
 
 
 def _is_fracture(known: Ontology, observation: str) -> bool:
