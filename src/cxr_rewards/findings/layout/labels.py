@@ -134,6 +134,12 @@ def describes(text: str) -> bool:
     )
 
 
+def noun_of(plain: str, span: tuple[int, int]) -> tuple[int, int]:
+    """Return the span of what a label names, without its side: the effusion of "left effusion", if it has one."""
+    named = [item for item in items(ontology(), plain[slice(*span)])[0] if item.kind in ("observation", "structure")]
+    return (span[0] + named[0].start, span[0] + named[-1].end) if named else span
+
+
 def names_finding(text: str) -> bool:
     """Return whether words name a finding outright: "cardiomegaly", but not "enlarged heart"."""
     return any(item.kind == "observation" for item in items(ontology(), text)[0])

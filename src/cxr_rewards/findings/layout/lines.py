@@ -11,6 +11,7 @@ from cxr_rewards.findings.layout.labels import (
     heading_of,
     label_of,
     names_finding,
+    noun_of,
     qualifies,
     stands_for_fracture,
 )
@@ -289,7 +290,7 @@ class _Lines:
             if parent is None or not (parent[0].states or parent[0].kind == "structure"):
                 return None
             kept = parent
-            label, spans = parent[0], [labelled.span, parent[1][-1]]
+            label, spans = parent[0], [labelled.span, noun_of(self.plain, parent[1][-1])]
             if self.label is parent[0] and not self.values:
                 self.label = None
         if self.plain[before[0] : before[1]].strip(" .,;*_|\"'{}"):

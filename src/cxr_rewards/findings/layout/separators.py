@@ -132,7 +132,8 @@ def _label_at(plain: str, start: int, end: int) -> tuple[Label, Span] | None:
     question = _QUESTION.match(plain, *span)
     if question is not None:
         span = question.end(), span[1]
-    if plain[span[0] : span[0] + 1] == "(" and ")" not in plain[span[0] : span[1]]:
+    if plain[span[0] : span[0] + 1] == "(" and plain.find(")", *span) in (-1, span[1] - 1):
+        span = span[0], span[1] - (plain[span[1] - 1] == ")")
         span = trimmed(plain, span[0] + 1, span[1])
     if span[0] >= span[1]:
         return None

@@ -12,6 +12,7 @@ from cxr_rewards.findings.walker.lookahead import (
     LOOK,
     REACH,
     belongs_to_structure,
+    dated_behind,
     follows_severity,
     grades_change,
     next_is,
@@ -126,16 +127,16 @@ def _is_of_two_times(state: State, slot: str, value: float) -> bool:
     spoken_of = subjects(state)
     last = spoken_of[-1] if spoken_of else None
     if last is None:
-        if _dated_behind(items, i):
+        if dated_behind(items, i):
             state.unclaimed.append(("former", (slot, value)))
-        return dated or _dated_behind(items, i)
+        return dated or dated_behind(items, i)
     old = cast("float", getattr(last, slot))
     if slot in last.past and not state.past and not dated:
         setattr(last, slot, value)
         last.past = tuple(other for other in last.past if other != slot)
         _compare(last, now=value, former=old)
         return True
-    back = _dated_behind(items, i)
+    back = dated_behind(items, i)
     later = back or any(next_is(items, i, kind) for kind in DATES if kind != "date_back")
     if dated or (old and (later or state.past)) or (back and not old):  # "9 mm, 6 mm before"; "9 mm (was 6 mm)"
         last.former = (slot, value)
@@ -148,14 +149,8 @@ def _is_of_two_times(state: State, slot: str, value: float) -> bool:
     return False
 
 
-def _dated_behind(items: list[Item], i: int) -> bool:
-    """Return whether the words right after a value date it, and not the next one: "small on the last film, now ..."."""
-    if not (next_is(items, i, "date_both") or next_is(items, i, "compare_back")):
-        return False
-    return not (next_is(items, i + 1, "modifier") or next_is(items, i + 1, "quality"))
-
-
 def _size_follows(items: list[Item], i: int) -> bool:
+    i += i + 1 < len(items) and items[i + 1].kind in ("introduce", "comma")  # "prior: 6 mm"
     return next_is(items, i, "modifier") and any(slot == "size" for slot, _ in items[i + 1].attributes)
 
 

@@ -11,7 +11,7 @@ from typing import cast
 from cxr_rewards.findings.finding import Side
 from cxr_rewards.findings.walker import marks, scopes
 from cxr_rewards.findings.walker.attributes import read_modifier, wait
-from cxr_rewards.findings.walker.lookahead import next_is, side_stands_alone
+from cxr_rewards.findings.walker.lookahead import dated_behind, next_is, side_stands_alone
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
 from cxr_rewards.findings.walker.structures import refine_by_structure
@@ -98,6 +98,9 @@ def _contrast(state: State) -> bool:
 
 
 def _date_back(state: State) -> None:
+    before = state.items[state.index - 1].attributes if state.index else ()
+    if any(slot in ("size", "severity") for slot, _ in before) and dated_behind(state.items, state.index - 1):
+        return  # "20 mm yesterday and 30 mm today"
     state.dated_back = state.item.last
 
 

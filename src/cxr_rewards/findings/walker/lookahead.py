@@ -223,6 +223,13 @@ def next_is(items: list[Item], i: int, kind: str) -> bool:
     return i + 1 < len(items) and items[i + 1].kind == kind and items[i + 1].first - items[i].last <= 2
 
 
+def dated_behind(items: list[Item], i: int) -> bool:
+    """Return whether the words right after a value date it, and not the next one: "small on the last film, now ..."."""
+    if not (next_is(items, i, "date_both") or next_is(items, i, "compare_back")):
+        return False
+    return not (next_is(items, i + 1, "modifier") or next_is(items, i + 1, "quality"))
+
+
 def belongs_to_structure(items: list[Item], i: int) -> bool:
     """Return whether the change at `i` is that of a structure: "leads and an unchanged cardiac silhouette"."""
     following = items[i + 1] if i + 1 < len(items) else None

@@ -89,6 +89,8 @@ def introduce(state: State) -> None:
     """Read a colon: "Unchanged: cardiomegaly, effusion" says it of all that follow; in "Heart: normal" it is a verb."""
     state.clause.verb = True
     before = state.items[state.index - 1] if state.index else None
+    if before is not None and before.kind == "deny_backward" and not state.clause.mentions:
+        state.scope.denied = state.known.cues[before.names[0]]  # "ruled out: pneumothorax, effusion"
     change = next((value for slot, value in before.attributes if slot == "change"), "") if before is not None else ""
     if change and change != "resolved":
         state.listed_change = cast("Change", change)
