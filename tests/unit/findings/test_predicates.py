@@ -1,0 +1,148 @@
+"""What a report denies, doubts or compares is said of the right finding, however it is put."""
+
+from __future__ import annotations
+
+import pytest
+
+from cxr_rewards.findings import merge, read
+
+
+def describe(text):
+    """Return observation, certainty, side and change of each finding, without comparisons and what is implied."""
+    return [
+        " ".join(filter(None, (f.observation, f.certainty, f.side, f.change)))
+        for f in read(text)
+        if f.observation != "comparison" and not f.implied
+    ]
+
+
+DENIED_OR_DOUBTED = {
+    "No pneumothorax accompanying the rib fractures.": ["pneumothorax absent", "rib_fracture present"],
+    "No effusion underlying the consolidation.": ["pleural_effusion absent", "consolidation present"],
+    "No underlying mass or effusion.": ["lung_mass absent", "pleural_effusion absent"],
+    "Opacity, suspicious for underlying pneumonia.": ["lung_opacity present", "pneumonia possible"],
+    "Pneumonia had been queried, but was discounted.": ["pneumonia absent"],
+    "An early pneumothorax was suspected, but this was disproved.": ["pneumothorax absent"],
+    "A left effusion was suspected, but ultrasound has refuted this.": ["pleural_effusion absent left"],
+    "Pneumothorax was suspected clinically; none is seen.": ["pneumothorax absent"],
+    "A nodule was suspected, and is confirmed.": ["lung_nodule present"],
+    "The effusion is unchanged, but the tip is not seen.": ["pleural_effusion present stable"],
+    "We cannot say that there is no pneumothorax.": ["pneumothorax possible"],
+    "We can say that there is no pneumothorax.": ["pneumothorax absent"],
+    "It is not possible to say there isn't a fracture.": ["fracture possible"],
+    "There is no doubt that there is a mass.": ["lung_mass present"],
+    "A pneumothorax hasn't developed.": ["pneumothorax absent"],
+    "A left pneumothorax has developed.": ["pneumothorax present left new"],
+    "Neither the effusion nor the consolidation has resolved.": [
+        "pleural_effusion present stable",
+        "consolidation present stable",
+    ],
+    "Neither effusion nor pneumothorax has developed.": ["pleural_effusion absent", "pneumothorax absent"],
+    "None of the nodules has enlarged.": ["lung_nodule present stable"],
+    "Probably no fracture.": ["fracture unlikely"],
+    "Atelectasis would be favoured over pneumonia.": ["atelectasis likely", "pneumonia possible"],
+    "Tuberculosis is a remote possibility.": ["tuberculosis unlikely"],
+    "An effusion may well be present.": ["pleural_effusion likely"],
+    "A fracture cannot be completely discounted.": ["fracture possible"],
+    "Atypical pneumonia should be considered.": ["pneumonia possible"],
+    "Left effusion; drainage of the effusion should be considered.": [
+        "pleural_effusion present left",
+        "pleural_effusion present",
+    ],
+    "Nil effusion but a left pneumothorax.": ["pleural_effusion absent", "pneumothorax present left"],
+    "The nodules, heart and mediastinum are unremarkable.": ["lung_nodule absent"],
+    "The left effusion has gone but the right has not.": [
+        "pleural_effusion absent left resolved",
+        "pleural_effusion present right stable",
+    ],
+    "An effusion is visible but a pneumothorax is not.": ["pleural_effusion present", "pneumothorax absent"],
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), DENIED_OR_DOUBTED.items())
+def test_a_denial_or_doubt_is_of_the_finding_it_is_said_of(text, expected):
+    assert describe(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "It would be a mistake to describe the heart as normal.",
+        "The cardiac silhouette has ceased to be normal.",
+        "The heart is anything but normal.",
+        "The heart is far from normal in size.",
+        "The heart can hardly be called normal.",
+        "The heart was normal in size last year.",
+    ],
+)
+def test_normality_that_is_denied_rules_nothing_out(text):
+    assert all(finding.observation != "cardiomegaly" for finding in read(text))
+
+
+CHANGES = {
+    "The nodule measures 24 mm against 21 mm in March.": ("increased", 24, 0),
+    "Nodule of 9 mm (prior 12 mm).": ("decreased", 9, 0),
+    "The nodule has gone from 12 to 8 mm.": ("decreased", 8, 0),
+    "The nodule measured 20 mm yesterday and 30 mm today.": ("increased", 30, 0),
+    "A 38 mm mass. It measured 25 mm in January.": ("increased", 38, 0),
+    "The effusion, small on the last film, is now moderate.": ("increased", 0, 3),
+    "The previously large effusion is now small.": ("decreased", 0, 2),
+    "Less edema than before.": ("decreased", 0, 0),
+    "Edema is less than before.": ("decreased", 0, 0),
+    "More consolidation on the left than on the right.": ("", 0, 0),
+    "Left pneumothorax, 18 mm from the apex.": ("", 18, 0),
+    "A nodule of 6 to 8 mm.": ("", 7, 0),
+    "Lines are unchanged; the edema has progressed.": ("increased", 0, 0),
+    "The effusion is about the same.": ("stable", 0, 0),
+    "The nodule was 6 mm on 4 May and is 9 mm.": ("increased", 9, 0),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CHANGES.items())
+def test_an_earlier_value_is_read_as_a_change(text, expected):
+    (finding,) = merge(read(text)).abnormal
+    assert (finding.change, finding.size_mm, finding.severity) == expected
+
+
+LAYOUT = {
+    "Heart: normal | Lungs: left basal opacity | No effusion": ["lung_opacity present left", "pleural_effusion absent"],
+    "Effusion: left | Pneumothorax: no": ["pleural_effusion present left", "pneumothorax absent"],
+    "Effusion | none": ["pleural_effusion absent"],
+    "Effusion (R): moderate; (L): none": ["pleural_effusion present right", "pleural_effusion absent left"],
+    "# left 7th rib": ["rib_fracture present left"],
+    "# of the right clavicle.": ["clavicle_fracture present right"],
+    "# Heart\nEnlarged.": ["cardiomegaly present"],
+    "## Impression\nNo # seen.": ["fracture absent"],
+    "Report #12345. Left effusion.": ["pleural_effusion present left"],
+    "Left haemo/pneumothorax.": ["hemothorax present left", "pneumothorax present left"],
+    "Ruled out: pneumothorax, effusion.": ["pneumothorax absent", "pleural_effusion absent"],
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), LAYOUT.items())
+def test_layout_and_shorthand_are_read_for_what_they_state(text, expected):
+    assert sorted(describe(text)) == sorted(expected)
+
+
+@pytest.mark.parametrize(("marks", "severity"), [("+", 0), ("++", 3), ("+++", 4)])
+@pytest.mark.parametrize("form", ["Effusion {}", "Effusion: {}", "| Effusion | {} |", "Oedema +, effusion {}"])
+def test_plus_signs_are_degrees(form, marks, severity):
+    effusion = next(f for f in read(form.format(marks)) if f.observation == "pleural_effusion")
+    assert (effusion.certainty, effusion.severity) == ("present", severity)
+
+
+@pytest.mark.parametrize(
+    ("text", "contradicted"),
+    [
+        ("Left lower lobe consolidation. No acute cardiopulmonary disease.", True),
+        ("Resolving pneumonia. No acute cardiopulmonary disease.", False),
+        ("The lungs are well expanded. Left lower lobe pneumonia.", False),
+        ("Nodule at the left base. No suspicious nodule.", False),
+        ("Nodule at the left base. No nodule.", True),
+        ("A left nodule, not identified on the lateral view.", False),
+        ("Streaky opacities at both bases. No focal opacity.", False),
+        ("Opacity at the left base. No opacity.", True),
+    ],
+)
+def test_a_contradiction_denies_what_is_stated(text, contradicted):
+    assert bool(merge(read(text)).contradicted) == contradicted
