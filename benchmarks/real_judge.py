@@ -12,6 +12,7 @@ already (`--url`).
 from __future__ import annotations
 
 import csv
+import json
 import os
 import signal
 import socket
@@ -115,9 +116,18 @@ def cases(count: int) -> list[Case]:
     return whole[:count]
 
 
-def run(name: str, work: list[Case], settings: dict[str, Any]) -> dict[str, Any]:
+def with_schema(mode: str, name: str) -> dict[str, Any]:
+    """Return the settings of a judge for a mode of `--schema`."""
+    if mode != "llama.cpp":
+        return {"structured": mode}
+    (reply,) = load_component(name)(model="m", base_url="http://x").replies(0)
+    bound = {"response_format": {"type": "json_object", "schema": dict(reply.schema)}}
+    return {"structured": "off", "extra_body": json.dumps(bound)}
+
+
+def run(name: str, work: list[Case], settings: dict[str, Any], schema: str = "auto") -> dict[str, Any]:
     """Score the cases by one judge."""
-    component = load_component(name)(**settings)
+    component = load_component(name)(**settings, **with_schema(schema, name))
     LEDGER.clear()
     start = time.monotonic()
     scores = [row[0] for row in Engine({name: component}).run(work)]
@@ -128,7 +138,7 @@ def run(name: str, work: list[Case], settings: dict[str, Any]) -> dict[str, Any]
     replies = tally.replies + unread
     return {
         "judge": name,
-        "schema": component.structured != "off",
+        "schema": schema,
         "cases": len(work),
         "scored": sum(score.value is not None for score in scores),
         "unscored": dict(Counter(score.failure.kind for score in scores if score.failure)),
@@ -150,7 +160,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = ["| judge | schema | scored | unscored | requests | retries | seconds | readable |", "| --- " * 8 + "|"]
     for row in rows:
         cells = (
-            f"`{row['judge']}`", "asked for" if row["schema"] else "no", f"{row['scored']} of {row['cases']}",
+            f"`{row['judge']}`", row["schema"], f"{row['scored']} of {row['cases']}",
             told(row["unscored"]), row["requests"], told(row["retries"]), f"{row['seconds']:.0f}",
             "-" if row["readable"] is None else f"{row['readable']:.0%} of {row['replies']}",
         )  # fmt: skip
@@ -166,6 +176,13 @@ def main() -> None:
     options.add_argument("--folder", type=Path, default=Path("smollm2"), help="where the model is unpacked")
     options.add_argument("--pairs", type=int, default=20)
     options.add_argument("--judges", nargs="+", default=JUDGES)
+    options.add_argument(
+        "--schema",
+        nargs="+",
+        choices=("auto", "off", "llama.cpp"),
+        default=("auto", "off"),
+        help="the setting `structured`, or the form in which llama.cpp's server takes a schema",
+    )
     options.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="settings other than the defaults")
     given = options.parse_args()
     changed = {name: int(value) for name, _, value in (one.partition("=") for one in given.set)}
@@ -174,8 +191,8 @@ def main() -> None:
 
     def measure(url: str, model: str) -> None:
         for name in given.judges:
-            for structured in ("auto", "off"):
-                row = run(name, work, {"model": model, "base_url": url, "structured": structured, **changed})
+            for schema in given.schema:
+                row = run(name, work, {"model": model, "base_url": url, **changed}, schema)
                 rows.append(row)
                 print(row, file=sys.stderr, flush=True)
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 from tests.benchmark_scripts import load_benchmark
+from tests.judge_server import ScriptedJudge, completion
 
 from cxr_rewards.testing.fake_judge import FakeJudge
 
 real_judge = load_benchmark("real_judge")
 
 
-def row_of(fake, name="chexprompt", **settings):
-    return real_judge.run(name, real_judge.cases(4), {"model": "m", "base_url": fake.url, **settings})
+def row_of(fake, name="chexprompt", schema="auto"):
+    return real_judge.run(name, real_judge.cases(4), {"model": "m", "base_url": fake.url}, schema)
 
 
 def test_cases_are_distinct_pairs_of_the_sample_file():
@@ -33,11 +34,19 @@ def test_a_judge_that_says_nothing_of_use_is_asked_three_times_a_case():
         row = row_of(fake)
     assert (row["scored"], row["unscored"], row["requests"], row["readable"]) == (0, {"unparsable": 4}, 12, 0.0)
     assert row["retries"] == {"no verdict": 8}
-    assert "| `chexprompt` | asked for | 0 of 4 | 4 unparsable | 12 | 8 no verdict |" in real_judge.table([row])
+    assert "| `chexprompt` | auto | 0 of 4 | 4 unparsable | 12 | 8 no verdict |" in real_judge.table([row])
 
 
 def test_a_server_that_refuses_schemas_costs_no_case():
     with FakeJudge(has_schema=False) as fake:
-        asked, off = row_of(fake), row_of(fake, structured="off")
-    assert (asked["scored"], asked["schema"], off["scored"], off["schema"]) == (4, True, 4, False)
+        asked, off = row_of(fake), row_of(fake, schema="off")
+    assert (asked["scored"], off["scored"]) == (4, 4)
     assert off["retries"] == {}
+
+
+def test_llama_cpps_form_of_a_schema_goes_with_each_request():
+    with ScriptedJudge(lambda request: {"id": f"x{request.number}", **completion()}) as judge:
+        assert row_of(judge, schema="llama.cpp")["scored"] == 4
+    form = judge.requests[0].data["response_format"]
+    assert form["type"] == "json_object"
+    assert form["schema"]["required"] == ["errors"]
