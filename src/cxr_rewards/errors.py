@@ -65,7 +65,13 @@ class JudgeRefusal(JudgeError):  # noqa: N818 - it says what happened
 
 
 class VerdictParseError(JudgeError):
-    """An answer that is none of the forms the protocol publishes: cut off, malformed, contradicting itself."""
+    """An answer that is none of the forms the protocol publishes: cut off, malformed, contradicting itself.
+
+    Attributes:
+        reply: the whole answer, if the one who asked has noted it.
+    """
+
+    reply = ""
 
 
 class JudgeStopped(JudgeError, SetupError):  # noqa: N818

@@ -29,12 +29,12 @@ def test_a_judge_whose_replies_can_be_read_scores_every_case_without_a_retry(nam
     assert row["requests"] == row["replies"] == fake.requests
 
 
-def test_a_judge_that_says_nothing_of_use_is_asked_three_times_a_case():
+def test_a_judge_that_says_nothing_of_use_is_asked_twice_a_case():
     with FakeJudge(answer=lambda messages: "I am sorry for your loss.") as fake:
         row = row_of(fake)
-    assert (row["scored"], row["unscored"], row["requests"], row["readable"]) == (0, {"unparsable": 4}, 12, 0.0)
-    assert row["retries"] == {"no verdict": 8}
-    assert "| `chexprompt` | auto | 0 of 4 | 4 unparsable | 12 | 8 no verdict |" in real_judge.table([row])
+    assert (row["scored"], row["unscored"], row["requests"], row["readable"]) == (0, {"unparsable": 4}, 8, 0.0)
+    assert row["retries"] == {"no verdict": 4}
+    assert "| `chexprompt` | auto | 0 of 4 | 4 unparsable | 8 | 4 no verdict |" in real_judge.table([row])
 
 
 def test_a_server_that_refuses_schemas_costs_no_case():

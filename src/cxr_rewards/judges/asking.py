@@ -29,7 +29,7 @@ from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.types import Failure
 
 ASKS = 3
-"""Most attempts at a case whose replies are not verdicts."""
+"""Most attempts at a case whose replies are not verdicts; fewer if the judge says the same again."""
 
 _LOG = logging.getLogger(__name__)
 _GATHER_S = 0.005
@@ -282,8 +282,12 @@ class JudgeClient:
             prompt, completion = reply.prompt_tokens(request), reply.completion_tokens(question.form.most_tokens)
             self._count(prompt, completion)
             used = prompt + completion
-            reply.check()
-            question.check(reply.text)
+            try:
+                reply.check()
+                question.check(reply.text)
+            except VerdictParseError as error:
+                error.reply = reply.text
+                raise
         finally:
             self.tally.in_flight -= 1
             self._tokens.correct(used - guess)
@@ -331,6 +335,7 @@ class _Inquiry:
         self._deadline_s = client.settings.deadline_s
         self._end = 0.0
         self._asks = 0
+        self._unread: set[str] = set()
         self._trial: tuple[Address, Lesson] | None = None
         self._last: Exception | None = None
 
@@ -407,7 +412,10 @@ class _Inquiry:
         error = _error_of(state)
         if isinstance(error, VerdictParseError):
             self._asks += 1
-            return self._asks >= ASKS
+            says_it_again = error.reply in self._unread
+            if error.reply:
+                self._unread.add(error.reply)
+            return says_it_again or self._asks >= ASKS
         return isinstance(error, RetryLater) and (error.is_hopeless or monotonic() + error.after_s >= self._end)
 
     def _count(self, state: RetryCallState) -> None:

@@ -229,6 +229,18 @@ def test_a_reply_that_was_cut_off_says_what_to_raise(finish):
     assert "raise max_tokens" in one(lambda _: completion(finish=finish))[0].reasons
 
 
+@pytest.mark.parametrize("text", ["I am sorry for your loss.", '{"errors": [{"type": "Z"}]}'])
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_a_judge_that_says_the_same_again_is_not_asked_a_third_time(text, finish):
+    result, judge = one(lambda _: completion(text, finish=finish))
+    assert result.value is None
+    assert len(judge.requests) == 2
+    _, judge = one(lambda request: completion(f"{text} {request.number}", finish=finish))
+    assert len(judge.requests) == asking.ASKS
+    result, judge = one(lambda request: completion(text) if request.number == 0 else CLEAN)
+    assert (result.value, len(judge.requests)) == (1.0, 2)
+
+
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 @pytest.mark.parametrize("content", [None, "", []])
 def test_a_verdict_in_the_reasoning_is_no_verdict_and_says_so(field, content):
