@@ -100,10 +100,12 @@ def server(kind: str, folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _answers(url: str) -> bool:
+    """Return whether anything answers; it may be an error: transformers' list of models needs a cache folder."""
     try:
-        return httpx2.get(url, timeout=5).status_code == 200
+        httpx2.get(url, timeout=5)
     except httpx2.TransportError:
         return False
+    return True
 
 
 def cases(count: int) -> list[Case]:
