@@ -12,7 +12,8 @@ from cxr_rewards.findings import Reading
 from cxr_rewards.types import Case, Score
 
 _READINGS = Findings()
-_WORD = re.compile(r"[^\W\d_]+")
+_WORD = re.compile(r"</?\w+>|\{\{|\}\}|##+|[^\W\d_]+")
+_MARKUP = frozenset("<{}#")
 
 
 class Gibberish(Component):
@@ -24,7 +25,7 @@ class Gibberish(Component):
     communication or advice. A strange word is unknown to the reader, no misspelling, and no ordinary word of reports:
     "There is a florbid wexel in the left lung." Words that the reference has, too, are not counted: what a radiologist
     wrote is report text, whether it is understood or not. Ordinary words of an unread sentence count half, because the
-    reader may be at fault. Words are runs of letters.
+    reader may be at fault. Words are runs of letters; tags, double braces and double hashes are strange words.
 
     Unread text earns nothing anyway; this makes it cost. The share of honest reports is small but not 0, so give it a
     small weight.
@@ -64,6 +65,9 @@ class Gibberish(Component):
             return {word.start() for word in found if word.group().lower() not in known}
 
         strange = new_words(reading.strange)
+        if not _MARKUP.isdisjoint(case.candidate):
+            everywhere = [(0, len(case.candidate))]
+            strange |= {start for start in new_words(everywhere) if case.candidate[start] in _MARKUP}
         unread = new_words(reading.unread) - strange
         counted = len(strange) + len(unread) / 2
         words = len(_WORD.findall(case.candidate))

@@ -26,6 +26,7 @@ def test_conforms():
         REPORT,
         "PA and lateral views were obtained. The physician was called at 3 pm. Follow-up is recommended. Normal heart.",
         "FINDINGS: Mediastinal contours within normal limits.\nIMPRESSION: 1. No acute disease.",
+        "| Heart | normal |\n[ ] effusion\nEffusion (-). Pneumothorax > 2 cm: no. # none.",
     ],
 )
 def test_what_reports_say_costs_nothing(text):
@@ -39,6 +40,7 @@ def test_what_reports_say_costs_nothing(text):
         "Effusion blarney dolomite wexel frumious.",
         "Die Lunge ist frei belüftet und das Zwerchfell glatt.",
         "I am happy to help you with any further questions about cooking.",
+        "<b>##</b> {{report}} </s> </s>",
     ],
 )
 def test_what_no_report_says_costs_its_share(text):
