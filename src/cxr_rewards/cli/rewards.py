@@ -34,9 +34,9 @@ def build_ray_reward(
 
 def judges_of(reward: BaseReward) -> list[tuple[str, str]]:
     """Return the model and address of each judge of a reward."""
-    from cxr_rewards.judges.settings import JudgeSettings
+    from cxr_rewards.judges.component import JudgeComponent
 
-    judges = [judge for judge in reward.components.values() if isinstance(judge, JudgeSettings)]
+    judges = [judge for one in reward.components.values() if isinstance(one, JudgeComponent) for judge in one.judges]
     return list(dict.fromkeys((judge.model, judge.base_url) for judge in judges))
 
 

@@ -41,7 +41,7 @@ class Address:
 
     def plain(self) -> Dialect:
         """Return the form of a request without a schema, for a trial."""
-        return self._dialect._replace(has_schema=False)
+        return self._dialect._replace(schema_field="")
 
     async def ask(self, question: Question, trial: Dialect | None = None) -> tuple[Reply, bytes]:
         """Return the reply to a question, whole or not, and the request.
@@ -112,17 +112,17 @@ class Address:
         if self._doubt:
             self._doubt -= 1
             if not self._doubt:
-                self._dialect = self._dialect._replace(has_schema=True)
+                self._dialect = self._dialect._replace(schema_field=Dialect().schema_field)
 
     def _learn(self, lesson: Lesson) -> None:
         if lesson.limit_field:
             self._dialect = self._dialect._replace(limit_field=lesson.limit_field)
-        if lesson.drops_schema:
-            self._dialect = self._dialect._replace(has_schema=False)
+        if lesson.schema_field is not None:
+            self._dialect = self._dialect._replace(schema_field=lesson.schema_field)
 
     def learn_from_trial(self, lesson: Lesson) -> None:
         """Leave out the schema from now on, because a request without it got a reply."""
-        if lesson.status == 500 and self._dialect.has_schema and not self._takes_schema:
+        if lesson.status == 500 and self._dialect.schema_field and not self._takes_schema:
             self._doubt = _DOUBT
         self._learn(lesson)
 

@@ -23,6 +23,10 @@ _FILTERED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_
 _BROKEN = ("abort", "aborted", "error", "cancelled", "canceled", "insufficient_system_resource", "other")
 
 
+_SCHEMA_FIELDS = {"json_schema": "response_format", "guided_json": "guided_json", "format": "format"}
+"""The field that holds the schema, by `JudgeSettings.structured`."""
+
+
 class Question(NamedTuple):
     """One request.
 
@@ -77,9 +81,14 @@ class Form(NamedTuple):
 
 
 class Dialect(NamedTuple):
-    """Form of the requests that an address accepts: whatever it refuses is left out from then on."""
+    """Form of the requests that an address accepts: whatever it refuses is left out from then on.
 
-    has_schema: bool = True
+    Attributes:
+        schema_field: the field that holds the schema of the reply; empty: none does.
+        limit_field: the field that holds the limit of tokens.
+    """
+
+    schema_field: str = "response_format"
     limit_field: str = "max_tokens"
 
     def body(self, question: Question) -> bytes:
@@ -96,7 +105,7 @@ class Dialect(NamedTuple):
 
     def offers_schema(self, form: Form) -> bool:
         """Whether a request holds a schema that may be left out."""
-        return bool(form.schema) and form.structured == "auto" and self.has_schema
+        return bool(form.schema) and form.structured == "auto" and bool(self.schema_field)
 
 
 @lru_cache(maxsize=256)
@@ -106,11 +115,15 @@ def _fixed(dialect: Dialect, form: Form) -> str:
     if dialect.limit_field not in data and "max_tokens" in data:
         data[dialect.limit_field] = data.pop("max_tokens")
     if form.schema:
-        if form.structured == "json_schema" or (form.structured == "auto" and dialect.has_schema):
-            bound = {"name": form.name, "strict": True, "schema": json.loads(form.schema)}
-            data["response_format"] = {"type": "json_schema", "json_schema": bound}
-        elif form.structured == "json_object":
+        schema = json.loads(form.schema)
+        field = dialect.schema_field if form.structured == "auto" else _SCHEMA_FIELDS.get(form.structured, "")
+        if form.structured == "json_object":
             data["response_format"] = {"type": "json_object"}
+        elif field == "response_format":
+            bound = {"name": form.name, "strict": True, "schema": schema}
+            data["response_format"] = {"type": "json_schema", "json_schema": bound}
+        elif field:
+            data[field] = schema
     return json.dumps(data)
 
 

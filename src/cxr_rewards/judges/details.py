@@ -205,12 +205,13 @@ def error_statistics(types: Sequence[str], every: Iterable[Mapping[str, object]]
 
     Args:
         types: the protocol's types of errors.
-        every: the details of each judged report, to be read once; only `counts` is read.
+        every: the details of each judged report, to be read once; of them `counts`, `agreement` and `spread`.
 
     Returns:
         `errors`, `significant`, `insignificant`: mean number a report; `at_most_1`, `exactly_2`, `exactly_3`,
         `at_least_4`: share of the reports with so many significant errors; `significant.A` and so on: mean number a
-        report by sort and type. None without a report.
+        report by sort and type. None without a report. With several votes a report also the means of `agreement` and
+        `spread`.
 
     Example:
         >>> counts = {"significant": {"A": 2, "B": 0}, "insignificant": {"A": 0, "B": 1}}
@@ -221,6 +222,8 @@ def error_statistics(types: Sequence[str], every: Iterable[Mapping[str, object]]
     reports = 0
     sums = {f"{sort}.{kind}": 0 for sort in SORTS for kind in types}
     histogram = dict.fromkeys(("at_most_1", "exactly_2", "exactly_3", "at_least_4"), 0)
+    votes = dict.fromkeys(("agreement", "spread"), 0.0)
+    voted = 0
     for details in every:
         counts = cast("Counts", details["counts"])
         reports += 1
@@ -229,6 +232,10 @@ def error_statistics(types: Sequence[str], every: Iterable[Mapping[str, object]]
                 sums[f"{sort}.{kind}"] += counts[sort][kind]
         significant = sum(counts["significant"][kind] for kind in types)
         histogram[list(histogram)[min(max(significant, 1), 4) - 1]] += 1
+        if details.get("agreement") is not None:
+            voted += 1
+            votes = {name: total + cast("float", details[name]) for name, total in votes.items()}
     by_sort: dict[str, int] = {sort: sum(sums[f"{sort}.{kind}"] for kind in types) for sort in SORTS}
     totals: dict[str, int] = {"errors": sum(by_sort.values()), **by_sort, **histogram, **sums}
-    return {name: total / reports if reports else None for name, total in totals.items()}
+    agreement = {name: total / voted for name, total in votes.items() if voted}
+    return {**{name: total / reports if reports else None for name, total in totals.items()}, **agreement}

@@ -45,14 +45,14 @@ class Lesson(NamedTuple):
 
     Attributes:
         limit_field: the server's name for the limit of tokens; empty: as before.
-        drops_schema: whether to omit the schema.
+        schema_field: the field that the server wants the schema in; empty: it takes none; None: as before.
         otherwise: the error if the same request fails without the schema too; None if the server said clearly that it
             takes no schema.
         status: HTTP status of the refusal.
     """
 
     limit_field: str = ""
-    drops_schema: bool = False
+    schema_field: str | None = None
     otherwise: JudgeError | None = None
     status: int = 0
 
@@ -63,7 +63,7 @@ class Sent(NamedTuple):
     Attributes:
         fields: the request without its messages.
         limit_field: the name of the limit of tokens in it.
-        has_schema: whether it held a schema that may be omitted.
+        has_schema: whether it held a schema that may be omitted or sent in another field.
         has_answered: whether this address has ever answered.
         takes_schema: whether it has ever answered a request with a schema.
         forbidden: how many requests it refused with a 403 before it ever answered.
@@ -191,7 +191,7 @@ _NOT_TAKEN = re.compile(
     "too large|at most|less than or equal|greater than"
 )
 _CURES = {"temperature": "temperature = -1 (not sent)", "top_p": "top_p = 1 (not sent)", "seed": "seed = -1 (not sent)"}
-_NOT_A_SETTING = ("model", "messages", "response_format", "stream")
+_NOT_A_SETTING = ("model", "messages", "response_format", "guided_json", "format", "stream")
 
 
 def _of_every_case(status: int, said: str, field: str, sent: Sent, about: str) -> JudgeError | None:
@@ -219,14 +219,28 @@ _SCHEMA = re.compile(
 
 
 def _lesson(status: int, said: str, sent: Sent, about: str, plain: JudgeError) -> JudgeError | None:
-    """Return the request to ask without the schema, if that may help."""
+    """Return the request to ask with the schema in another field, or without it, if that may help."""
     if not sent.has_schema or status not in _LESSON_STATUSES:
         return None
     if _SCHEMA.search(said) and status != 404:
-        return RetryLater("dialect", about, lesson=Lesson(drops_schema=True, status=status))
+        return RetryLater("dialect", about, lesson=Lesson(schema_field=_field_wanted(said, sent), status=status))
     if sent.takes_schema or (status == 404 and _NO_MODEL.search(said)):
         return None
-    return RetryLater("dialect", about, lesson=Lesson(drops_schema=True, otherwise=plain, status=status))
+    return RetryLater("dialect", about, lesson=Lesson(schema_field="", otherwise=plain, status=status))
+
+
+def _field_wanted(said: str, sent: Sent) -> str:
+    """Return the field that a server which takes no `response_format` names for a schema; empty if it names none."""
+    if "response_format" not in sent.fields:
+        return ""
+    return next((field for field, named in _OTHER_FIELDS if named.search(said)), "")
+
+
+_OTHER_FIELDS = (
+    ("guided_json", re.compile("guided_json")),
+    ("format", re.compile(r"(?<!\w)(?:use|set|pass|try|with) (?:the )?(?:field )?[`'\"]?format\b")),
+)
+"""Fields for a schema that vLLM and Ollama had before `response_format`, and the words that name them."""
 
 
 def _by_status(status: int, about: str, headers: Mapping[str, str], sent: Sent, address: str) -> JudgeError:

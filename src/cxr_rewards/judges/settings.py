@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from cxr_rewards.core.settings import Configurable, setting
 from cxr_rewards.errors import ConfigError, shorten
@@ -13,8 +13,8 @@ URL_VARIABLE = "CXR_REWARDS_JUDGE_URL"
 MODEL_VARIABLE = "CXR_REWARDS_JUDGE_MODEL"
 KEY_VARIABLE = "CXR_REWARDS_JUDGE_KEY"
 
-Structured = Literal["auto", "json_schema", "json_object", "off"]
-Vote = Literal["median", "mean"]
+Structured = Literal["auto", "json_schema", "guided_json", "format", "json_object", "off"]
+Vote = Literal["median", "mean", "majority"]
 
 
 class JudgeSettings(Configurable):
@@ -24,6 +24,10 @@ class JudgeSettings(Configurable):
     """
 
     model: str = setting("", f"Model's name at the endpoint; empty: the environment's {MODEL_VARIABLE}.")
+    models: tuple[str, ...] = setting((), "Several models instead of `model`, each asked for `votes` votes.")
+    model_urls: tuple[str, ...] = setting(
+        (), "The `base_url` of each of `models`, if they differ.", changes_scores=False
+    )
     temperature: float = setting(0.0, "Sampling temperature, 0 to 2; below 0: not sent, for models that refuse it.")
     top_p: float = setting(1.0, "Nucleus sampling, above 0 to 1; 1: not sent.")
     max_tokens: int = setting(2048, "Longest reply, in tokens.")
@@ -31,10 +35,14 @@ class JudgeSettings(Configurable):
     votes: int = setting(
         1, "Replies per case, 1 to 32, each cached separately; more than one needs a temperature above 0."
     )
-    vote: Vote = setting("median", "How votes are combined: median or mean.")
+    vote: Vote = setting(
+        "median",
+        "How votes are combined: median, mean, or majority (the most frequent value; of several, their median).",
+    )
     structured: Structured = setting(
         "auto",
-        "Structured output: json_schema, json_object, off; auto: json_schema until the endpoint refuses it.",
+        "Structured output: json_schema, json_object, off; guided_json (old vLLM) or format (Ollama): a schema in the "
+        "field of that name; auto: json_schema until the endpoint refuses it, then the field that its refusal names.",
     )
     extra_body: str = setting("{}", "JSON object of further fields of each request, such as a reasoning effort.")
     max_chars: int = setting(8000, "Longest text shown to the judge, in characters; the rest of a report is cut.")
@@ -77,8 +85,13 @@ class JudgeSettings(Configurable):
         self._check("top_p", "above 0 to 1", 0 < self.top_p <= 1)
         self._check("votes", "from 1 to 32", 1 <= self.votes <= 32)
         self._check("votes", "1 if temperature is 0 (all replies would be equal)", self.votes == 1 or self.temperature)
-        self._check("vote", "median or mean", self.vote in ("median", "mean"))
-        self._check("structured", "auto, json_schema, json_object or off", self.structured in _STRUCTURED)
+        self._check("vote", "median, mean or majority", self.vote in get_args(Vote))
+        known = {model for model in self.models if isinstance(model, str) and model}
+        self._check("models", "names, each once", len(known) == len(self.models))
+        self._check("model_urls", "as many as models, or none", len(self.model_urls) in (0, len(self.models)))
+        if self.models:
+            object.__setattr__(self, "model", "")
+        self._check("structured", f"one of {', '.join(_STRUCTURED)}", self.structured in _STRUCTURED)
         for key in ("max_tokens", "max_chars", "concurrency"):
             self._check(key, "1 or more", getattr(self, key) >= 1)
         for key in ("timeout_s", "deadline_s"):
@@ -112,7 +125,7 @@ class JudgeSettings(Configurable):
         return {key: getattr(self, key) for key in JudgeSettings.settings()}
 
 
-_STRUCTURED = ("auto", "json_schema", "json_object", "off")
+_STRUCTURED: tuple[str, ...] = get_args(Structured)
 _LIMITS = (
     "requests_per_minute",
     "tokens_per_minute",

@@ -11,6 +11,7 @@ from tests.judge_server import ScriptedJudge, completion, says
 
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.adapters.diagnostics import Diagnostics
+from cxr_rewards.errors import ConfigError
 from cxr_rewards.judges.client import close_judges
 from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.judges.details import JudgeDetails, ReplyText, Verdict, error_statistics
@@ -206,3 +207,93 @@ def test_diagnostics_log_what_judged_reports_have_in_common():
     assert metrics["chexprompt/significant"] == metrics["chexprompt/significant.B"] == 7 / 4
     assert metrics["chexprompt/at_most_1"] == 0.5
     assert [metrics[f"chexprompt/{key}"] for key in ("exactly_2", "exactly_3", "at_least_4")] == [0.25, 0.0, 0.25]
+
+
+# Several models
+
+
+def by_model(numbers):
+    """Return a response with as many significant errors as `numbers` says for the model."""
+
+    def respond(request):
+        errors = [{"type": "B", "significant": True, "what": "x"}] * numbers[request.data["model"]]
+        return completion(json.dumps({"errors": errors}))
+
+    return respond
+
+
+def test_several_models_are_asked_and_their_agreement_is_told():
+    with ScriptedJudge(by_model({"a": 1, "b": 1, "c": 3})) as server:
+        judge = Chexprompt(models=["a", "b", "c"], base_url=server.url, model="left out")
+        score = judge.score("x", REFERENCE)
+        assert sorted(request.data["model"] for request in server.requests) == ["a", "b", "c"]
+    close_judges()
+    assert score.value == 0.5
+    assert [(vote["model"], vote["value"]) for vote in score.details["votes"]] == [("a", 0.5), ("b", 0.5), ("c", 0.25)]
+    assert (score.details["agreement"], score.details["spread"]) == (pytest.approx(2 / 3), 0.25)
+    assert score.details["model"] == "a"
+    statistics = judge.corpus([score, score])
+    assert (statistics["agreement"], statistics["spread"]) == (pytest.approx(2 / 3), 0.25)
+
+
+@pytest.mark.parametrize(
+    ("vote", "numbers", "value"),
+    [
+        ("median", (1, 1, 3), 0.5),
+        ("mean", (1, 1, 3), 5 / 12),
+        ("majority", (0, 3, 3), 0.25),
+        ("majority", (0, 1, 3), 0.5),
+    ],
+)
+def test_models_are_combined_as_set(vote, numbers, value):
+    with ScriptedJudge(by_model(dict(zip("abc", numbers, strict=True)))) as server:
+        score = Chexprompt(models=["a", "b", "c"], vote=vote, base_url=server.url).score("x", REFERENCE)
+    close_judges()
+    assert score.value == pytest.approx(value)
+
+
+def test_each_model_may_have_an_address_and_votes_of_its_own():
+    with ScriptedJudge(by_model({"a": 0})) as one, ScriptedJudge(by_model({"b": 1})) as two:
+        settings = {"models": ["a", "b"], "model_urls": [one.url, two.url], "votes": 2, "temperature": 1.0, "seed": 5}
+        score = Chexprompt(**settings).score("x", REFERENCE)
+        assert sorted(request.data["seed"] for request in one.requests) == [5, 6]
+        assert len(two.requests) == 2
+    close_judges()
+    assert [vote["value"] for vote in score.details["votes"]] == [1.0, 1.0, 0.5, 0.5]
+
+
+def test_several_models_share_their_replies_with_judges_of_one_model(tmp_path):
+    with FakeJudge() as fake:
+        for settings, asked in (({"model": "a"}, 1), ({"models": ["a", "b"]}, 2), ({"models": ["b"]}, 2)):
+            reward = CompositeReward([Chexprompt(base_url=fake.url, **settings)], cache=tmp_path / "c.sqlite")
+            assert reward.score(CANDIDATE, REFERENCE).value is not None
+            assert fake.requests == asked
+    close_judges()
+
+
+@pytest.mark.parametrize("judge", JUDGES)
+def test_every_judge_takes_several_models(judge):
+    with FakeJudge() as fake:
+        made = judge(models=["a", "b"], base_url=fake.url)
+        score = made.score(CANDIDATE, REFERENCE)
+        assert pickle.loads(pickle.dumps(made)) == made
+        assert made.signature != judge(models=["a", "c"], base_url=fake.url).signature
+    close_judges()
+    assert [vote["model"] for vote in score.details["votes"]] == ["a", "b"]
+    assert score.details["agreement"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"models": ["a", "a"]}, "models must be names, each once"),
+        ({"models": ["a", ""]}, "models must be names"),
+        ({"models": ["a", 3]}, "models must be names"),
+        ({"models": ["a"], "model_urls": ["http://h/v1"] * 2}, "model_urls must be as many as models, or none"),
+        ({"model": "a", "model_urls": ["http://h/v1"]}, "model_urls must be as many as models"),
+        ({"vote": "minority"}, "vote must be median, mean or majority"),
+    ],
+)
+def test_wrong_models_are_reported_when_the_judge_is_made(settings, message):
+    with pytest.raises(ConfigError, match=message):
+        Chexprompt(**settings)

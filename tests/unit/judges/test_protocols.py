@@ -87,7 +87,7 @@ def test_an_answer_without_fences_is_itself():
         ({"votes": 0}, "votes must be from 1 to 32"),
         ({"temperature": 3.0}, "temperature must be at most 2"),
         ({"top_p": 0.0}, "top_p must be above 0 to 1"),
-        ({"structured": "xml"}, "structured must be auto"),
+        ({"structured": "xml"}, "structured must be one of auto, json_schema, guided_json"),
         ({"extra_body": "[]"}, "extra_body must be a JSON object"),
         ({"base_url": "localhost:8000"}, "base_url must be http"),
         ({"base_url": "https://u:secret@h/v1"}, "base_url holds a password; give it as key"),

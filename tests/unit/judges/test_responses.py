@@ -325,6 +325,50 @@ def test_a_schema_refused_in_any_words_is_left_out_from_then_on(status, words):
     assert sum("response_format" in request.data for request in judge.requests) == 1
 
 
+@pytest.mark.parametrize(
+    ("words", "field"),
+    [
+        ("response_format json_schema is not supported; use guided_json", "guided_json"),
+        ("unknown field response_format: use the `format` parameter for a schema", "format"),
+        ("response_format: set 'format' to the schema", "format"),
+        ("invalid format of response_format", ""),
+    ],
+)
+def test_a_schema_goes_into_the_field_that_a_refusal_names(words, field):
+    def respond(request):
+        return (400, {"error": {"message": words}}) if "response_format" in request.data else CLEAN
+
+    with ScriptedJudge(respond) as judge:
+        results = score(judge, 4, concurrency=1)
+    assert [result.value for result in results] == [1.0] * 4
+    first, *others = judge.requests
+    assert "response_format" in first.data
+    schema = first.data["response_format"]["json_schema"]["schema"]
+    for request in others:
+        assert {key: request.data[key] for key in ("guided_json", "format") if key in request.data} == (
+            {field: schema} if field else {}
+        )
+
+
+def test_a_field_for_the_schema_that_is_refused_in_its_turn_is_left_out():
+    def respond(request):
+        fields = [key for key in ("response_format", "guided_json") if key in request.data]
+        return (400, {"error": {"message": f"unexpected {fields[0]}; use guided_json"}}) if fields else CLEAN
+
+    with ScriptedJudge(respond) as judge:
+        results = score(judge, 4, concurrency=1)
+    assert [result.value for result in results] == [1.0] * 4
+    assert len(judge.requests) == 6
+
+
+@pytest.mark.parametrize("field", ["guided_json", "format"])
+def test_the_field_for_the_schema_can_be_set(field):
+    with ScriptedJudge(lambda _: CLEAN) as judge:
+        assert score(judge, 1, structured=field)[0].value == 1.0
+    assert judge.requests[0].data[field]["type"] == "object"
+    assert "response_format" not in judge.requests[0].data
+
+
 def test_a_schema_dropped_for_one_passing_500_comes_back():
     with ScriptedJudge(lambda r: (500, {"error": "a hiccup"}) if r.number == 0 else CLEAN) as judge:
         results = score(judge, 40, concurrency=1)

@@ -234,7 +234,7 @@ class Radfact(JudgeComponent):
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return a failure if the reference has no phrases."""
-        for number in range(self.votes):
+        for number in self.all_votes:
             if not self.directions(number)[0].phrases(PairItem(case.candidate, case.reference), features)[1]:
                 return Score(
                     None, failure=Failure(self.name, "the judge found no phrase in the reference", "nothing_to_compare")
