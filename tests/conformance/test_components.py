@@ -53,10 +53,17 @@ def component_and_alternatives(name, minilm, judge, tmp_path_factory):
             f"--- system\nTask: {name}. By these criteria\n- accuracy: x\n--- user\n{{{{reference}}}} {{{{candidate}}}}"
         )
         component = cls(temperature=0.5)  # so that several votes may be
-        same = {"model": "other", "base_url": f"{judge.url}/", "template": "", "api_key_file": "/nowhere"}
+        same = {
+            "model": "other",
+            "base_url": f"{judge.url}/",
+            "template": "",
+            "api_key_file": "/nowhere",
+            "model_urls": (),
+        }
         # As many as not to wait for.
         other = dict.fromkeys(("requests_per_minute", "tokens_per_minute", "budget_calls", "budget_tokens"), 10**9)
         other |= {"usd_per_million_input": 0.5, "budget_usd": 0.0, "top_p": 0.5, "vote": "mean", "structured": "off"}
+        other |= {"models": ("other", "another")}
         other |= {"criteria": ("a: one", "b: two"), "low": -1.0, "high": 20.0, "extra_body": '{"top_k": 1}'}
         other |= {"repetition_penalty": 1.1, "guidelines": "on", "endpoint": "chat"}
     known = {key: value for key, value in {**same, **other}.items() if key in cls.settings()}

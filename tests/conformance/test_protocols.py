@@ -12,6 +12,7 @@ from cxr_rewards.judges.official.green_official import GreenOfficialReply
 from cxr_rewards.judges.official.radfact_official import RadfactOfficialEntailment, RadfactOfficialPhrases
 from cxr_rewards.judges.protocols.chexprompt import ChexpromptReply
 from cxr_rewards.judges.protocols.crimson import CrimsonReply, CrimsonVerdict
+from cxr_rewards.judges.protocols.fineradscore import Correction, FineradscoreReply
 from cxr_rewards.judges.protocols.green import GreenReply, GreenVerdict
 from cxr_rewards.judges.protocols.radfact import RadfactEntailment, RadfactPhrases
 from cxr_rewards.judges.protocols.rubric import RubricReply
@@ -54,6 +55,7 @@ def crimson_json(missed):
 
 
 ERROR = {"type": "A", "significant": True, "what": "no edema"}
+CORRECTION = {"line": 2, "type": "A", "severity": "urgent", "correction": "", "comment": "no edema"}
 MARKS = RubricReply(model="m", criteria=("omissions: nothing is missing", "style: it is plain"))
 PROTOCOLS = {
     ChexpromptReply: Protocol(
@@ -78,6 +80,19 @@ PROTOCOLS = {
         parse=CrimsonReply.parse,
         replies={crimson_json(True): CrimsonVerdict((), (1.0,), ()), crimson_json(False): CrimsonVerdict((), (), ())},
         refused=[crimson_json(True).replace("urgent", "grave"), crimson_json(True).replace('["R1"]', '["R2"]')],
+    ),
+    FineradscoreReply: Protocol(
+        name="fineradscore_reply",
+        parse=lambda reply: FineradscoreReply.corrections(reply, 2),
+        replies={
+            '{"corrections": []}': [],
+            json.dumps({"corrections": [CORRECTION]}): [Correction(2, "A", "urgent", "", "no edema")],
+        },
+        refused=[
+            json.dumps({"corrections": [CORRECTION, CORRECTION]}),
+            json.dumps({"corrections": [{**CORRECTION, "line": 3}]}),
+            json.dumps({"corrections": [{**CORRECTION, "severity": "grave"}]}),
+        ],
     ),
     RadfactPhrases: Protocol(
         name="radfact_phrases",

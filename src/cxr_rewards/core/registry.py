@@ -57,7 +57,7 @@ _FOLDERS = {
         "self_contradiction",
         "copy_prior",
     ),
-    "judges.protocols": ("chexprompt", "green", "crimson", "radfact", "rubric"),
+    "judges.protocols": ("chexprompt", "green", "crimson", "fineradscore", "radfact", "rubric"),
     "judges.official": ("chexprompt_official", "crimson_official", "green_official", "radfact_official"),
 }
 

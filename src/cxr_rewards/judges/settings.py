@@ -88,7 +88,8 @@ class JudgeSettings(Configurable):
         self._check("vote", "median, mean or majority", self.vote in get_args(Vote))
         known = {model for model in self.models if isinstance(model, str) and model}
         self._check("models", "names, each once", len(known) == len(self.models))
-        self._check("model_urls", "as many as models, or none", len(self.model_urls) in (0, len(self.models)))
+        fit = not self.models or len(self.model_urls) in (0, len(self.models))
+        self._check("model_urls", "as many as models, or none", fit)
         if self.models:
             object.__setattr__(self, "model", "")
         self._check("structured", f"one of {', '.join(_STRUCTURED)}", self.structured in _STRUCTURED)
@@ -113,6 +114,11 @@ class JudgeSettings(Configurable):
     def _check(self, key: str, expected: str, holds: object) -> None:
         if not holds:
             raise ConfigError(f"{self.name}: {key} must be {expected}, got {shorten(getattr(self, key))}")
+
+    @property
+    def is_configured(self) -> bool:
+        """Whether a model and an address are given."""
+        return bool(self.model or self.models) and bool(self.base_url or self.model_urls)
 
     @property
     def urls(self) -> tuple[str, ...]:

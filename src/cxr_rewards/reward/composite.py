@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from cxr_rewards.reward.config import RewardConfig
 
 DEFAULT_PRESET = "rules"
+_LOG = logging.getLogger(__name__)
 _TAKEN = ("reward", "reason", "reason_kind")
 
 
@@ -153,6 +155,13 @@ class CompositeReward(BaseReward):
         changes = {k: v for k, v in overrides.items() if k not in ("cache", "allow_code")}
         config = override(config, changes, where)
         components, total = build(config, where, allow_code=allow_code)
+        if left_out := [label for label in config.components if label not in components]:
+            _LOG.warning(
+                "%s: left out, because no judge is configured: %s. Give its model and base_url in the table [judge], "
+                "or in CXR_REWARDS_JUDGE_MODEL and CXR_REWARDS_JUDGE_URL",
+                where,
+                ", ".join(left_out),
+            )
         _check(components, total, where)
         return cls(
             components,

@@ -63,6 +63,11 @@ class ComponentConfig(_Strict):
         "affine(scale, offset), clip(low, high), sigmoid(slope, center), negate, zscore(mean, scale).",
     )
     settings: dict[str, object] = Field({}, description="The component's own settings; see the component's page.")
+    optional: bool = Field(
+        False,
+        description="Leave the component out, with a logged warning, if it is a judge and no model or address is "
+        "configured. Only for a weight of 0 and no gate.",
+    )
 
 
 class GateConfig(_Strict):
@@ -223,6 +228,8 @@ def build_component(name: str, settings: Mapping[str, object], where: str, *, al
 def build(config: RewardConfig, where: str, *, allow_code: bool = False) -> tuple[dict[str, Component], WeightedSum]:
     """Return the components by label and the weighted sum that a configuration describes.
 
+    An optional judge that is not configured is left out.
+
     Args:
         config: the configuration of a TOML file or preset, perhaps changed.
         where: begins the messages.
@@ -242,7 +249,12 @@ def build(config: RewardConfig, where: str, *, allow_code: bool = False) -> tupl
         shared = {key: value for key in _PLACEMENT if (value := getattr(config, key)) and key in known}
         if issubclass(load_component(name, at), JudgeSettings):
             shared.update(config.judge)
-        components[label] = build_component(name, {**shared, **spec.settings}, at, allow_code=allow_code)
+        component = build_component(name, {**shared, **spec.settings}, at, allow_code=allow_code)
+        if spec.optional and (spec.weight or label in {gate.component for gate in config.gates}):
+            raise ConfigError(f"{at}: an optional component must have weight 0 and no gate")
+        if spec.optional and isinstance(component, JudgeSettings) and not component.is_configured:
+            continue
+        components[label] = component
         listed = spec.transform if isinstance(spec.transform, list | tuple) else [spec.transform]
         transforms = tuple(parse_transform(t, f"{at}.transform") for t in listed)
         terms[label] = Term(weight=spec.weight, transforms=transforms)

@@ -158,6 +158,23 @@ def _crimson(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
     )
 
 
+def _fineradscore(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
+    lines = _NUMBERED.split((parts.get("candidate") or [""])[0])[1:]
+    errors = _errors({**parts, "candidate": [" ".join(lines)]})
+    corrections: dict[int, dict[str, object]] = {}
+    added = []
+    for kind, heavy, what in sorted(errors, key=lambda error: not error[1]):
+        stated = (n for n, line in enumerate(lines, 1) if any(f.observation == what for f in _report(line).abnormal))
+        line = 0 if kind == "B" else next(stated, 1)
+        severity = "urgent" if heavy else "not_actionable"
+        entry = {"line": line, "type": kind, "severity": severity, "correction": "", "comment": what}
+        if line:
+            corrections.setdefault(line, entry)
+        else:
+            added.append(entry)
+    return json.dumps({"corrections": [*corrections.values(), *added]})
+
+
 def _phrases(parts: Mapping[str, list[str]], text: str) -> str:  # noqa: ARG001
     sentences = re.split(r"(?<=[.;!?])\s+|\n+", (parts.get("report") or [""])[0])
     return json.dumps({"phrases": [sentence.strip() for sentence in sentences if re.search(r"\w", sentence)]})
@@ -194,6 +211,7 @@ _ANSWERS: Mapping[str, Callable[[Mapping[str, list[str]], str], str]] = {
     "chexprompt": _chexprompt,
     "green": _green,
     "crimson": _crimson,
+    "fineradscore": _fineradscore,
     "radfact_phrases": _phrases,
     "radfact_entailment": _entailment,
     "rubric": _rubric,

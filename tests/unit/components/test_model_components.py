@@ -307,10 +307,30 @@ def test_presets_score_and_each_model_is_held_once(models, preset):
     assert [r.value for r in reward.score_batch(PAIRS)] == pytest.approx([r.value for r in rewards], abs=1e-5)
 
 
-def test_the_rexrank_preset_has_its_columns_in_order(models):
-    assert list(CompositeReward.from_preset("rexrank").components) == [
-        "bleu_score", "bertscore", "semb_score", "radgraph_combined", "RadCliQ-v1", "RaTEScore",
-    ]  # fmt: skip
+REXRANK = ["bleu_score", "bertscore", "semb_score", "radgraph_combined", "RadCliQ-v1", "RaTEScore"]
+
+
+def test_the_rexrank_preset_has_its_eight_columns_in_order(models):
+    judge = {"model": "m", "base_url": "http://127.0.0.1:9/v1"}
+    reward = CompositeReward.from_preset("rexrank", judge=judge)
+    assert list(reward.components) == [*REXRANK, "GREEN", "FineRadScore"]
+
+
+def test_the_rexrank_preset_leaves_out_two_columns_without_a_judge_and_says_so(models, caplog):
+    reward = CompositeReward.from_preset("rexrank")
+    assert list(reward.components) == REXRANK
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "preset rexrank: left out, because no judge is configured: GREEN, FineRadScore. Give its model and base_url in the "
+        "table [judge], or in CXR_REWARDS_JUDGE_MODEL and CXR_REWARDS_JUDGE_URL"
+    )
+
+
+def test_a_rexrank_case_whose_judge_fails_keeps_its_reward_and_the_other_columns(models):
+    judge = {"model": "m", "base_url": "http://127.0.0.1:9/v1", "deadline_s": 0.5, "timeout_s": 0.5}
+    result = CompositeReward.from_preset("rexrank", judge=judge).score(PAIRS[0].candidate, PAIRS[0].reference)
+    assert result.value is not None
+    assert (result.parts["GREEN"].value, result.parts["GREEN"].failure.kind) == (None, "transport")
 
 
 def test_unirg_xl_takes_the_third_value_that_the_radgraph_package_returns(models):

@@ -17,12 +17,13 @@ from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.judges.details import JudgeDetails, ReplyText, Verdict, error_statistics
 from cxr_rewards.judges.protocols.chexprompt import Chexprompt
 from cxr_rewards.judges.protocols.crimson import Crimson
+from cxr_rewards.judges.protocols.fineradscore import Fineradscore
 from cxr_rewards.judges.protocols.green import Green
 from cxr_rewards.judges.protocols.radfact import Radfact
 from cxr_rewards.judges.protocols.rubric import Rubric
 from cxr_rewards.testing.fake_judge import FakeJudge
 
-JUDGES = [Chexprompt, Green, Crimson, Radfact, Rubric]
+JUDGES = [Chexprompt, Green, Crimson, Fineradscore, Radfact, Rubric]
 CANDIDATE, REFERENCE = "Left effusion. Cardiomegaly.", "Small left effusion. Right pneumothorax."
 
 
@@ -174,7 +175,7 @@ def test_without_a_judged_report_there_are_no_statistics():
 
 def test_every_judge_of_errors_names_its_types():
     with FakeJudge() as fake:
-        for judge in (Chexprompt, Green, Crimson):
+        for judge in (Chexprompt, Green, Crimson, Fineradscore):
             made = judge(model="m", base_url=fake.url)
             assert isinstance(made, JudgeComponent)
             counts = made.score(CANDIDATE, REFERENCE).details["counts"]
@@ -290,7 +291,6 @@ def test_every_judge_takes_several_models(judge):
         ({"models": ["a", ""]}, "models must be names"),
         ({"models": ["a", 3]}, "models must be names"),
         ({"models": ["a"], "model_urls": ["http://h/v1"] * 2}, "model_urls must be as many as models, or none"),
-        ({"model": "a", "model_urls": ["http://h/v1"]}, "model_urls must be as many as models"),
         ({"vote": "minority"}, "vote must be median, mean or majority"),
     ],
 )

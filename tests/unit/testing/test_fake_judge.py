@@ -115,15 +115,16 @@ def test_every_prompt_of_the_library_is_answered():
         settings = {"model": "m", "base_url": judge.url}
         from cxr_rewards.core.registry import load_component
 
-        names = ("chexprompt", "green", "crimson", "radfact", "rubric")
+        names = ("chexprompt", "green", "crimson", "fineradscore", "radfact", "rubric")
         reward = CompositeReward([load_component(name)(**settings) for name in names])
         right, wrong = (
             reward.score(text, reports["reference"]) for text in (reports["reference"], reports["candidate"])
         )
     close_judges()
     for name in names:
-        assert right.parts[name].value == 1.0
-        assert wrong.parts[name].value < 1.0
+        best = 0.0 if name == "fineradscore" else 1.0
+        assert right.parts[name].value == best
+        assert (wrong.parts[name].value - best) * (-1 if best else 1) > 0
 
 
 def test_what_is_no_task_is_an_error():
