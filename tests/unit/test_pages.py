@@ -66,6 +66,7 @@ def test_directions_and_ranges_of_which_number_are_the_components_own():
     page = (ROOT / "docs" / "which-number.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| (`[^|]+) \| (?:\*\*)?(higher|lower)(?:\*\*)? \| ([^|]+) \|", page, re.MULTILINE)
     ranges = {"0 to 1": (0, 1), "−1 to 1": (-1, 1), "above −1, to 1": (-1, 1), "unbounded": (-math.inf, math.inf)}
+    ranges["0 and up"] = (0, math.inf)
     seen = 0
     for names, direction, range_ in rows:
         for name in re.findall(r"`(\w+)`", names):
