@@ -201,14 +201,11 @@ def score_files(
     from cxr_rewards.files import SUMS, Folder
 
     settings = {key: options[key] for key in ("on_error", "placeholders", "prefix")}
-    if options["detail_columns"]:
-        settings["detail_columns"] = options["detail_columns"]
+    settings |= {"detail_columns": options["detail_columns"]} if options["detail_columns"] else {}
     beside: Path | None = options["details"]
     if beside is not None:
         settings["details"] = True
-        if beside.suffix:
-            raise InputError(f"--details {beside}: {source} is a folder, so give a folder for the details")
-        beside.mkdir(parents=True, exist_ok=True)
+        _make_details_folder(beside, source)
     run = {"reward": reward.signature, "columns": named, "writes": list(SUMS), **settings}
     folder = Folder(source, out, run, restart=options["restart"])
     for name, why in folder.left_out.items():
@@ -217,11 +214,11 @@ def score_files(
     failed = []
     try:
         for file in folder.files:
-            if file.finished:
+            own = options if beside is None else {**options, "details": beside / f"{file.source.name}.jsonl"}
+            if file.finished and (beside is None or own["details"].is_file()):
                 note(f"{file.source}: has its scores; --restart scores it again")
                 files.append({"in": str(file.source), "out": str(file.target), "finished_before": True})
                 continue
-            own = options if beside is None else {**options, "details": beside / f"{file.source.name}.jsonl"}
             try:
                 scored, sha256 = _score(file.source, file.target, reward, named, own)
             except InputError as error:
@@ -241,6 +238,14 @@ def score_files(
             typer.echo(json.dumps({"files": files, "left_out": folder.left_out}, indent=2, ensure_ascii=False))
     if failed:
         fail(f"{len(failed)} of {len(folder.files)} files without a score: {', '.join(failed)}")
+
+
+def _make_details_folder(folder: Path, source: Path) -> None:
+    from cxr_rewards.files.table import FORMATS
+
+    if folder.suffix.lower() in FORMATS:
+        raise InputError(f"--details {folder}: {source} is a folder, so give a folder for the details")
+    folder.mkdir(parents=True, exist_ok=True)
 
 
 def _score(
