@@ -105,7 +105,7 @@ class Check:
 def check_judges(judges: Mapping[str, JudgeComponent], levels: Iterable[int] = LEVELS) -> Check:
     """Ask the servers of some judges a few questions, and the judges about the planted cases.
 
-    Nothing is cached. Not for use inside a running event loop.
+    Each model of a judge with several is checked alone. Nothing is cached. Not for use inside a running event loop.
 
     Args:
         judges: components by label, as in `CompositeReward.components`.
@@ -124,7 +124,9 @@ def check_judges(judges: Mapping[str, JudgeComponent], levels: Iterable[int] = L
     """
     by_endpoint: dict[Endpoint, dict[str, JudgeComponent]] = {}
     for label, judge in judges.items():
-        by_endpoint.setdefault(Endpoint.of(judge), {})[label] = judge
+        for one in judge.judges:
+            name = f"{label} by {one.model}" if judge.models else label
+            by_endpoint.setdefault(Endpoint.of(one), {})[name] = one
     check = Check([], [])
     for group in by_endpoint.values():
         first = next(iter(group.values()))

@@ -327,3 +327,17 @@ def test_a_spent_budget_is_an_error_of_its_judge():
 def test_a_judge_without_an_address_is_refused():
     with pytest.raises(ConfigError, match="no base_url of a judge"):
         check_judges({"judge": Chexprompt(model="m")}, [])
+
+
+def test_each_model_of_a_judge_is_checked_alone():
+    with FakeJudge() as fake:
+        found = check_judges({"judge": Chexprompt(models=["a", "b"], base_url=fake.url)}, [])
+    assert [(one.label, one.model) for one in found.judges] == [("judge by a", "a"), ("judge by b", "b")]
+    assert found.is_good
+
+
+def test_a_judge_whose_lower_scores_are_better_ranks_the_other_way_round():
+    with FakeJudge() as fake:
+        found = check_judges({"judge": load_component("fineradscore")(model="m", base_url=fake.url)}, [])
+    assert found.judges[0].problems == []
+    assert found.judges[0].values["perfect"] == 0.0
