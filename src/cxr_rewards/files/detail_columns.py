@@ -81,7 +81,7 @@ def _details_of(label: str, reward: BaseReward) -> Mapping[str, Any]:
     component = reward.components[label]
     if isinstance(component, JudgeComponent):
         return component.no_details()
-    ((score,),) = reward.only(label).with_details().parts([_PROBE])
+    ((score,),) = reward.with_details().only(label).parts([_PROBE])
     if score.value is None:
         raise InputError(
             f"--columns: {label}: its details are not known, because a sample was not scored: {score.failure}"

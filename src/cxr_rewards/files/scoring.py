@@ -130,7 +130,7 @@ def score_file(
             raise InputError(unknown_name(str(table.path), "column", name, table.columns))
     cluster = choose_cluster(table.columns, cluster, columns, where=str(table.path))
     keep = Keep(choose_detail_columns(detail_columns, reward), details=details is not None)
-    if keep.details:
+    if keep.details or keep.columns:
         reward = reward.with_details()
     added: dict[str, type[float] | type[str]] = {prefix + label: float for label in reward.components}
     added |= {prefix + column.name: column.kind for column in keep.columns}
