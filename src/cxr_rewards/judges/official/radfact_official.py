@@ -190,7 +190,7 @@ class RadfactOfficial(Radfact, OfficialJudge):
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return a failure if a side has no phrases and published code gives no number then."""
         if self.upstream_failures and self.measure != "recall":
-            for number in range(self.votes):
+            for number in self.all_votes:
                 if not self.directions(number)[0].phrases(PairItem(case.candidate, case.reference), features)[0]:
                     reason = "the judge found no phrase in the candidate"
                     return Score(None, failure=Failure(self.name, reason, "nothing_to_compare"))
