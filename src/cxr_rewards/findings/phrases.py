@@ -53,12 +53,18 @@ _RIBS = re.compile(
     rf"|(?<![a-z])ribs? fractures?,? (?:of )?(?:the )?({_ORDINAL}(?:{_AND}{_ORDINAL}){{0,8}})(?![a-z])"
     rf"|(?<![a-z])ribs? ([0-9]{{1,2}}(?:{_AND}[0-9]{{1,2}}){{0,8}})(?![0-9]|[.][0-9]| ?[mc]m)"
 )
-_VERTEBRAE = re.compile(rf"(?<![a-z0-9])([tl][0-9]{{1,2}}(?:{_AND}[tl]?[0-9]{{1,2}}){{0,8}})(?![a-z0-9]|\.[0-9])")
-_LEVEL = re.compile(rf"([tl])?([0-9]{{1,2}})|({_ORDINAL})|(-|to|through|thru)")
+_VERTEBRAE = re.compile(
+    rf"(?<![a-z0-9])((?:[tl][0-9]{{1,2}}|d(?:[5-9]|1[0-2]))(?:{_AND}[tld]?[0-9]{{1,2}}){{0,8}})(?![a-z0-9]|\.[0-9])"
+)
+_VERTEBRAE_IN_WORDS = re.compile(
+    rf"(?<![a-z0-9])({_ORDINAL}(?:{_AND}{_ORDINAL}){{0,4}}) (thoracic|dorsal|lumbar)"
+    r"(?= vertebra)"
+)
+_LEVEL = re.compile(rf"([tld])?([0-9]{{1,2}})|({_ORDINAL})|(-|to|through|thru)")
 _LAST_THORACIC, _LAST_VERTEBRA, _LAST_RIB = 12, 17, 12
 _RATIO = re.compile(
     r"(?:ctr|c[ /:]?t ratio|cardio[ -]?thoracic (?:ratio|index)) ?([^0-9;.]{0,25}?)"
-    r"(0?\.[0-9]{1,3}|[0-9]{2}(?:\.[0-9])? ?%|[0-9]{1,3}(?:\.[0-9])? ?/ ?[0-9]{2,3}(?:\.[0-9])?)(?![0-9])"
+    r"(0?\.[0-9]{1,3}|[0-9]{2}(?:\.[0-9])? ?(?:%|per ?cent)|[0-9]{1,3}(?:\.[0-9])? ?/ ?[0-9]{2,3}(?:\.[0-9])?)(?![0-9])"
 )
 """The cardiothoracic ratio, with the words between it and its value."""
 _LARGEST_NORMAL_RATIO = 0.5
@@ -115,8 +121,8 @@ def _ratios(sentence: str) -> list[tuple[int, int, str]]:
     ratios = []
     for match in _RATIO.finditer(sentence):
         words, value = match.groups()
-        above, _, below = value.strip("% ").partition("/")
-        ratio = float(above) / (float(below or 0) or (100 if "%" in value else 1))
+        above, _, below = value.strip("% percnt").partition("/")
+        ratio = float(above) / (float(below or 0) or (100 if value[-1] in "%t" else 1))
         large = ratio > _LARGEST_NORMAL_RATIO
         if _AT_MOST.search(words):
             large = False
@@ -129,16 +135,20 @@ def _ratios(sentence: str) -> list[tuple[int, int, str]]:
 def _levels(sentence: str) -> list[tuple[int, int, tuple[Attribute, ...], str]]:
     """Return start, end, places and structure of each row of ribs or vertebrae: "ribs 5-7", "T12 and L1"."""
     levels = [(match.start(), match.end(), _rows(match[1], ""), "spine") for match in _VERTEBRAE.finditer(sentence)]
+    levels += [
+        (match.start(), match.end(), _rows(match[1], "", region=match[2][0]), "spine")
+        for match in (_VERTEBRAE_IN_WORDS.finditer(sentence) if "verteb" in sentence else ())
+    ]
     for match in _RIBS.finditer(sentence) if "rib" in sentence else ():
         start = match.start(2) if match[2] else match.start()  # "rib fracture, 5th": the fracture is read as words
         levels.append((start, match.end(), _rows(match[1] or match[2] or match[3], "rib_"), "rib"))
     return sorted(levels)
 
 
-def _rows(text: str, prefix: str) -> tuple[Attribute, ...]:
+def _rows(text: str, prefix: str, region: str = "t") -> tuple[Attribute, ...]:
     """Return the places that a row of levels names, and how many there are."""
     levels: list[int] = []  # lumbar vertebrae are counted on from the thoracic ones
-    region, through = "t", False
+    through = False
     for letter, digits, ordinal, joint in _LEVEL.findall(text):
         if joint:
             through = True
@@ -203,7 +213,7 @@ def _forms(known: Ontology, sentence: str, tokens: list[tuple[str, int]]) -> lis
 def _tokens(sentence: str) -> tuple[list[tuple[str, int]], dict[int, Item]]:
     """Return words and marks with their positions, and position → phrase of each that has numbers: its word is ""."""
     numbered: dict[int, Item] = {}
-    if "rib" in sentence or _DIGIT.search(sentence) is not None:
+    if "rib" in sentence or "verteb" in sentence or _DIGIT.search(sentence) is not None:
         tokens: list[tuple[str, int]] = []
         at = 0
         for item in _numbered(sentence):

@@ -90,6 +90,10 @@ def test_other_numbers_are_no_measurements(sentence):
         ("t6-8", ["t6", "t7", "t8"]),
         ("t4, t6, and t9", ["t4", "t6", "t9"]),
         ("t7/t8", ["t7", "t8"]),
+        ("d9", ["t9"]),
+        ("d12 and l1", ["t12", "l1"]),
+        ("eleventh thoracic vertebra", ["t11"]),
+        ("the second lumbar vertebral body", ["l2"]),
     ],
 )
 def test_rows_of_ribs_and_vertebrae_are_named_and_counted(sentence, places):

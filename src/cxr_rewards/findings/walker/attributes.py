@@ -10,11 +10,13 @@ from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
     DATES,
     LOOK,
+    NORMAL,
     REACH,
     belongs_to_structure,
     dated_behind,
     follows_severity,
     grades_change,
+    joined_structure,
     next_is,
     speaks_of_next,
 )
@@ -37,6 +39,8 @@ def read_modifier(state: State) -> None:
             continue
         if forward is None:
             forward = speaks_of_next(state, i)
+            if not forward and state.clause.joint and next_is(state.items, i, "structure"):
+                forward = bool(joined_structure(state, i + 1))
         if slot in ("size", "severity") and forward and 0 <= state.dated_back == item.first - 1:
             state.waiting["former"] = ((slot, float(value)), item.last)  # "the previously large effusion is small"
             continue
@@ -46,13 +50,15 @@ def read_modifier(state: State) -> None:
             continue
         if slot == "side" and i and state.items[i - 1].kind == "compare_places" and value in OTHER_SIDE:
             for mention in state.clause.mentions[-1:]:
-                if mention.side != value:
+                if mention.number:  # "two nodules, the larger in the right apex"
+                    _locate(state, slot, str(value))
+                elif mention.side != value:
                     mention.side = "bilateral"
             continue
         if slot == "side" and _is_direction(state):
             state.clause.mentions[-1].side, state.clause.mentions[-1].located_at = cast("Side", value), item.first
             continue
-        if slot == "change" and next_is(state.items, i, "contrast"):
+        if slot == "change" and (next_is(state.items, i, "contrast") or _is_of_replacement(state)):
             continue
         if slot == "change" and _is_for_the_better(state, forward=forward):
             if value != "stable":
@@ -75,6 +81,11 @@ def read_modifier(state: State) -> None:
             _locate(state, slot, str(value))
         elif slot == "change" or not _denied_since(state):
             _give_to_previous(state, slot, value)
+
+
+def _is_of_replacement(state: State) -> bool:
+    """Return whether a change is that of one device from another: "exchanged for a larger drain"."""
+    return any(item.kind == "replace" for item in state.items[max(0, state.index - 2) : state.index])
 
 
 def _is_direction(state: State) -> bool:
@@ -178,7 +189,8 @@ def wait(state: State, slot: str, value: Value, item: Item) -> None:
     waiting = state.waiting
     old = waiting.get(slot)
     fresh_side = state.side_fresh and not state.side_used
-    if slot == "severity" and old is not None and fresh_side and old[1] < state.side_at:  # "small left, moderate right"
+    if slot in ("severity", "size") and old is not None and fresh_side and old[1] < state.side_at:
+        # "small left, moderate right"; "5 mm left and 8 mm right"
         _bundle(state, {k: v for k, v in waiting.items() if k != "change"}, {})
         waiting, old = state.waiting, None
         state.side = ""
@@ -224,22 +236,49 @@ def _locate(state: State, slot: str, value: str) -> None:
     item, since_comma = state.item, state.clause.since_comma
     placed = [m for m in since_comma if item.first - m.at <= 2 * REACH and _can_lie(state, m.observation, value)]
     if not placed:
-        if not since_comma:
+        if not since_comma and not _locate_normal(state, slot, value):
             wait(state, slot, value, item)
         return
-    for mention in _located_together(placed, slot):
+    together = _located_together(placed, slot)
+    alone = len(together) == 1
+    for mention in together:
         if slot == "place":
             if value not in mention.place:
+                if mention.place and state.spare is not None and mention is placed[-1]:
+                    _add_other(state, mention, place=(value,))  # "5 mm in the upper and 9 mm in the lower lobe"
+                    return
                 mention.place = (*mention.place, value)
         elif not mention.side:
             mention.side = cast("Side", value)
         elif mention.located_at >= 0 and mention.side != value:
-            if state.spare_severity and mention is placed[-1]:  # "moderate on the left and trace on the right"
-                _add_other_side(state, mention, cast("Side", value))
+            # "moderate on the left and trace on the right", "at the left base (5 mm) and the right apex"
+            if mention is placed[-1] and (state.spare is not None or (alone and _is_elsewhere(state, mention))):
+                _add_other(state, mention, side=cast("Side", value))
                 return
             mention.side = "bilateral"  # "at the left base and in the right apex"
         if mention.located_at < 0:
             mention.located_at = item.first
+
+
+def _locate_normal(state: State, slot: str, value: str) -> bool:
+    """Give a side or place to what the normal statement right before it rules out; return whether there is one.
+
+    "The lungs are clear on the right": what follows has a side of its own.
+    """
+    items, i = state.items, state.index
+    while 0 < i > state.index - 3 and any(s in LOCATION for s, _ in items[i - 1].attributes):
+        i -= 1
+    before = items[i - 1] if i else None
+    if before is None or before.kind != "quality" or before.names[0] not in NORMAL:
+        return False
+    if items[i].first - before.last > 3:
+        return False
+    for mention in reversed(state.mentions if value != "bilateral" else ()):
+        if not mention.implied or mention.at != before.first:
+            break
+        if not state.known.observations[mention.observation].unpaired:
+            mention.give(slot, value)
+    return True
 
 
 def _can_lie(state: State, observation: str, location: str) -> bool:
@@ -265,11 +304,32 @@ def _located_together(placed: list[Mention], slot: str) -> list[Mention]:
     return together
 
 
-def _add_other_side(state: State, mention: Mention, side: Side) -> None:
-    """Add the same finding on the other side, with the severity that was named for it."""
+def _is_elsewhere(state: State, mention: Mention) -> bool:
+    """Return whether a side is that of another such finding: "left apex and right base", "left (5 mm) and right"."""
+    if mention.side not in OTHER_SIDE:
+        return False
+    if mention.sized_at > mention.located_at:
+        return True
+    i = state.index
+    places = [value for item in state.items[i : i + 2] for slot, value in item.attributes if slot == "place"]
+    return bool(mention.place) and bool(places) and mention.place[-1] not in places
+
+
+def _add_other(state: State, mention: Mention, side: Side = "", place: tuple[str, ...] = ()) -> None:
+    """Add the same finding on another side or in another place, with the severity or size that was named for it."""
     other = mention.copy()
-    other.severity, state.spare_severity = state.spare_severity, 0.0
-    other.side, other.located_at = side, state.item.first
+    if mention.sized_at >= 0:
+        other.size, other.sized_at = 0.0, -1
+    if state.spare is not None:
+        slot, value, first = state.spare
+        setattr(mention, slot, first)
+        setattr(other, slot, value)
+        state.spare = None
+    if mention.side == "bilateral" and side in OTHER_SIDE:
+        mention.side = OTHER_SIDE[side]
+    other.side, other.place, other.located_at = side or mention.side, place, state.item.first
+    if mention.number == 2:  # "two nodules, one on the left, one on the right"
+        mention.number = other.number = 0
     state.mentions.append(other)
     state.clause.mentions.append(other)
     state.clause.since_comma.append(other)
@@ -290,13 +350,17 @@ def _give_to_previous(state: State, slot: str, value: Value) -> None:
     for mention in mentions:
         if not shared and mention is not last and (slot != "change" or mention.at != last.at):
             continue
-        if slot == "severity" and mention.severity and item.first - mention.at <= 2 + REACH:
+        if slot == "severity" and mention.severity and item.first - max(mention.at, mention.located_at) <= 2 + REACH:
             severity = float(value)
             if follows_severity(state.items, state.index):
                 mention.severity = (mention.severity + severity) / 2
             elif mention.located_at >= 0:
-                state.spare_severity = severity
+                state.spare = (slot, severity, mention.severity)
             continue
+        if slot == "size":
+            if mention.size and 0 <= mention.located_at < item.first and not mention.position:
+                state.spare = (slot, float(value), mention.size)
+            mention.sized_at = item.first
         if slot == "change" and mention.shared_change:
             mention.change, mention.shared_change = cast("Change", value), False
             continue

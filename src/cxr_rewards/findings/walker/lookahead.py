@@ -16,6 +16,7 @@ DATES = ("compare", "compare_back", "date_back", "date_both")
 """Kinds of phrase for an earlier image."""
 NORMAL = frozenset(("normal", "sound"))
 """Qualities that rule out what is abnormal of a structure."""
+ABNORMAL = frozenset(("abnormality", "abnormal"))
 _ENDS_STATEMENT = frozenset(("end_clause", "comma", "verb", "open", "close"))
 _ENDS_FINDING = frozenset(("end_clause", "end_scope", "explain", "link", "doubt_forward", "deny_forward", *JOINS))
 _ENDS_COMPLEMENT = frozenset(("end_scope", "deny_forward", "deny_backward", "disfavor", "and"))
@@ -25,6 +26,8 @@ _BETWEEN_MODIFIER_AND_FINDING = frozenset(
     ("modifier", "read_over", "compare_places", "begin_statement", "point", "attend", "grade_comparison")
 )
 _SAID_OF_SIDE = frozenset(("modifier", "deny_backward", "verb", "conclude", "quality", "begin_statement"))
+_BEFORE_JOINED = frozenset(("modifier", "point", *JOINS))
+_SAID_OF_STRUCTURE = frozenset(("observation", "quality", "verb"))
 _PREDICATES = frozenset(("verb", "quality", "deny_forward", "deny_backward"))
 
 
@@ -63,7 +66,7 @@ def speaks_of_next(state: State, i: int) -> bool:
         if kind in {"observation", "repeat"}:
             return True
         if kind == "quality":
-            if item.names[0] in NORMAL or item.names[0] == "abnormality":
+            if item.names[0] in NORMAL or item.names[0] in ABNORMAL:
                 return False
             if item.names[0] == "shifted":  # "in the right upper lobe, displacing the trachea"
                 return False
@@ -116,7 +119,7 @@ def starts_statement(state: State, i: int) -> bool:
         elif structure and item.kind in _PREDICATES:
             if item.kind == "verb" and not follows:  # "nodule, heart and hila are normal"
                 return False
-            return not (item.kind == "quality" and item.names[0] == "abnormality")
+            return not (item.kind == "quality" and item.names[0] in ABNORMAL)
     return False
 
 
@@ -158,6 +161,29 @@ def parts_findings(items: list[Item], i: int) -> bool:
         if kind in _ENDS_FINDING:
             return False
     return False
+
+
+def joined_structure(state: State, j: int) -> str:
+    """Return what the last finding is of the structure at `j`, if that is listed with its own; else "".
+
+    The second of "fractures of the clavicle and scapula" is a fracture of the scapula.
+    """
+    clause, items, known = state.clause, state.items, state.known
+    if clause.joint not in JOINS or not clause.mentions or not clause.mentions[-1].observation:
+        return ""
+    ancestors = known.observations[clause.mentions[-1].observation].ancestors
+    combined = known.combinations.get((items[j].names[0], ancestors[0])) if ancestors else None
+    if combined is None or known.observations[combined[0]].ancestors[:1] != ancestors[:1]:
+        return ""
+    k = j - 1
+    while k >= 0 and items[k].kind in _BEFORE_JOINED:
+        k -= 1
+    if k < 0 or items[k].kind != "structure" or items[k].names == items[j].names:  # "a lower vertebra, about T11"
+        return ""
+    if all(item.kind not in JOINS for item in items[k + 1 : j]):
+        return ""
+    following = items[j + 1].kind if j + 1 < len(items) else ""
+    return "" if following in _SAID_OF_STRUCTURE else combined[0]
 
 
 def side_stands_alone(items: list[Item], i: int) -> bool:

@@ -33,6 +33,7 @@ class Mention:
         former: an attribute, and its value at an earlier time ("previously 6 mm").
         shared_change: its change is that of a finding before it, too, and gives way to one of its own.
         repeats: it is the finding before once more ("the right one").
+        sized_at: index of the word that gave its size after its name; -1 if none did.
         joint: what joins it to the mention before it: a comma, "and", "or", or a cue that ended a scope.
     """
 
@@ -52,6 +53,7 @@ class Mention:
     rows: int = 0
     implied: bool = False
     located_at: int = -1
+    sized_at: int = -1
     joint: str = ""
     repeats: bool = False
     past: tuple[str, ...] = ()

@@ -197,12 +197,22 @@ def deny_elsewhere(state: State) -> None:
 
 
 def replace_device(state: State) -> bool:
-    if state.clause.mentions:
-        _deny_previous(state)
+    j = next_of(state.items, state.index, ("observation",))
+    if state.clause.mentions and j is not None:  # not in "was exchanged for a larger one"
+        if _is_like(state, j):
+            share_location(state)
+        else:
+            _deny_previous(state)
     end_scopes(state)
     share_location(state)
     state.clause.since_comma = []
     return True
+
+
+def _is_like(state: State, j: int) -> bool:
+    """Return whether what replaces a finding is another such in its place: "a drain exchanged for a pigtail drain"."""
+    same = state.clause.mentions[-1].observation in state.items[j].names
+    return same and not any(has_side(item) for item in state.items[state.index + 1 : j])
 
 
 # ---------------------------------------------------------------- doubts

@@ -99,8 +99,8 @@ class State:
         side_fresh: that side was named in this clause.
         change_used: a finding has taken the waiting change.
         bundles: sides that have attributes of their own ("small left and moderate right effusions"), except the last.
-        spare_severity: second severity of the last finding, for its other side ("moderate on the left and trace on the
-            right"); 0 for none.
+        spare: a second severity or size of the last finding, for its other side or place ("5 mm in the left apex and
+            9 mm at the right base"): the attribute, this value and the first one; None for none.
         listed_change: change of everything that follows ("unchanged: cardiomegaly, effusion").
         location_of: finding whose location the next findings share ("opacity at the left base, likely pneumonia").
         refined: index of an observation still to be read → the more precise one it means, and whether only possible.
@@ -134,7 +134,7 @@ class State:
     side_fresh: bool = False
     change_used: bool = True
     bundles: list[tuple[Side, Waiting]] = field(default_factory=list)
-    spare_severity: float = 0.0
+    spare: tuple[str, float, float] | None = None
     listed_change: Change = ""
     location_of: Mention | None = None
     refined: dict[int, tuple[str, bool]] = field(default_factory=dict)

@@ -230,7 +230,7 @@ def end_scopes(state: State, ender: str = "") -> None:
 def end_clause(state: State) -> None:
     """End the clause, with everything that reaches no further than its end."""
     _repeat_last(state)
-    if state.waiting or state.side or state.bundles or state.spare_severity:
+    if state.waiting or state.side or state.bundles or state.spare:
         _drop_waiting(state)
     clause, item = state.clause, state.item
     if clause.mentions:
@@ -257,7 +257,8 @@ def names_side_only(state: State) -> bool:
     if not state.side or state.side_used or clause.parts or clause.mentions:
         return False
     told = max((at for slot, (_, at) in state.waiting.items() if slot in ("change", "severity")), default=-1)
-    return (clause.verb or (state.side_fresh and 0 < told - state.side_at <= 2)) and can_repeat(state)
+    near = -3 <= told - state.side_at <= 2 if state.mentions else 0 < told - state.side_at <= 2
+    return (clause.verb or (state.side_fresh and near)) and can_repeat(state)
 
 
 def repeat_last(state: State) -> None:
@@ -282,4 +283,4 @@ def _drop_waiting(state: State) -> None:
     state.side_at = state.item.first
     state.side_fresh = False
     state.bundles = []
-    state.spare_severity = 0.0
+    state.spare = None

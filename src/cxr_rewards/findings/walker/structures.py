@@ -12,6 +12,7 @@ from cxr_rewards.findings.walker.lookahead import (
     NORMAL,
     REACH,
     has_side,
+    joined_structure,
     next_is,
     next_of,
     speaks_of_next,
@@ -37,7 +38,15 @@ def read_structure(state: State) -> None:
         places = (*cast("tuple[str, ...]", waiting[0]), *places)
     clause = state.clause
     clause.parts = [*clause.parts[1 - KEPT :], Part(item.names[0], side, places, item)]
-    if item.attributes:
+    joined = joined_structure(state, state.index) if clause.joint and clause.mentions else ""
+    if joined:
+        before = clause.mentions[-1]
+        add_finding(state, joined)
+        added = clause.mentions[-1]
+        added.certainty = before.certainty
+        if not state.known.observations[joined].unpaired:
+            added.side = added.side or before.side
+    elif item.attributes:
         read_modifier(state)
     clause.verb = False
 
@@ -105,18 +114,28 @@ def _join_quality(state: State) -> bool:
             _deny_subjects(state)
         _read_normal(state)
         return False
-    if name == "abnormality":
+    if name == "abnormality" or (name == "abnormal" and state.scope.denied is not None):
         _read_abnormality(state)
         return False
     if name == "expanded":
         _read_expanded(state)
         return False
     graded = any(slot == "severity" for slot, _ in item.attributes) and speaks_of_next(state, state.index)
-    if state.clause.verb and not graded:  # "the heart is enlarged", but not "is displaced by a large effusion"
+    if state.clause.verb and not graded and not _opens_value(state):
+        # "the heart is enlarged", but not "is displaced by a large effusion"
         return _join_with_previous(state, name) or _join_with_next(state, name)
     if _join_with_next(state, name):
         return True
     return not (item.attributes and speaks_of_next(state, state.index)) and _join_with_previous(state, name)
+
+
+def _opens_value(state: State) -> bool:
+    """Return whether a quality right after a colon is said of a structure after it: "mediastinum: enlarged nodes"."""
+    i = state.index
+    if not i or state.items[i - 1].kind != "introduce":
+        return False
+    following = next((item.kind for item in state.items[i + 1 : i + 1 + LOOK] if item.kind != "modifier"), "")
+    return following == "structure"
 
 
 def _join_with_next(state: State, name: str) -> bool:
@@ -205,8 +224,8 @@ def _read_normal(state: State) -> None:
     following = state.items[i + 1] if i + 1 < len(state.items) else None
     adjacent = (
         following is not None
-        and (following.kind == "structure" or has_side(following))
         and following.first - item.last <= (2 if clause.parts or clause.mentions else 3)
+        and (following.kind == "structure" or (has_side(following) and _names_structure_next(state, i + 1)))
     )
     if adjacent and not (clause.verb and clause.parts):
         _rule_out_following(state)
@@ -226,6 +245,13 @@ def _read_expanded(state: State) -> None:
     named = [part.name for part in state.clause.parts[-1:]] if following is None else state.items[following].names
     if "lungs" in named and state.scope.denied is None and state.scope.set_aside is None:
         rule_out(state, "lung_volumes")
+
+
+def _names_structure_next(state: State, i: int) -> bool:
+    """Return whether a structure follows the side at `i`: "clear left lung", but not "lungs clear bilaterally"."""
+    return next_is(state.items, i, "structure") or (
+        next_is(state.items, i, "modifier") and next_is(state.items, i + 1, "structure")
+    )
 
 
 def _deny_subjects(state: State) -> None:

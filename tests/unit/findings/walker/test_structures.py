@@ -50,3 +50,45 @@ def test_a_quality_that_is_a_severity_too_is_read_as_what_it_is_said_of():
 )
 def test_a_structure_that_something_else_is_said_of_makes_nothing_of_an_observation(text, expected):
     assert {finding.observation for finding in read(text) if finding.polarity == "present"} == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "observations"),
+    [
+        ("Fractures of the clavicle and scapula.", ["clavicle_fracture", "shoulder_fracture"]),
+        (
+            "Fractures of the left fifth rib, clavicle and T7.",
+            ["rib_fracture", "clavicle_fracture", "vertebral_fracture"],
+        ),
+        ("Degenerative change of the spine and shoulders.", ["degenerative_spine", "shoulder_degeneration"]),
+        ("Wedging of a lower vertebral body, about T11.", ["vertebral_fracture"]),
+        ("Fractures of the fifth rib and the sixth rib.", ["rib_fracture"]),
+        ("Fracture of the clavicle, scapula normal.", ["clavicle_fracture"]),
+    ],
+)
+def test_each_of_the_structures_that_are_listed_has_the_finding(text, observations):
+    assert [f.observation for f in read(text) if not f.implied] == observations
+
+
+@pytest.mark.parametrize(
+    ("text", "observation", "certainty"),
+    [
+        ("The left lung is abnormal.", "lung_opacity", "present"),
+        ("The cardiac silhouette is abnormal.", "enlarged_cardiomediastinum", "present"),
+        ("No abnormal opacity.", "lung_opacity", "absent"),
+        ("Mediastinum: enlarged nodes.", "lymphadenopathy", "present"),
+        ("Heart: enlarged.", "cardiomegaly", "present"),
+    ],
+)
+def test_an_abnormal_structure_has_the_least_that_can_be_wrong_with_it(text, observation, certainty):
+    assert [(f.observation, f.certainty) for f in read(text)] == [(observation, certainty)]
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [("Lungs clear bilaterally.", ""), ("The lungs are clear on the left.", "left"), ("Clear right lung.", "right")],
+)
+def test_lungs_are_clear_on_the_side_that_is_named(text, side):
+    assert {(f.observation, f.certainty, f.side) for f in read(text) if f.observation == "lung_opacity"} == {
+        ("lung_opacity", "absent", side)
+    }

@@ -211,3 +211,58 @@ def test_normal_words_leave_other_findings_present(text, observation):
 )
 def test_normality_that_is_denied_rules_nothing_out(text):
     assert not any(f.implied for f in read(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Nodules of 6 mm in the left apex and 12 mm at the right base.", [("left", "apex", 6), ("right", "base", 12)]),
+        ("Nodules in the left apex (6 mm) and right base (12 mm).", [("left", "apex", 6), ("right", "base", 12)]),
+        ("6 mm left apical and 12 mm right basal nodules.", [("left", "apex", 6), ("right", "base", 12)]),
+        ("Nodules in the left apex and right base.", [("left", "apex", 0), ("right", "base", 0)]),
+        ("Nodules at the left base and right base.", [("bilateral", "base", 0)]),
+        ("A 9 mm nodule in the left apex, previously 6 mm.", [("left", "apex", 9)]),
+    ],
+)
+def test_findings_in_two_places_keep_their_own_sides_places_and_sizes(text, expected):
+    assert [(f.side, *f.places, f.size_mm) for f in read(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The edema is severe on the left and milder on the right.", [("left", 4), ("right", 2)]),
+        ("Bilateral edema, moderate on the left and trace on the right.", [("left", 3), ("right", 1)]),
+        ("The edema is marked on the left but only mild on the right.", [("left", 4), ("right", 2)]),
+        ("The edema is severe on the left and on the right.", [("bilateral", 4)]),
+    ],
+)
+def test_each_side_keeps_its_own_severity(text, expected):
+    assert [(f.side, f.severity) for f in read(text)] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("No effusion on the left, although there is one on the right.", ["absent left", "present right"]),
+        ("Clear on the left; effusion on the right.", ["present right"]),
+        ("The lungs are clear on the left, small effusion on the right.", ["present right"]),
+        ("On the left, there is an effusion.", ["present left"]),
+    ],
+)
+def test_a_side_stays_with_what_it_is_said_of(text, expected):
+    assert found(text, "pleural_effusion") == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The right drain was exchanged for a larger one.", ["present right"]),
+        ("The right drain was swapped for a pigtail drain.", ["present right", "present right"]),
+        ("The right drain was replaced by a PICC.", ["absent right resolved"]),
+        ("The right drain is out.", ["absent right resolved"]),
+        ("The right drain is out of view.", ["present right"]),
+    ],
+)
+def test_a_device_exchanged_for_another_such_is_still_there(text, expected):
+    assert found(text, "chest_tube") == expected
