@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.judges.details import JudgeDetails, Told, details_of, error_statistics, no_counts, verdict
+from cxr_rewards.judges.details import Assessment, JudgeDetails, details_of, error_statistics, no_counts, verdict
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.judges.settings import JudgeSettings, Vote
 from cxr_rewards.types import Case, Score
@@ -66,7 +66,7 @@ class JudgeComponent(JudgeSettings, Component):
         return made[number]
 
     @abstractmethod
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Return the value of one vote, and what its replies tell.
 
         Raises:
@@ -90,18 +90,18 @@ class JudgeComponent(JudgeSettings, Component):
         """Combine the votes."""
         votes = []
         for number in self.all_votes:
-            value, told = self.judge_case(number, case, features)
+            value, assessment = self.judge_case(number, case, features)
             asked = self.texts(number, case, features)
             prompts, replies = [reply.prompt_id for reply, _ in asked], [text for _, text in asked]
-            votes.append(verdict(told, value, asked[0][0].model, prompts, replies))
+            votes.append(verdict(assessment, value, asked[0][0].model, prompts, replies))
         values = [vote["value"] for vote in votes]
         value = combine(values, self.vote)
         return Score(value, details_of(votes, value))
 
     def no_details(self) -> JudgeDetails:
         """Return the details of a report without errors: every key and count that `Score.details` may have."""
-        told = Told(counts=no_counts(self.types)) if self.types else Told()
-        return details_of([verdict(told, 0.0, self.model, [], [])], 0.0)
+        assessment = Assessment(counts=no_counts(self.types)) if self.types else Assessment()
+        return details_of([verdict(assessment, 0.0, self.model, [], [])], 0.0)
 
 
 def combine(values: Sequence[float], vote: Vote) -> float:

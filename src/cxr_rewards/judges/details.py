@@ -43,7 +43,7 @@ class JudgedPhrase(TypedDict):
     entailed: bool
 
 
-class Told(TypedDict, total=False):
+class Assessment(TypedDict, total=False):
     """What a protocol reads in the replies of one vote; what it does not know of is left out.
 
     Attributes:
@@ -66,7 +66,7 @@ class Told(TypedDict, total=False):
 
 
 class Verdict(TypedDict):
-    """One vote of a judge: all of `Told`, empty if the protocol has no such thing, and where it came from.
+    """One vote of a judge: all of `Assessment`, empty if the protocol has no such thing, and where it came from.
 
     Attributes:
         value: the score of this vote.
@@ -160,18 +160,20 @@ def findings_of(errors: Iterable[JudgedError], kind: str) -> list[JudgedFinding]
     return [JudgedFinding(text=error["text"], grade=error["grade"]) for error in errors if error["type"] == kind]
 
 
-def verdict(told: Told, value: float, model: str, prompts: Sequence[str], replies: Sequence[str]) -> Verdict:
+def verdict(
+    assessment: Assessment, value: float, model: str, prompts: Sequence[str], replies: Sequence[str]
+) -> Verdict:
     """Return a vote, complete."""
     return Verdict(
         value=value,
         model=model,
-        counts=told.get("counts", {}),
-        errors=told.get("errors", []),
-        matched=told.get("matched", []),
-        missed=told.get("missed", []),
-        phrases=told.get("phrases", []),
-        marks=told.get("marks", {}),
-        explanation=told.get("explanation", ""),
+        counts=assessment.get("counts", {}),
+        errors=assessment.get("errors", []),
+        matched=assessment.get("matched", []),
+        missed=assessment.get("missed", []),
+        phrases=assessment.get("phrases", []),
+        marks=assessment.get("marks", {}),
+        explanation=assessment.get("explanation", ""),
         prompts=list(prompts),
         replies=[str(reply) for reply in replies],
         prompt_tokens=_total(getattr(reply, "prompt_tokens", None) for reply in replies),
@@ -215,8 +217,8 @@ def error_statistics(types: Sequence[str], every: Iterable[Mapping[str, object]]
 
     Example:
         >>> counts = {"significant": {"A": 2, "B": 0}, "insignificant": {"A": 0, "B": 1}}
-        >>> told = error_statistics("AB", [{"counts": counts}, {"counts": no_counts("AB")}])
-        >>> told["errors"], told["at_most_1"], told["exactly_2"], told["significant.A"]
+        >>> rates = error_statistics("AB", [{"counts": counts}, {"counts": no_counts("AB")}])
+        >>> rates["errors"], rates["at_most_1"], rates["exactly_2"], rates["significant.A"]
         (1.5, 0.5, 0.5, 1.0)
     """
     reports = 0

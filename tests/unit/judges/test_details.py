@@ -161,12 +161,12 @@ def test_the_histogram_of_significant_errors_equals_a_hand_count():
     def counted(significant, insignificant=0):
         return {"counts": {"significant": {"A": significant, "B": 0}, "insignificant": {"A": 0, "B": insignificant}}}
 
-    told = error_statistics("AB", iter([counted(n, 1) for n in (0, 0, 1, 2, 3, 3, 4, 9, 1, 0)]))
-    assert [told[key] for key in ("at_most_1", "exactly_2", "exactly_3", "at_least_4")] == [0.5, 0.1, 0.2, 0.2]
-    assert told["significant"] == told["significant.A"] == 2.3
-    assert told["insignificant"] == told["insignificant.B"] == 1.0
-    assert told["errors"] == 3.3
-    assert told["significant.B"] == 0.0
+    statistics = error_statistics("AB", iter([counted(n, 1) for n in (0, 0, 1, 2, 3, 3, 4, 9, 1, 0)]))
+    assert [statistics[key] for key in ("at_most_1", "exactly_2", "exactly_3", "at_least_4")] == [0.5, 0.1, 0.2, 0.2]
+    assert statistics["significant"] == statistics["significant.A"] == 2.3
+    assert statistics["insignificant"] == statistics["insignificant.B"] == 1.0
+    assert statistics["errors"] == 3.3
+    assert statistics["significant.B"] == 0.0
 
 
 def test_without_a_judged_report_there_are_no_statistics():

@@ -11,7 +11,7 @@ from cxr_rewards.core.feature import FeatureTable, PairItem
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.judges.component import ErrorJudge
-from cxr_rewards.judges.details import Told
+from cxr_rewards.judges.details import Assessment
 from cxr_rewards.judges.official import store
 from cxr_rewards.judges.official.reply import OfficialJudge, OfficialReply, texts
 from cxr_rewards.judges.official.text_code import TextCode
@@ -71,11 +71,11 @@ class ChexpromptOfficial(ErrorJudge, OfficialJudge):
         super().__post_init__()
         one_of(self, "counts", ("significant", "all"))
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Score the number of errors."""
         (reply,) = self.replies(number)
-        told = ChexpromptReply.told(features.value(reply, case))
-        return chexprompt_score(told, self.counts), told
+        assessment = ChexpromptReply.assessment(features.value(reply, case))
+        return chexprompt_score(assessment, self.counts), assessment
 
     @classmethod
     def sample(cls, files: store.PromptFiles) -> dict[str, Messages]:

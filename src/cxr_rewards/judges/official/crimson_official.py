@@ -15,7 +15,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError, VerdictParseError
 from cxr_rewards.formulas.crimson import crimson_score
 from cxr_rewards.judges.component import ErrorJudge
-from cxr_rewards.judges.details import Told, no_counts, unnamed_errors
+from cxr_rewards.judges.details import Assessment, no_counts, unnamed_errors
 from cxr_rewards.judges.official import store
 from cxr_rewards.judges.official.reply import OfficialJudge, OfficialReply, texts
 from cxr_rewards.judges.prompt import Messages
@@ -117,13 +117,13 @@ class CrimsonOfficial(ErrorJudge, OfficialJudge):
         super().__post_init__()
         one_of(self, "guidelines", ("auto", "on", "off"))
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Return the score of a reply."""
         (reply,) = self.replies(number)
         text = features.value(reply, case)
         if self.upstream_failures:
-            return published_score(text), published_told(text)
-        return crimson_score(*CrimsonReply.parse(text)), CrimsonReply.told(text)
+            return published_score(text), published_assessment(text)
+        return crimson_score(*CrimsonReply.parse(text)), CrimsonReply.assessment(text)
 
     @classmethod
     def sample(cls, files: store.PromptFiles) -> dict[str, Messages]:
@@ -206,14 +206,14 @@ def published_score(reply: str) -> float:
         raise VerdictParseError(f"the published code fails on this reply: {type(error).__name__}: {error}") from None
 
 
-def published_told(reply: str) -> Told:
+def published_assessment(reply: str) -> Assessment:
     """Return the details of a reply that `published_score` accepts."""
     try:
         CrimsonReply.parse(reply)
     except VerdictParseError:
         errors = _published_data(reply).get("errors", {})
     else:
-        return CrimsonReply.told(reply)
+        return CrimsonReply.assessment(reply)
     counts = no_counts(TYPES)
     counts["significant"]["false"] = len(errors.get("false_findings", []))
     counts["significant"]["missed"] = len(errors.get("missing_findings", []))
@@ -221,7 +221,7 @@ def published_told(reply: str) -> Told:
         sort = "significant" if error.get("severity") == "significant" else "insignificant"
         for kind in ATTRIBUTES:
             counts[sort][kind] += kind in error.get("error_types", [])
-    return Told(counts=counts, errors=unnamed_errors(counts))
+    return Assessment(counts=counts, errors=unnamed_errors(counts))
 
 
 def _published_data(reply: str) -> Any:

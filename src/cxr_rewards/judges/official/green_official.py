@@ -12,7 +12,7 @@ from cxr_rewards.core.feature import FeatureTable, PairItem
 from cxr_rewards.core.settings import setting
 from cxr_rewards.judges.chat import CHAT, TEXT, Form
 from cxr_rewards.judges.component import ErrorJudge
-from cxr_rewards.judges.details import Counts, JudgedFinding, Told, findings_of, unnamed_errors
+from cxr_rewards.judges.details import Assessment, Counts, JudgedFinding, findings_of, unnamed_errors
 from cxr_rewards.judges.official import store
 from cxr_rewards.judges.official.reply import OfficialJudge, OfficialReply, texts
 from cxr_rewards.judges.official.text_code import TextCode
@@ -90,12 +90,12 @@ class GreenOfficial(ErrorJudge, OfficialJudge):
         super().__post_init__()
         one_of(self, "endpoint", ("completions", "chat"))
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Return the share of matched findings."""
         (reply,) = self.replies(number)
         text = features.value(reply, case)
-        told = published_told(text) if self.upstream_failures else GreenReply.told(text)
-        return green_score(told), told
+        assessment = published_assessment(text) if self.upstream_failures else GreenReply.assessment(text)
+        return green_score(assessment), assessment
 
     @classmethod
     def sample(cls, files: store.PromptFiles) -> dict[str, Messages]:
@@ -132,13 +132,13 @@ def published_verdict(reply: str) -> GreenVerdict:
     return GreenVerdict(significant, insignificant, int(matched[0]) if matched else 0)
 
 
-def published_told(reply: str) -> Told:
+def published_assessment(reply: str) -> Assessment:
     """Return the same as details: numbers without words."""
     verdict = published_verdict(reply)
     counts: Counts = {"significant": verdict.significant, "insignificant": verdict.insignificant}
     errors = unnamed_errors(counts)
     matched = [JudgedFinding(text="", grade="") for _ in range(verdict.matched)]
-    return Told(counts=counts, errors=errors, matched=matched, missed=findings_of(errors, "b"))
+    return Assessment(counts=counts, errors=errors, matched=matched, missed=findings_of(errors, "b"))
 
 
 def _section(text: str, title: str) -> str:

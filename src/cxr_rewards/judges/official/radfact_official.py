@@ -329,8 +329,8 @@ def prompt_of(files: store.PromptFiles) -> _Prompt:
         ]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"radfact: the examples are not as published: {type(error).__name__}: {error}") from None
-    split_turns = _turns([(report, dump(told)) for report, told in split])
-    entails_turns = _turns([(dump(asked), dump(told)) for asked, told in entails])
+    split_turns = _turns([(report, dump(answer)) for report, answer in split])
+    entails_turns = _turns([(dump(asked), dump(answer)) for asked, answer in entails])
     return _Prompt(
         (("system", files.text("phrases_system.txt")), *split_turns),
         (("system", files.text("entailment_system.txt")), *entails_turns),
@@ -339,7 +339,7 @@ def prompt_of(files: store.PromptFiles) -> _Prompt:
 
 
 def _turns(examples: Sequence[tuple[str, str]]) -> Messages:
-    return tuple(turn for asked, told in examples for turn in (("user", asked), ("assistant", told)))
+    return tuple(turn for asked, answer in examples for turn in (("user", asked), ("assistant", answer)))
 
 
 def _ordered(entry: Mapping[str, object], *keys: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.judges.component import ErrorJudge, OneReplyJudge
-from cxr_rewards.judges.details import SORTS, JudgedError, Told, findings_of, no_counts, unnamed_errors
+from cxr_rewards.judges.details import SORTS, Assessment, JudgedError, findings_of, no_counts, unnamed_errors
 from cxr_rewards.judges.quoting import open_introductions, own_matches
 from cxr_rewards.judges.reading import MOST, a_count, a_list, a_text, a_truth, answer_of, only_keys, own_object
 from cxr_rewards.judges.reply import JudgeReply
@@ -82,7 +82,7 @@ class ChexpromptReply(JudgeReply):
         return counts
 
     @classmethod
-    def told(cls, reply: str) -> Told:
+    def assessment(cls, reply: str) -> Assessment:
         """Return the numbers of errors, and the errors with the judge's words if it gave any."""
         counts = cls.parse(reply)
         data = own_object(answer_of(reply))
@@ -94,16 +94,16 @@ class ChexpromptReply(JudgeReply):
                 )
                 for error in data["errors"]
             ]
-        return Told(counts=counts, errors=errors, missed=findings_of(errors, "B"))
+        return Assessment(counts=counts, errors=errors, missed=findings_of(errors, "B"))
 
 
 Counts = Literal["significant", "all"]
 
 
-def chexprompt_score(told: Told, counted: Counts) -> float:
+def chexprompt_score(assessment: Assessment, counted: Counts) -> float:
     """Return 1 / (n + 1), n the number of errors that count."""
     sorts = SORTS if counted == "all" else SORTS[:1]
-    return 1 / (sum(sum(told["counts"][sort].values()) for sort in sorts) + 1)
+    return 1 / (sum(sum(assessment["counts"][sort].values()) for sort in sorts) + 1)
 
 
 class Chexprompt(ErrorJudge, OneReplyJudge):
@@ -141,11 +141,11 @@ class Chexprompt(ErrorJudge, OneReplyJudge):
         super().__post_init__()
         one_of(self, "counts", ("significant", "all"))
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Score the number of errors."""
         (reply,) = self.replies(number)
-        told = ChexpromptReply.told(features.value(reply, case))
-        return chexprompt_score(told, self.counts), told
+        assessment = ChexpromptReply.assessment(features.value(reply, case))
+        return chexprompt_score(assessment, self.counts), assessment
 
 
 def _lines(text: str) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.formulas.crimson import WEIGHTS, crimson_score
 from cxr_rewards.judges.component import ErrorJudge, OneReplyJudge
-from cxr_rewards.judges.details import JudgedError, JudgedFinding, Told, findings_of, no_counts
+from cxr_rewards.judges.details import Assessment, JudgedError, JudgedFinding, findings_of, no_counts
 from cxr_rewards.judges.reading import a_list, json_in, only_keys
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.types import Case
@@ -151,7 +151,7 @@ class CrimsonReply(JudgeReply):
         )
 
     @classmethod
-    def told(cls, reply: str) -> Told:
+    def assessment(cls, reply: str) -> Assessment:
         """Return errors and findings with the judge's words, of a reply that `parse` accepts.
 
         A false or missed finding is a significant error if it is urgent or actionable.
@@ -174,7 +174,7 @@ class CrimsonReply(JudgeReply):
         for entry in errors:
             counts["significant" if entry["significant"] else "insignificant"][entry["type"]] += 1
         words = data.get("explanation") or data.get("reasoning") or ""
-        return Told(
+        return Assessment(
             counts=counts,
             errors=errors,
             matched=[reference[key] for key in matched],
@@ -213,11 +213,11 @@ class Crimson(ErrorJudge, OneReplyJudge):
     reply = CrimsonReply
     types = TYPES
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Apply the arithmetic."""
         (reply,) = self.replies(number)
         text = features.value(reply, case)
-        return crimson_score(*CrimsonReply.parse(text)), CrimsonReply.told(text)
+        return crimson_score(*CrimsonReply.parse(text)), CrimsonReply.assessment(text)
 
 
 def _name(value: object) -> str | None:

@@ -11,7 +11,7 @@ from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.judges.component import ErrorJudge, OneReplyJudge
-from cxr_rewards.judges.details import JudgedError, Told, findings_of, no_counts
+from cxr_rewards.judges.details import Assessment, JudgedError, findings_of, no_counts
 from cxr_rewards.judges.reading import MOST, a_list, a_text, json_in, only_keys
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.text.sentences import sentences
@@ -146,13 +146,13 @@ class Fineradscore(ErrorJudge, OneReplyJudge):
         super().__post_init__()
         one_of(self, "aggregate", ("sum", "worst", "corrections"))
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Aggregate the severities."""
         (reply,) = self.replies(number)
         corrections = FineradscoreReply.corrections(features.value(reply, case), len(_lines(case.candidate)))
         severities = [SEVERITIES[one.severity] for one in corrections]
         values = {"sum": sum(severities), "worst": max(severities, default=0), "corrections": len(severities)}
-        return float(values[self.aggregate]), _told(corrections)
+        return float(values[self.aggregate]), _assessment(corrections)
 
     def corpus(self, scores: Iterable[Score]) -> dict[str, float | None]:
         """Return errors a report, the histogram of significant errors, and the inverse of the mean."""
@@ -188,7 +188,7 @@ def _correction(entry: Mapping[str, Any]) -> Correction:
     return Correction(line, kind, grade, *words)
 
 
-def _told(corrections: Iterable[Correction]) -> Told:
+def _assessment(corrections: Iterable[Correction]) -> Assessment:
     errors = [
         JudgedError(
             type=one.type,
@@ -201,4 +201,4 @@ def _told(corrections: Iterable[Correction]) -> Told:
     counts = no_counts(TYPES)
     for error in errors:
         counts["significant" if error["significant"] else "insignificant"][error["type"]] += 1
-    return Told(counts=counts, errors=errors, missed=findings_of(errors, "B"))
+    return Assessment(counts=counts, errors=errors, missed=findings_of(errors, "B"))

@@ -11,7 +11,7 @@ from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.judges.component import ErrorJudge, OneReplyJudge
-from cxr_rewards.judges.details import SORTS, JudgedError, JudgedFinding, Told, findings_of
+from cxr_rewards.judges.details import SORTS, Assessment, JudgedError, JudgedFinding, findings_of
 from cxr_rewards.judges.quoting import own_matches, unfenced, without_quotes
 from cxr_rewards.judges.reading import a_count, answer_of
 from cxr_rewards.judges.reply import JudgeReply
@@ -88,7 +88,7 @@ class GreenReply(JudgeReply):
         )
 
     @classmethod
-    def told(cls, reply: str) -> Told:
+    def assessment(cls, reply: str) -> Assessment:
         """Return the numbers of errors, and errors and matched findings in the judge's words."""
         sections, counts = cls._sections(reply), cls.parse(reply)
         errors = [
@@ -98,7 +98,7 @@ class GreenReply(JudgeReply):
             for words in _items(said, getattr(counts, sort)[kind])
         ]
         matched = [JudgedFinding(text=words, grade="") for words in _items(sections["matched"], counts.matched)]
-        return Told(
+        return Assessment(
             counts={sort: dict(getattr(counts, sort)) for sort in SORTS},
             errors=errors,
             matched=matched,
@@ -160,16 +160,16 @@ class Green(ErrorJudge, OneReplyJudge):
         if self.max_words < 0:
             raise self.invalid("max_words", "0 or more")
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Return the share of matched findings."""
         (reply,) = self.replies(number)
-        told = GreenReply.told(features.value(reply, case))
-        return green_score(told), told
+        assessment = GreenReply.assessment(features.value(reply, case))
+        return green_score(assessment), assessment
 
 
-def green_score(told: Told) -> float:
+def green_score(assessment: Assessment) -> float:
     """Return the share of matched findings among them and the significant errors; 0 if nothing is matched."""
-    matched, errors = len(told["matched"]), sum(told["counts"]["significant"].values())
+    matched, errors = len(assessment["matched"]), sum(assessment["counts"]["significant"].values())
     return matched / (matched + errors) if matched else 0.0
 
 

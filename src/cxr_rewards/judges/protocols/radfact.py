@@ -13,7 +13,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import VerdictParseError, shorten
 from cxr_rewards.judges import prompt as prompts
 from cxr_rewards.judges.component import JudgeComponent
-from cxr_rewards.judges.details import JudgedPhrase, Told
+from cxr_rewards.judges.details import Assessment, JudgedPhrase
 from cxr_rewards.judges.reading import MOST, a_list, a_truth, json_in, only_keys
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.types import Case, Failure, Score
@@ -241,7 +241,7 @@ class Radfact(JudgeComponent):
                 )
         return super().score_case(case, features)
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Return the share of entailed phrases."""
         item = PairItem(case.candidate, case.reference)
         shares: list[float] = []
@@ -256,7 +256,7 @@ class Radfact(JudgeComponent):
             ]
         precision, recall = shares
         values = {"f1": _f1(precision, recall), "precision": precision, "recall": recall}
-        return values[self.measure], Told(phrases=judged, marks=values)
+        return values[self.measure], Assessment(phrases=judged, marks=values)
 
     def corpus(self, scores: Iterable[Score]) -> dict[str, float | None]:
         """Return mean precision and recall, and the F1 of these two means, as RadFact reports it."""

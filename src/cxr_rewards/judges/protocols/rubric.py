@@ -9,7 +9,7 @@ from cxr_rewards.core.feature import CaseItem, FeatureTable, PairItem
 from cxr_rewards.core.settings import setting
 from cxr_rewards.errors import ConfigError, VerdictParseError, shorten
 from cxr_rewards.judges.component import OneReplyJudge
-from cxr_rewards.judges.details import Told
+from cxr_rewards.judges.details import Assessment
 from cxr_rewards.judges.reading import json_in, only_keys
 from cxr_rewards.judges.reply import JudgeReply
 from cxr_rewards.types import Case
@@ -118,9 +118,9 @@ class Rubric(OneReplyJudge):
                 'rubric: criteria must be texts such as "name: what is marked", each of a name of its own'
             )
 
-    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Told]:
+    def judge_case(self, number: int, case: Case, features: FeatureTable) -> tuple[float, Assessment]:
         """Return the mean mark on a scale from 0 to 1."""
         (reply,) = self.replies(number)
         assert isinstance(reply, RubricReply)
         marks = reply.marks(features.value(reply, case))
-        return fmean((mark - self.low) / (self.high - self.low) for mark in marks.values()), Told(marks=marks)
+        return fmean((mark - self.low) / (self.high - self.low) for mark in marks.values()), Assessment(marks=marks)

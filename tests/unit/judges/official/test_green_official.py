@@ -11,7 +11,7 @@ from tests.published_prompts import GREEN
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.judges.client import close_judges
-from cxr_rewards.judges.official.green_official import GreenOfficial, published_told, published_verdict
+from cxr_rewards.judges.official.green_official import GreenOfficial, published_assessment, published_verdict
 from cxr_rewards.judges.protocols.green import GreenReply, green_score
 
 WHOLE = """[Explanation]:
@@ -104,7 +104,7 @@ def test_the_published_reading_counts_what_it_does_not_find_as_zero(reply, signi
     verdict = published_verdict(reply)
     assert {kind: count for kind, count in verdict.significant.items() if count} == significant
     assert verdict.matched == matched
-    assert green_score(published_told(reply)) == pytest.approx(score)
+    assert green_score(published_assessment(reply)) == pytest.approx(score)
 
 
 def test_both_readings_agree_on_a_whole_reply():
