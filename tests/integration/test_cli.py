@@ -65,6 +65,7 @@ def test_score_keeps_the_input_and_adds_components_reward_and_reason(tmp_path):
         candidates=[r["candidate"] for r in before],
         references=[r["reference"] for r in before],
         priors=[[r["prior_report"]] if r["prior_report"].strip() else [] for r in before],
+        contexts=[{key: r[key] for key in ("age", "sex", "indication")} for r in before],
     )
     assert [float(r["reward"]) if r["reward"] else None for r in after] == [e.value for e in expected]
     assert "candidate from 'candidate', reference from 'reference', priors from 'prior_report'" in done.stderr
