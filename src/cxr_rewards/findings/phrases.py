@@ -54,7 +54,7 @@ _RIBS = re.compile(
     rf"|(?<![a-z])ribs? ([0-9]{{1,2}}(?:{_AND}[0-9]{{1,2}}){{0,8}})(?![0-9]|[.][0-9]| ?[mc]m)"
 )
 _VERTEBRAE = re.compile(
-    rf"(?<![a-z0-9])((?:[tl][0-9]{{1,2}}|d(?:[5-9]|1[0-2]))(?:{_AND}[tld]?[0-9]{{1,2}}){{0,8}})(?![a-z0-9]|\.[0-9])"
+    rf"(?<![a-z0-9])((?:[tl][0-9]{{1,2}}|d(?:[5-9]|1[0-2]))(?:{_AND}[tld]?[0-9]{{1,2}}){{0,8}})(?![a-z0-9]|\.[0-9]|:)"
 )
 _VERTEBRAE_IN_WORDS = re.compile(
     rf"(?<![a-z0-9])({_ORDINAL}(?:{_AND}{_ORDINAL}){{0,4}}) (thoracic|dorsal|lumbar)"
@@ -78,6 +78,13 @@ _MOVED = re.compile(
     r"(?:\s+(?:it|the|tube|line|catheter|back|out|in|further|another|an|additional|about|approximately|by|at|least|to))*\s+\Z"
 )
 _TO_MOVE = re.compile(r"\s+(?:of\s+)?(?:further\s+)?(?:withdrawal|retraction|advancement|repositioning)")
+_AWAY = re.compile(
+    r"\s+(?:(?:away\s+)?from\s+(?:the|its|a)\s+(?!(?:[a-z]+\s+){0,2}(?:prior|previous|last|earlier|former|initial|preceding"
+    r"|original|baseline|chest|ribs?|thoracic|parietal|apex|cupola)\b)"
+    r"|(?:above|below|beyond|deep to|superior to|inferior to|proximal to|distal to|caudal to|cranial to|medial to"
+    r"|lateral to)\b)"
+)
+"""Behind a distance, which is no size: "6 cm from the hilum", but "a rim of 2 cm from the chest wall"."""
 _YEAR = re.compile(
     r"\b(?:in|from|of|on) (?:the )?(?:19|20)[0-9]{2}\b"
     r"|(?<![0-9.])[0-9]{1,2}(?:st|nd|rd|th)? (?:of )?may\b|\bmay [0-9]{1,2}(?![0-9.])"
@@ -109,7 +116,10 @@ def _sizes(sentence: str) -> list[tuple[int, int, float]]:
 
 def _numbered(sentence: str) -> list[Item]:
     """Return the phrases that have numbers in them, in order: measurements, ratios, rows of ribs and vertebrae."""
-    phrases = [Item("modifier", (), (("size", size),), 0, 0, start, end) for start, end, size in _sizes(sentence)]
+    phrases = [
+        Item("modifier", (), (("distance" if _AWAY.match(sentence, end) else "size", size),), 0, 0, start, end)
+        for start, end, size in _sizes(sentence)
+    ]
     phrases += [Item("structure", (name,), places, 0, 0, start, end) for start, end, places, name in _levels(sentence)]
     phrases += [Item("date_both", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
     phrases += [Item("quality", (name,), (), 0, 0, start, end) for start, end, name in _ratios(sentence)]

@@ -15,7 +15,7 @@ from cxr_rewards.findings.layout.labels import (
     qualifies,
     stands_for_fracture,
 )
-from cxr_rewards.findings.layout.separators import Labelled, labels_in
+from cxr_rewards.findings.layout.separators import Labelled, is_asking, labels_in
 from cxr_rewards.findings.layout.statement import Passage, Span, Statement, compose
 from cxr_rewards.findings.layout.tables import Row, cells_of, is_head, is_rule, passages_of_table
 from cxr_rewards.findings.layout.values import passages_of, trimmed, value_of
@@ -23,6 +23,11 @@ from cxr_rewards.findings.layout.words import layout_words
 
 _BULLET = re.compile(r"\s*(?:[-*+\u2022>]+\s+|[0-9]{1,2}[.)]\s+|\([0-9]{1,2}\)\s*|[a-z][.)]\s+|\u2022)*")
 _EMPHASIS = re.compile(r"(#{1,6}\s+)?([*_]{2,3})?")
+_NEXT_QUESTION = re.compile(
+    r"[\s.;]\s*(?:q(?:uestion)?\s?[0-9]{0,2}\s?[:.)]\s*)?"
+    r"(?:(?:is|are|was|were) there (?:(?:an?|any|the|evidence of) ?)*)?\Z"
+)
+"""What stands before the next question, at the end of an answer: "None. Q:", "No. Is there an"."""
 _WRAP = 60
 _PRESENT = ("present", "moderate", "severe")
 """Values of a check box that tell that a finding is there."""
@@ -293,7 +298,7 @@ class _Lines:
             label, spans = parent[0], [labelled.span, noun_of(self.plain, parent[1][-1])]
             if self.label is parent[0] and not self.values:
                 self.label = None
-        if self.plain[before[0] : before[1]].strip(" .,;*_|\"'{}"):
+        if self.plain[before[0] : before[1]].strip(" .,;*_|\"'{}") and not is_asking(self.plain, *before):
             self._prose(*before)
         self._begin(label, spans)
         self._value(labelled, value_end)
@@ -315,7 +320,8 @@ class _Lines:
             start += 1
         while end > start and self.plain[end - 1] in " \t*_\"'`},;|":
             end -= 1
-        return start, end
+        asked = _NEXT_QUESTION.search(self.plain, max(start, end - 48), end)
+        return start, end if asked is None else asked.start()
 
     # ------------------------------------------------------------ boxes
 
@@ -348,9 +354,18 @@ class _Lines:
             if name in _PRESENT
         ]
         self.values += chosen
+        if not self.values and label.states and self._are_unchecked_kinds(boxes, ends, names):
+            self.values.append(boxes[0])  # "Effusion [ ] right [ ] left"
         if not self.values:
             self.label = None
         return True
+
+    def _are_unchecked_kinds(self, boxes: list[Span], ends: list[int], names: list[str]) -> bool:
+        """Return whether no box is checked, and each is of a kind of the finding, such as its side, not of a value."""
+        texts = [trimmed(self.plain, b, stop) for (_, b), stop in zip(boxes, ends, strict=True)]
+        return set(names) == {"absent"} and all(
+            value_of(self.plain, *span) is None and bool(attributes_of(self.plain[slice(*span)])) for span in texts
+        )
 
     def _box(self, start: int, end: int, name: str) -> None:
         """Read the text of one check box."""
@@ -407,6 +422,12 @@ class _Lines:
             return label is not None
         return label.kind == "finding" and (bool(attributes_of(text)) or not names_finding(text))
 
+    def _has_box(self, first: int, end: int, row: Row) -> bool:
+        """Return whether a check box stands first or within a cell: "Effusion [ ] right", but not a column of boxes."""
+        if _box().match(self.plain, first, end):
+            return True
+        return any((box := _box().search(self.plain, *cell)) is not None and box.span() != cell for cell in row)
+
     def _table_line(self, first: int, end: int) -> bool:
         """Add a line to the open table, or open one; return whether it is part of a table."""
         plain = self.plain
@@ -420,7 +441,7 @@ class _Lines:
         row = cells_of(plain, self.raw, first, end)
         if len(row) < 2:
             return False
-        if not pipes and (_box().match(plain, first, end) or not self._is_columns(row)):
+        if not pipes and (self._has_box(first, end, row) or not self._is_columns(row)):
             return False
         if not self.table and self.head is None:
             self._flush()

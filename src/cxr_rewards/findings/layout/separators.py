@@ -6,7 +6,7 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from cxr_rewards.findings.layout.labels import LONGEST, LONGEST_VALUE, Label, describes, label_of
+from cxr_rewards.findings.layout.labels import LONGEST, LONGEST_VALUE, Label, describes, label_of, qualifies
 from cxr_rewards.findings.layout.statement import Span
 from cxr_rewards.findings.layout.values import trimmed, value_of
 from cxr_rewards.findings.layout.words import layout_words
@@ -16,6 +16,9 @@ _STOPS = ".;!?\n"
 _WORD_START = re.compile(r"(?<=\s)[A-Z]")
 _QUESTION = re.compile(r"(?:(?:is|are|was|were) (?:there )?(?:(?:an?|any|the|evidence of) )*|any )")
 _ITEM = re.compile(r"\s*\(?(?:[a-z]|[0-9]{1,2})[.)]\s+")
+_ASKED = re.compile(r"\s*q(?:uestion)?\s?[0-9]{0,2}\s?[:.)]\s*")
+_ANSWERED = re.compile(r"[*_\"'\s]*a(?:ns(?:wer)?)?\s?[0-9]{0,2}\s?[:.)][*_\"'\s]*")
+"""What stands before a question and its answer: "Q: Effusion? A: None."."""
 _FIRST_SEGMENT = re.compile(r"[^,;.()\n|]*?(?=\s+-\s|[,;.()\n|]|\Z)")
 
 
@@ -65,6 +68,9 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
             continue
         label, span = labelled
         value_start, value_end = match.end(), -1
+        answered = _ANSWERED.match(plain, value_start, end) if kind == "question" else None
+        if answered is not None:
+            value_start = answered.end()
         if kind != "colon":
             if not label.states and not (kind in ("weak", "question") and label.kind in ("structure", "normal")):
                 continue
@@ -72,7 +78,7 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
                 value_start, value_end = match.start(), match.end()
                 while plain[value_start].isspace():
                     value_start += 1
-            elif not _has_value(plain, value_start, end):
+            elif not _has_value(plain, value_start, end, answers=answered is not None):
                 if kind != "question" or not label.states:
                     continue
                 value_start, value_end = match.start(), match.start() + 1  # "Pneumonia?" alone leaves it in doubt
@@ -81,12 +87,24 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
     return found
 
 
-def _has_value(plain: str, start: int, end: int) -> bool:
-    """Return whether a value begins at `start`, and no ordinary words."""
+def _has_value(plain: str, start: int, end: int, *, answers: bool) -> bool:
+    """Return whether a value begins at `start`, and no ordinary words. An answer may tell only more: "small, left"."""
     while start < end and plain[start] in " \t:*_":
         start += 1
     first = _FIRST_SEGMENT.match(plain, start, min(end, start + LONGEST_VALUE))
-    return first is not None and value_of(plain, *trimmed(plain, *first.span())) is not None
+    if first is None:
+        return False
+    span = trimmed(plain, *first.span())
+    return value_of(plain, *span) is not None or (answers and qualifies(plain[slice(*span)]))
+
+
+def is_asking(plain: str, start: int, end: int) -> bool:
+    """Return whether only what begins a question stands here: "Q: Is there a"."""
+    asked = _ASKED.match(plain, start, end)
+    at = start if asked is None else asked.end()
+    question = _QUESTION.match(plain, at, end)
+    at = at if question is None else question.end()
+    return at > start and not plain[at:end].strip()
 
 
 def _before(tidied: str, plain: str, low: int, end: int, *, after_label: bool) -> tuple[Label, Span] | None:
@@ -127,7 +145,7 @@ def _last_stop(plain: str, start: int, end: int) -> int:
 
 
 def _label_at(plain: str, start: int, end: int) -> tuple[Label, Span] | None:
-    item = _ITEM.match(plain, start, end)
+    item = _ITEM.match(plain, start, end) or _ASKED.match(plain, start, end)
     span = trimmed(plain, start if item is None else item.end(), end)
     question = _QUESTION.match(plain, *span)
     if question is not None:

@@ -13,7 +13,7 @@ from cxr_rewards.findings.ontology.load import data_files, parse
 from cxr_rewards.findings.ontology.vocabulary import expand
 
 Words = tuple[str, ...]
-WORD = re.compile(r"[a-z0-9]+")
+WORD = re.compile(r"[0-9]+\.[0-9]+|[a-z0-9]+")
 _FILE = "layout.toml"
 _KEYS = ("values", "headings", "small_words")
 _VALUE_KEYS = ("before", "after", "silent", "phrases", "marks", "boxes", "examples")

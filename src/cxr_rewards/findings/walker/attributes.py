@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Change, Side
@@ -33,7 +34,7 @@ def read_modifier(state: State) -> None:
     """Give the attributes that a phrase states to the next finding, or to those before it."""
     i, item = state.index, state.item
     forward: bool | None = None
-    for slot, value in item.attributes:
+    for slot, value in _attributes(state):
         if slot == "position":
             _place_device(state, str(value))
             continue
@@ -81,6 +82,17 @@ def read_modifier(state: State) -> None:
             _locate(state, slot, str(value))
         elif slot == "change" or not _denied_since(state):
             _give_to_previous(state, slot, value)
+
+
+def _attributes(state: State) -> Iterable[tuple[str, Value]]:
+    """Return the attributes that a phrase states. A distance is the size of a device, and of no other finding."""
+    attributes = state.item.attributes
+    if not attributes or attributes[0][0] != "distance":
+        return attributes
+    mentions = state.clause.mentions
+    if mentions and mentions[-1].observation and mentions[-1].observation not in state.known.devices:
+        return ()
+    return [("size", attributes[0][1])]
 
 
 def _is_of_replacement(state: State) -> bool:
