@@ -149,7 +149,8 @@ def is_aside(sentence: str, items: Sequence[Item], strange: Strange) -> bool:
         strange: its strange words.
 
     Example:
-        >>>         >>> def aside(text):
+        >>> from cxr_rewards.findings.clauses import clauses
+        >>> def aside(text):
         ...     return is_aside(text, clauses(ontology(), text)[0], strange_words(text))
         >>> aside("findings were discussed by telephone."), aside("findings were discussed by bunnies.")
         (True, False)

@@ -23,9 +23,9 @@ from cxr_rewards.findings.layout.words import layout_words
 
 _BULLET = re.compile(r"\s*(?:[-*+\u2022>]+\s+|[0-9]{1,2}[.)]\s+|\([0-9]{1,2}\)\s*|[a-z][.)]\s+|\u2022)*")
 _EMPHASIS = re.compile(r"(#{1,6}\s+)?([*_]{2,3})?")
+_IS_THERE = r"(?:is|are|was|were) there(?: (?:an?|any|the|evidence of))*"
 _NEXT_QUESTION = re.compile(
-    r"[\s.;]\s*(?:q(?:uestion)?\s?[0-9]{0,2}\s?[:.)]\s*)?"
-    r"(?:(?:is|are|was|were) there (?:(?:an?|any|the|evidence of) ?)*)?\Z"
+    rf"[\s.;]\s*(?:q(?:uestion)?\s?[0-9]{{0,2}}\s?[:.)]\s*(?:{_IS_THERE}|is|are)?|{_IS_THERE})\s*\Z"
 )
 """What stands before the next question, at the end of an answer: "None. Q:", "No. Is there an"."""
 _WRAP = 60
