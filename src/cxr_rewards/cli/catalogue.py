@@ -26,7 +26,7 @@ def components(as_json: JsonOption = False) -> None:
         return
     table = Table()
     for name in ("name", "measures", "range", "better", "reads", "needs", "available"):
-        table.add_column(name, overflow="fold")
+        table.add_column(name, no_wrap=name == "name", overflow="fold")
     for row in rows:
         needs = ", ".join(row["requires"]) + (f" [{row['extra']}]" if row["extra"] else "")
         available = "yes" if row["available"] else f"no: {row['install'] or row['reason']}"
