@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -107,5 +106,5 @@ def summary_as_json(scored: Scored, reward: BaseReward) -> Mapping[str, object]:
         **scored.summary.as_json(),
         "corpus": scored.corpus,
         "unread": dict(scored.unread),
-        "judges": {model: dataclasses.asdict(tally) for model, tally in LEDGER.tallies().items()},
+        "judges": {model: tally.as_json() for model, tally in LEDGER.tallies().items()},
     }

@@ -39,6 +39,11 @@ class Tally:
     def __add__(self, other: Tally) -> Tally:
         return Tally(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
 
+    def as_json(self) -> dict[str, object]:
+        """Return the costs as JSON-compatible data; `dataclasses.asdict` would count the entries of each counter."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values.items()}
+
     def __str__(self) -> str:
         parts = [f"{self.calls:,} calls", f"{self.prompt_tokens:,} + {self.completion_tokens:,} tokens"]
         if self.usd:

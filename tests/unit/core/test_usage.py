@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,6 +25,17 @@ def test_tallies_of_one_model_are_added_up_and_equal_keys_share_one():
     assert (ledger.total().calls, ledger.total().usd) == (12, 1.0)
     ledger.clear()
     assert (ledger.tallies(), ledger.total()) == ({}, Tally())
+
+
+def test_a_tally_with_retries_and_failures_can_be_written_as_json():
+    tally = Tally(calls=5, usd=0.25)
+    tally.retries["HTTP 429"] += 2
+    tally.failures["timeout"] += 1
+    written = json.loads(json.dumps(tally.as_json()))
+    assert written == {
+        "calls": 5, "replies": 0, "retries": {"HTTP 429": 2}, "failures": {"timeout": 1},
+        "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.25, "in_flight": 0,
+    }  # fmt: skip
 
 
 def test_release_calls_what_is_registered_each_time():
