@@ -67,14 +67,14 @@ class RowResult(NamedTuple):
 
 
 class Keep(NamedTuple):
-    """What to keep of a row beyond its result: columns from details, and all details."""
+    """The details of a row that are kept beside its result: some as columns, or all of them."""
 
     columns: tuple[DetailColumn, ...]
     details: bool
 
     @property
     def fingerprint(self) -> dict[str, object]:
-        """What only the journal of a run with these holds; empty if nothing is kept."""
+        """Columns that only the journal of such a run has; empty if no details are kept."""
         columns: dict[str, object] = {"detail_columns": [column.name for column in self.columns]}
         return {**(columns if self.columns else {}), **({"details": True} if self.details else {})}
 

@@ -266,7 +266,7 @@ def test_nothing_read_is_nothing_told():
 @pytest.mark.parametrize(
     ("text", "observation", "certainty"),
     [
-        ("Blunting of the left costophrenic angle in keeping with a small effusion.", "pleural_effusion", "present"),
+        ("Right costophrenic blunting, consistent with a trace effusion.", "pleural_effusion", "present"),
         ("Small left effusion. The left costophrenic angle is blunted.", "pleural_effusion", "present"),
         ("Blunted left costophrenic angle, possibly an effusion.", "pleural_effusion", "possible"),
         ("Blunted left costophrenic angle.", "costophrenic_blunting", "present"),

@@ -27,7 +27,7 @@ _IS_THERE = r"(?:is|are|was|were) there(?: (?:an?|any|the|evidence of))*"
 _NEXT_QUESTION = re.compile(
     rf"[\s.;]\s*(?:q(?:uestion)?\s?[0-9]{{0,2}}\s?[:.)]\s*(?:{_IS_THERE}|is|are)?|{_IS_THERE})\s*\Z"
 )
-"""What stands before the next question, at the end of an answer: "None. Q:", "No. Is there an"."""
+"""The beginning of the next question, at the end of an answer: "None. Q:", "No. Is there an"."""
 _WRAP = 60
 _PRESENT = ("present", "moderate", "severe")
 """Values of a check box that tell that a finding is there."""

@@ -18,7 +18,7 @@ _QUESTION = re.compile(r"(?:(?:is|are|was|were) (?:there )?(?:(?:an?|any|the|evi
 _ITEM = re.compile(r"\s*\(?(?:[a-z]|[0-9]{1,2})[.)]\s+")
 _ASKED = re.compile(r"\s*q(?:uestion)?\s?[0-9]{0,2}\s?[:.)]\s*")
 _ANSWERED = re.compile(r"[*_\"'\s]*a(?:ns(?:wer)?)?\s?[0-9]{0,2}\s?[:.)][*_\"'\s]*")
-"""What stands before a question and its answer: "Q: Effusion? A: None."."""
+"""The words before a question and before its answer: "Q: Effusion? A: None."."""
 _FIRST_SEGMENT = re.compile(r"[^,;.()\n|]*?(?=\s+-\s|[,;.()\n|]|\Z)")
 
 
