@@ -43,7 +43,7 @@ PLANTED: Mapping[str, str] = {
 
 @dataclass
 class JudgeCheck:
-    """What became of the planted cases of one judge.
+    """Results of the planted cases of one judge.
 
     Attributes:
         label: the component's label in the reward.
@@ -70,7 +70,7 @@ class JudgeCheck:
 
     @property
     def problems(self) -> list[str]:
-        """What speaks against this judge, in words; none if all cases have a score and come in the right order."""
+        """Reasons not to use this judge, in words; none if all cases have a score and come in the right order."""
         if self.error:
             return [self.error]
         found = []

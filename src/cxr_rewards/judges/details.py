@@ -44,7 +44,7 @@ class JudgedPhrase(TypedDict):
 
 
 class Assessment(TypedDict, total=False):
-    """What a protocol reads in the replies of one vote; what it does not know of is left out.
+    """Content of the replies of one vote, as a protocol reads them; keys that it does not know are left out.
 
     Attributes:
         counts: numbers of errors by sort and type.

@@ -27,7 +27,7 @@ _ENDPOINT = (
 )
 _FAILURES = "Read a reply as the published code does: a section that is missing or cannot be read counts 0."
 _RENDERED = "<|user|>\n{}</s>\n<|assistant|>\n</s>\n<|assistant|>\n"
-"""What the template makes of one turn of the user and an empty one of the assistant."""
+"""The template applied to one turn of the user and an empty one of the assistant."""
 
 
 class GreenOfficialReply(OfficialReply):
