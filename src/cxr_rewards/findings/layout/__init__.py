@@ -8,6 +8,7 @@ and an empty check box all become "no pneumothorax", with the places in the repo
 - `values.py`: a label and its values become statements.
 - `separators.py`: the labels within a line.
 - `tables.py`: rows and columns.
+- `draft.py`: what a section states, in the making; `labelled.py` and `boxes.py` add labels and check boxes to it.
 - `lines.py`: the lines of a section, one after the other.
 """
 
