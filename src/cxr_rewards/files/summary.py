@@ -348,16 +348,17 @@ def _interval(
     return (low, high) if math.isfinite(low) and math.isfinite(high) else (None, None)
 
 
-def t_quantile(df: float) -> float:
-    """Return the 0.975 quantile of Student's t, to 0.001 for 4 degrees of freedom or more (not necessarily whole).
+def t_quantile(df: float, level: float = LEVEL) -> float:
+    """Return the quantile of Student's t that ends a two-sided interval, by default the 0.975 quantile.
 
-    The expansion of Cornish and Fisher around the normal quantile (Abramowitz and Stegun 26.7.5).
+    The expansion of Cornish and Fisher around the normal quantile (Abramowitz and Stegun 26.7.5), to 0.001 for 4
+    degrees of freedom or more (not necessarily whole).
 
     Example:
         >>> [round(t_quantile(df), 3) for df in (4, 10, 1e9)]
         [2.776, 2.228, 1.96]
     """
-    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    z = NormalDist().inv_cdf((1 + level) / 2)
     terms = (
         z,
         (z**3 + z) / 4,

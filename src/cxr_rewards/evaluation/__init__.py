@@ -1,0 +1,1 @@
+"""Evaluation of systems by their files of scores: joined by case, with intervals and tests."""

@@ -1,0 +1,464 @@
+"""Scores of one system, read from a file of `cxr-rewards score` or any table of numbers; and of several, joined.
+
+Cases are joined by their ids. What must be equal for a fair comparison is checked: the ids, the references, and how
+each number was computed (its signature).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cxr_rewards.core.registry import component_names, load_component
+from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.files import is_placeholder, open_table
+from cxr_rewards.files.columns import choose_columns
+from cxr_rewards.files.results import BETWEEN
+from cxr_rewards.files.table import Row, Table
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Numbers = NDArray[np.float64]
+    Order = NDArray[np.int64]
+
+Difference = Literal["ids", "references", "signatures"]
+"""Something that may differ between files if the user says so."""
+
+ID_COLUMNS = (
+    "case_id",
+    "id",
+    "study_id",
+    "report_id",
+    "image_id",
+    "dicom_id",
+    "accession",
+    "accession_number",
+    "uid",
+)
+"""Usual names of a column that names the cases, in lower case; the first whose values are all different is taken."""
+
+_OTHER_IDS = "give each case its own, name another column with --on, or compare row by row with --on none"
+_SHOWN = 3
+_REWARD = "reward"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number of each case.
+
+    Attributes:
+        name: the component's label, `reward`, or a column.
+        column: that holds it.
+        bounds: smallest and largest value.
+        higher_is_better: its direction.
+        signature: how it was computed; empty if the file does not say.
+    """
+
+    name: str
+    column: str
+    bounds: tuple[float, float] = (-math.inf, math.inf)
+    higher_is_better: bool = True
+    signature: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SystemScores:
+    """Scores of one system.
+
+    Attributes:
+        name: of the system.
+        path: the file.
+        ids: of the cases, in the order of the file.
+        id_column: the column of ids; empty: cases are named by row.
+        values: by metric, a number for each case; NaN if it is unscored.
+        metrics: by name.
+        kinds: unscored cases by kind of failure; a case with several counts for each.
+        signature: of the reward; empty if the file does not say.
+        columns: of the file.
+        reference_columns: columns of the reference's text; empty if there are none.
+        candidate_column: column of the candidate's text; empty if there is none.
+        cluster: the column that marks cases as alike, if the file says so.
+        details: the file of details; None if there is none.
+    """
+
+    name: str
+    path: Path
+    ids: tuple[str, ...]
+    id_column: str
+    values: Mapping[str, Numbers]
+    metrics: Mapping[str, Metric]
+    kinds: Mapping[str, int]
+    signature: str
+    columns: tuple[str, ...]
+    reference_columns: tuple[str, ...]
+    candidate_column: str
+    cluster: str
+    details: Path | None
+    _table: Table
+    _read: dict[str, list[str]] = field(default_factory=dict)
+
+    def column(self, name: str) -> list[str]:
+        """Return the cells of a column as texts; empty for a cell that says nothing is there.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        return self.texts([name])[name]
+
+    def texts(self, names: Sequence[str]) -> Mapping[str, list[str]]:
+        """Return the cells of some columns, read from the file at once and kept."""
+        for name in names:
+            if name not in self.columns:
+                raise InputError(unknown_name(str(self.path), "column", name, self.columns))
+        missing = [name for name in names if name not in self._read]
+        if missing:
+            read: dict[str, list[str]] = {name: [] for name in missing}
+            for row in self._table.rows(missing):
+                for name, cells in read.items():
+                    cells.append(_text(row.values.get(name)))
+            self._read.update(read)
+        return {name: self._read[name] for name in names}
+
+
+def load_scores(
+    path: str | Path,
+    *,
+    name: str = "",
+    on: str | None = None,
+    metrics: Sequence[str] = (),
+    lower_is_better: Collection[str] = (),
+    details: str | Path | None = None,
+) -> SystemScores:
+    r"""Read a file of scores.
+
+    Args:
+        path: CSV, TSV, JSONL or Parquet, as `score` writes it; or any table with numbers.
+        name: of the system; the file's name by default.
+        on: the column of case ids; None to look for the usual ones; empty: none. Without any, cases are named by row.
+        metrics: names of components or columns; by default `reward` and all components.
+        lower_is_better: those of `metrics` that are columns of other programs, and better if lower.
+        details: the file of details; by default the one that was written with the scores.
+
+    Raises:
+        InputError: a bad row, an id that is missing or occurs twice, a cell that is not a number, an unknown column, or
+            a file without scores.
+        OSError: the file cannot be read.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), "mine.csv")
+        >>> _ = path.write_text("study_id,bleu,reward,reason\ns1,0.5,0.25,\ns2,,,no reference\n")
+        >>> scores = load_scores(path)
+        >>> scores.name, scores.ids, scores.values["bleu"].tolist(), scores.metrics["bleu"].bounds
+        ('mine', ('s1', 's2'), [0.5, nan], (0.0, 1.0))
+    """
+    import numpy as np
+
+    path = Path(path)
+    table = open_table(path)
+    found = _metrics(table, metrics, lower_is_better)
+    known = {column.strip().lower(): column for column in reversed(table.columns)}
+    if on and on not in table.columns:
+        raise InputError(unknown_name(str(path), "column", on, table.columns))
+    candidates = [known[usual] for usual in ID_COLUMNS if usual in known] if on is None else [on] if on else []
+    kind_column = next((column for column in table.columns if column.endswith("reason_kind")), "")
+    ids: dict[str, list[str]] = {column: [] for column in candidates}
+    values: dict[str, list[float]] = {metric: [] for metric in found}
+    kinds: Counter[str] = Counter()
+    rows = 0
+    for row in table.rows([*candidates, *(metric.column for metric in found.values()), *filter(None, [kind_column])]):
+        if row.error is not None:
+            raise row.error
+        rows += 1
+        for column, names in ids.items():
+            names.append(_text(row.values.get(column)))
+        for metric in found.values():
+            values[metric.name].append(_number(row, metric.column))
+        if kind_column:
+            kinds.update({kind for kind in _text(row.values.get(kind_column)).split(BETWEEN) if kind})
+    unique = (column for column, names in ids.items() if "" not in names and len(set(names)) == rows)
+    id_column = next(unique, candidates[0] if candidates else "")
+    names = ids[id_column] if id_column else [f"row {number}" for number in range(1, rows + 1)]
+    if id_column:
+        _check_ids(names, path, id_column)
+    candidate, references = _text_columns(table)
+    return SystemScores(
+        name=name or path.name.partition(".")[0] or path.name,
+        path=path,
+        ids=tuple(names),
+        id_column=id_column,
+        values={metric: np.array(numbers, dtype=np.float64) for metric, numbers in values.items()},
+        metrics=found,
+        kinds=dict(kinds.most_common()),
+        signature="",
+        columns=tuple(table.columns),
+        reference_columns=references,
+        candidate_column=candidate,
+        cluster="",
+        details=None if details is None else Path(details),
+        _table=table,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class JoinedScores:
+    """Scores of several systems for the same cases, in the order of the first file.
+
+    Attributes:
+        systems: as read.
+        ids: of the cases.
+        order: by system, the place of each case in its file.
+        metrics: those that all systems have, by name.
+        notes: what the user should know: differences that were allowed, metrics that not all have.
+    """
+
+    systems: tuple[SystemScores, ...]
+    ids: tuple[str, ...]
+    order: tuple[Order, ...]
+    metrics: Mapping[str, Metric]
+    notes: tuple[str, ...] = ()
+
+    def values(self, metric: str) -> Numbers:
+        """Return the scores, (systems, cases); NaN if unscored."""
+        import numpy as np
+
+        return np.stack([s.values[metric][order] for s, order in zip(self.systems, self.order, strict=True)])
+
+    def column(self, name: str) -> list[str]:
+        """Return a column that says something of the cases, such as patient or sex, from the files that have it.
+
+        Raises:
+            InputError: no file has it, or two say something else of a case.
+        """
+        having = [(s, order) for s, order in zip(self.systems, self.order, strict=True) if name in s.columns]
+        if not having:
+            raise InputError(unknown_name("the files", "column", name, {c for s in self.systems for c in s.columns}))
+        (first, places), *others = having
+        cells = first.column(name)
+        chosen = [cells[i] for i in places]
+        for other, order in others:
+            cells = other.column(name)
+            differing = [
+                (a, cells[i], self.ids[n]) for n, (a, i) in enumerate(zip(chosen, order, strict=True)) if a != cells[i]
+            ]
+            if differing:
+                a, b, case = differing[0]
+                raise InputError(
+                    f"column {name!r} differs in {len(differing):,} of {len(chosen):,} cases, for example {case!r}: "
+                    f"{shorten(a)} in {first.path}, {shorten(b)} in {other.path}; correct one of the files"
+                )
+        return chosen
+
+
+def join_scores(systems: Sequence[SystemScores], *, allow: Collection[Difference] = ()) -> JoinedScores:
+    """Join the scores of several systems by case.
+
+    Args:
+        systems: from `load_scores`, with different names.
+        allow: what may differ: `ids` (only cases that all systems have are taken), `references`, or `signatures` (how a
+            number was computed). Each difference becomes a note.
+
+    Raises:
+        InputError: something differs that may not, with the number of differences and the first of them; or the systems
+            have no case or no metric in common, or equal names.
+    """
+    import numpy as np
+
+    _check_names(systems)
+    notes: list[str] = []
+    common = _common_ids(systems, "ids" in allow, notes)
+    places = [{case: place for place, case in enumerate(system.ids)} for system in systems]
+    order = tuple(np.array([where[case] for case in common], dtype=np.int64) for where in places)
+    metrics = _common_metrics(systems, "signatures" in allow, notes)
+    joined = JoinedScores(systems=tuple(systems), ids=tuple(common), order=order, metrics=metrics)
+    _check_references(joined, "references" in allow, notes)
+    return JoinedScores(systems=joined.systems, ids=joined.ids, order=order, metrics=metrics, notes=tuple(notes))
+
+
+def _metrics(table: Table, wanted: Sequence[str], lower: Collection[str]) -> dict[str, Metric]:
+    known = set(component_names())
+    if not wanted:
+        wanted = [name for name in table.columns if name in known or name == _REWARD]
+        if not wanted:
+            raise InputError(
+                f"{table.path}: no column of scores; columns: {', '.join(table.columns)}. Name some with --metrics"
+            )
+    found = {}
+    for name in wanted:
+        if name not in table.columns:
+            raise InputError(unknown_name(str(table.path), "column", name, table.columns))
+        about: dict[str, Any] = {"higher_is_better": name not in lower}
+        if name in known:
+            if name in lower:
+                raise ConfigError(f"--lower-is-better {name}: it is a component, whose direction is known")
+            component = load_component(name)
+            about = {"bounds": component.bounds, "higher_is_better": component.higher_is_better}
+        found[name] = Metric(name=name, column=name, **about)
+    return found
+
+
+def _text(value: object) -> str:
+    if value is None or is_placeholder(value) or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return str(value).strip()
+
+
+def _number(row: Row, column: str) -> float:
+    value = row.values.get(column)
+    if isinstance(value, str):
+        text = _text(value)
+        try:
+            number = float(text) if text else math.nan
+        except ValueError:
+            number = math.inf
+    elif value is None:
+        number = math.nan
+    else:
+        number = float(value) if isinstance(value, (int, float)) else math.inf
+    if math.isinf(number):
+        raise InputError(
+            f"{row.where}, column {column!r}: expected a number or an empty cell, got {shorten(value)}; "
+            "correct the cell, or choose columns with --metrics"
+        )
+    return number
+
+
+def _check_ids(names: Sequence[str], path: Path, column: str) -> None:
+    first: dict[str, int] = {}
+    for number, name in enumerate(names, 1):
+        if not name:
+            raise InputError(
+                f"{path}: row {number}, column {column!r}: no id; give each case one, or name another --on"
+            )
+        if name in first:
+            raise InputError(
+                f"{path}: row {number}, column {column!r}: id {shorten(name)} is already that of row {first[name]}; "
+                + _OTHER_IDS
+            )
+        first[name] = number
+
+
+def _text_columns(table: Table) -> tuple[str, tuple[str, ...]]:
+    """Return the columns of candidate and reference, those that are there."""
+    try:
+        columns = choose_columns(table.columns, where=str(table.path))
+    except InputError:
+        try:
+            return "", (choose_columns(table.columns, where=str(table.path), references_only=True).reference,)
+        except InputError:
+            return "", ()
+    return columns.candidate, (columns.reference,)
+
+
+def _check_names(systems: Sequence[SystemScores]) -> None:
+    if len(systems) < 2:
+        raise InputError(f"{len(systems)} file to compare; give two or more")
+    twice = [name for name, count in Counter(system.name for system in systems).items() if count > 1]
+    if twice:
+        raise InputError(f"two systems are named {twice[0]!r}; tell them apart with --name, once for each file")
+
+
+def _common_ids(systems: Sequence[SystemScores], allowed: bool, notes: list[str]) -> list[str]:
+    shared = set(systems[0].ids).intersection(*(system.ids for system in systems[1:]))
+    common = [case for case in systems[0].ids if case in shared]
+    told = []
+    for system in systems:
+        others = [case for case in system.ids if case not in shared]
+        if others:
+            told.append(f"{len(others):,} of {len(system.ids):,} cases of {system.name} ({_examples(others)})")
+    if not told:
+        return common
+    columns = ", ".join(f"{system.id_column or 'row number'} of {system.name}" for system in systems)
+    if not common:
+        raise InputError(
+            f"no case is in all files; their ids are {columns}, such as "
+            f"{', '.join(shorten(system.ids[0]) for system in systems)}; name the column of ids with --on"
+        )
+    what = f"not in all files: {'; '.join(told)}"
+    if not allowed:
+        raise InputError(
+            f"{what}. Compared by {columns}. Score the same cases, or compare the {len(common):,} cases that all files "
+            "have with --allow ids"
+        )
+    notes.append(f"{what}; compared on the {len(common):,} cases in all files")
+    return common
+
+
+def _common_metrics(systems: Sequence[SystemScores], allowed: bool, notes: list[str]) -> dict[str, Metric]:
+    common: dict[str, Metric] = {}
+    for name, metric in systems[0].metrics.items():
+        if not all(name in system.metrics for system in systems):
+            continue
+        signatures = {s.name: s.metrics[name].signature for s in systems if s.metrics[name].signature}
+        if len(set(signatures.values())) > 1:
+            what = f"{name} was computed in different ways: {_signatures(signatures)}"
+            if not allowed:
+                raise InputError(
+                    f"{what}. Score all files with the same reward, leave the metric out with --metrics, or compare "
+                    "all the same with --allow signatures"
+                )
+            notes.append(what)
+        common[name] = metric
+    if not common:
+        told = "; ".join(f"{system.name}: {', '.join(system.metrics)}" for system in systems)
+        raise InputError(f"the files have no metric in common ({told}); score them with the same reward")
+    for system in systems:
+        alone = [name for name in system.metrics if name not in common]
+        if alone:
+            notes.append(f"not in all files, left out: {', '.join(alone)} of {system.name}")
+    return common
+
+
+def _signatures(signatures: Mapping[str, str]) -> str:
+    parts = [set(signature.split("|")) for signature in signatures.values()]
+    shared = set.intersection(*parts)
+    own = (sorted(part - shared) for part in parts)
+    return "; ".join(f"{name} by {shorten(' '.join(mine), 160)}" for name, mine in zip(signatures, own, strict=True))
+
+
+def _check_references(joined: JoinedScores, allowed: bool, notes: list[str]) -> None:
+    having = [(s, o) for s, o in zip(joined.systems, joined.order, strict=True) if s.reference_columns]
+    if len(having) < 2:
+        by_row = [system.name for system in joined.systems if not system.id_column]
+        if by_row:
+            raise InputError(
+                f"{', '.join(by_row)}: no column of ids and no references to check that the rows are the same cases; "
+                "name a column of ids with --on"
+            )
+        return
+    (first, order), *others = having
+    texts = _references(first, order)
+    for other, places in others:
+        differing = [
+            (joined.ids[n], a, b)
+            for n, (a, b) in enumerate(zip(texts, _references(other, places), strict=True))
+            if a.split() != b.split()
+        ]
+        if not differing:
+            continue
+        case, a, b = differing[0]
+        what = (
+            f"the references of {len(differing):,} of {len(texts):,} cases differ between {first.name} and "
+            f"{other.name}, for example of {case!r}: {shorten(a)} and {shorten(b)}"
+        )
+        if not allowed:
+            raise InputError(
+                f"{what}. Score against the same references, or compare all the same with --allow references"
+            )
+        notes.append(what)
+
+
+def _references(system: SystemScores, order: Order) -> list[str]:
+    columns = list(system.texts(system.reference_columns).values())
+    return ["\n".join(cells[i] for cells in columns) for i in order]
+
+
+def _examples(names: Sequence[str]) -> str:
+    more = ", ..." if len(names) > _SHOWN else ""
+    return ", ".join(map(shorten, names[:_SHOWN])) + more
