@@ -12,7 +12,6 @@ already (`--url`).
 from __future__ import annotations
 
 import csv
-import json
 import os
 import signal
 import socket
@@ -118,18 +117,9 @@ def cases(count: int) -> list[Case]:
     return whole[:count]
 
 
-def with_schema(mode: str, name: str) -> dict[str, Any]:
-    """Return the settings of a judge for a mode of `--schema`."""
-    if mode != "llama.cpp":
-        return {"structured": mode}
-    (reply,) = load_component(name)(model="m", base_url="http://x").replies(0)
-    bound = {"response_format": {"type": "json_object", "schema": dict(reply.schema)}}
-    return {"structured": "off", "extra_body": json.dumps(bound)}
-
-
 def run(name: str, work: list[Case], settings: dict[str, Any], schema: str = "auto") -> dict[str, Any]:
     """Score the cases by one judge."""
-    component = load_component(name)(**settings, **with_schema(schema, name))
+    component = load_component(name)(**settings, structured=schema)
     LEDGER.clear()
     start = time.monotonic()
     scores = [row[0] for row in Engine({name: component}).run(work)]
@@ -181,9 +171,9 @@ def main() -> None:
     options.add_argument(
         "--schema",
         nargs="+",
-        choices=("auto", "off", "llama.cpp"),
+        choices=("auto", "off", "json_object_schema"),
         default=("auto", "off"),
-        help="the setting `structured`, or the form in which llama.cpp's server takes a schema",
+        help="the setting `structured`",
     )
     options.add_argument("--set", nargs="*", default=[], metavar="NAME=NUMBER", help="settings other than the defaults")
     given = options.parse_args()
@@ -194,8 +184,6 @@ def main() -> None:
     def measure(url: str, model: str) -> None:
         for name in given.judges:
             for schema in given.schema:
-                if schema == "llama.cpp" and name in ("green", "radfact"):
-                    continue  # the one has no schema, the other two
                 row = run(name, work, {"model": model, "base_url": url, **changed}, schema)
                 rows.append(row)
                 print(row, file=sys.stderr, flush=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from tests.benchmark_scripts import load_benchmark
-from tests.judge_server import ScriptedJudge, completion
 
 from cxr_rewards.testing.fake_judge import FakeJudge
 
@@ -42,11 +41,3 @@ def test_a_server_that_refuses_schemas_costs_no_case():
         asked, off = row_of(fake), row_of(fake, schema="off")
     assert (asked["scored"], off["scored"]) == (4, 4)
     assert off["retries"] == {}
-
-
-def test_llama_cpps_form_of_a_schema_goes_with_each_request():
-    with ScriptedJudge(lambda request: {"id": f"x{request.number}", **completion()}) as judge:
-        assert row_of(judge, schema="llama.cpp")["scored"] == 4
-    form = judge.requests[0].data["response_format"]
-    assert form["type"] == "json_object"
-    assert form["schema"]["required"] == ["errors"]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from cxr_rewards.errors import JudgeRefusal, VerdictParseError
 from cxr_rewards.judges.http import Answer
 from cxr_rewards.judges.prompt import Messages
-from cxr_rewards.judges.refusals import RetryLater, Sent, error_in, refusal
+from cxr_rewards.judges.refusals import JSON_OBJECT, RetryLater, Sent, error_in, refusal
 
 CHAT = "chat/completions"
 TEXT = "completions"
@@ -23,8 +23,13 @@ _FILTERED = ("content_filter", "safety", "recitation", "blocklist", "prohibited_
 _BROKEN = ("abort", "aborted", "error", "cancelled", "canceled", "insufficient_system_resource", "other")
 
 
-_SCHEMA_FIELDS = {"json_schema": "response_format", "guided_json": "guided_json", "format": "format"}
-"""The field that holds the schema, by `JudgeSettings.structured`."""
+_SCHEMA_FIELDS = {
+    "json_schema": "response_format",
+    "guided_json": "guided_json",
+    "format": "format",
+    "json_object_schema": JSON_OBJECT,
+}
+"""The place of the schema, by `JudgeSettings.structured`."""
 
 
 class Question(NamedTuple):
@@ -84,7 +89,7 @@ class Dialect(NamedTuple):
     """Form of the requests that an address accepts: whatever it refuses is left out from then on.
 
     Attributes:
-        schema_field: the field that holds the schema of the reply; empty: none does.
+        schema_field: the field that holds the schema of the reply, or `JSON_OBJECT`; empty: none does.
         limit_field: the field that holds the limit of tokens.
     """
 
@@ -122,6 +127,8 @@ def _fixed(dialect: Dialect, form: Form) -> str:
         elif field == "response_format":
             bound = {"name": form.name, "strict": True, "schema": schema}
             data["response_format"] = {"type": "json_schema", "json_schema": bound}
+        elif field == JSON_OBJECT:
+            data["response_format"] = {"type": "json_object", "schema": schema}
         elif field:
             data[field] = schema
     return json.dumps(data)

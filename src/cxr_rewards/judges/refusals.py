@@ -16,6 +16,9 @@ from typing import NamedTuple
 from cxr_rewards.errors import JudgeError, JudgeRefusal, JudgeStopped, JudgeTransportError, VerdictParseError
 from cxr_rewards.judges.http import Answer
 
+JSON_OBJECT = "json_object"
+"""Stands for a schema inside `response_format` beside the type `json_object`."""
+
 _LONGEST = 200
 _FORBIDDEN = 4
 """Number of 403s at the start of a run that may come from a content filter."""
@@ -45,7 +48,8 @@ class Lesson(NamedTuple):
 
     Attributes:
         limit_field: the server's name for the limit of tokens; empty: as before.
-        schema_field: the field that the server wants the schema in; empty: it takes none; None: as before.
+        schema_field: the field that the server wants the schema in, or `JSON_OBJECT`; empty: it takes none; None: as
+            before.
         otherwise: the error if the same request fails without the schema too; None if the server said clearly that it
             takes no schema.
         status: HTTP status of the refusal.
@@ -230,8 +234,9 @@ def _lesson(status: int, said: str, sent: Sent, about: str, plain: JudgeError) -
 
 
 def _field_wanted(said: str, sent: Sent) -> str:
-    """Return the field that a server which takes no `response_format` names for a schema; empty if it names none."""
-    if "response_format" not in sent.fields:
+    """Return where a server that does not take our schema in `response_format` wants it; empty if it does not say."""
+    bound = sent.fields.get("response_format")
+    if not isinstance(bound, dict) or bound.get("type") != "json_schema":
         return ""
     return next((field for field, named in _OTHER_FIELDS if named.search(said)), "")
 
@@ -239,8 +244,9 @@ def _field_wanted(said: str, sent: Sent) -> str:
 _OTHER_FIELDS = (
     ("guided_json", re.compile("guided_json")),
     ("format", re.compile(r"(?<!\w)(?:use|set|pass|try|with) (?:the )?(?:field )?[`'\"]?format\b")),
+    (JSON_OBJECT, re.compile("json_object")),
 )
-"""Fields for a schema that vLLM and Ollama had before `response_format`, and the words that name them."""
+"""Where vLLM, Ollama and llama-cpp-python take a schema if not as a `json_schema`, and the words that say so."""
 
 
 def _by_status(status: int, about: str, headers: Mapping[str, str], sent: Sent, address: str) -> JudgeError:

@@ -13,7 +13,7 @@ URL_VARIABLE = "CXR_REWARDS_JUDGE_URL"
 MODEL_VARIABLE = "CXR_REWARDS_JUDGE_MODEL"
 KEY_VARIABLE = "CXR_REWARDS_JUDGE_KEY"
 
-Structured = Literal["auto", "json_schema", "guided_json", "format", "json_object", "off"]
+Structured = Literal["auto", "json_schema", "guided_json", "format", "json_object_schema", "json_object", "off"]
 Vote = Literal["median", "mean", "majority"]
 
 
@@ -42,7 +42,8 @@ class JudgeSettings(Configurable):
     structured: Structured = setting(
         "auto",
         "Structured output: json_schema, json_object, off; guided_json (old vLLM) or format (Ollama): a schema in the "
-        "field of that name; auto: json_schema until the endpoint refuses it, then the field that its refusal names.",
+        "field of that name; json_object_schema (llama-cpp-python): a schema beside the type json_object; auto: "
+        "json_schema until the endpoint refuses it, then the form that its refusal names.",
     )
     extra_body: str = setting("{}", "JSON object of further fields of each request, such as a reasoning effort.")
     max_chars: int = setting(8000, "Longest text shown to the judge, in characters; the rest of a report is cut.")

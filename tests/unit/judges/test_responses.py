@@ -332,11 +332,13 @@ def test_a_schema_refused_in_any_words_is_left_out_from_then_on(status, words):
         ("unknown field response_format: use the `format` parameter for a schema", "format"),
         ("response_format: set 'format' to the schema", "format"),
         ("invalid format of response_format", ""),
+        ("response_format.type: Input should be 'text' or 'json_object'", "json_object"),
     ],
 )
 def test_a_schema_goes_into_the_field_that_a_refusal_names(words, field):
     def respond(request):
-        return (400, {"error": {"message": words}}) if "response_format" in request.data else CLEAN
+        refused = request.data.get("response_format", {}).get("type") == "json_schema"
+        return (400, {"error": {"message": words}}) if refused else CLEAN
 
     with ScriptedJudge(respond) as judge:
         results = score(judge, 4, concurrency=1)
@@ -344,10 +346,24 @@ def test_a_schema_goes_into_the_field_that_a_refusal_names(words, field):
     first, *others = judge.requests
     assert "response_format" in first.data
     schema = first.data["response_format"]["json_schema"]["schema"]
+    expected = {"response_format": {"type": "json_object", "schema": schema}} if field == "json_object" else {}
+    expected = expected or ({field: schema} if field else {})
     for request in others:
-        assert {key: request.data[key] for key in ("guided_json", "format") if key in request.data} == (
-            {field: schema} if field else {}
-        )
+        places = ("response_format", "guided_json", "format")
+        assert {key: request.data[key] for key in places if key in request.data} == expected
+
+
+def test_a_schema_beside_json_object_that_is_refused_in_its_turn_is_left_out():
+    def respond(request):
+        bound = request.data.get("response_format", {})
+        if bound.get("type") == "json_schema":
+            return 500, {"error": {"message": "response_format: Input should be 'text' or 'json_object'"}}
+        return (400, {"error": {"message": "response_format.schema: unexpected; use json_object"}}) if bound else CLEAN
+
+    with ScriptedJudge(respond) as judge:
+        results = score(judge, 4, concurrency=1)
+    assert [result.value for result in results] == [1.0] * 4
+    assert len(judge.requests) == 6
 
 
 def test_a_field_for_the_schema_that_is_refused_in_its_turn_is_left_out():
@@ -359,6 +375,13 @@ def test_a_field_for_the_schema_that_is_refused_in_its_turn_is_left_out():
         results = score(judge, 4, concurrency=1)
     assert [result.value for result in results] == [1.0] * 4
     assert len(judge.requests) == 6
+
+
+def test_a_schema_beside_json_object_can_be_set():
+    with ScriptedJudge(lambda _: CLEAN) as judge:
+        assert score(judge, 1, structured="json_object_schema")[0].value == 1.0
+    assert judge.requests[0].data["response_format"]["type"] == "json_object"
+    assert judge.requests[0].data["response_format"]["schema"]["type"] == "object"
 
 
 @pytest.mark.parametrize("field", ["guided_json", "format"])
