@@ -71,7 +71,7 @@ def test_score_keeps_the_input_and_adds_components_reward_and_reason(tmp_path):
     assert "candidate from 'candidate', reference from 'reference', priors from 'prior_report'" in done.stderr
     assert "findings_soft_f1" in done.stdout
     assert "95% interval" in done.stdout
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv"], "nothing else is left behind"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out.csv", "out.csv.meta.json"], "nothing else is left behind"
 
 
 @pytest.mark.parametrize("inner", ["csv", "jsonl", "parquet"])
@@ -832,7 +832,9 @@ def test_a_folder_of_every_format_is_one_json_document(tmp_path):
     data = json.loads(done.stdout)
     assert [file.get("rows") for file in data["files"]] == [3, 4, 5, 6, None]
     assert "no column for the reference" in data["files"][4]["error"]
-    assert sorted(path.name for path in out.iterdir()) == [".run.json", "a.CSV", "b.ndjson", "c.pq", "d.tsv"]
+    records = ["a.CSV.meta.json", "b.ndjson.meta.json", "d.tsv.meta.json"]
+    files = [".run.json", "a.CSV", "b.ndjson", "c.pq", "d.tsv", *records]
+    assert sorted(path.name for path in out.iterdir()) == sorted(files)
     assert (out / "d.tsv").read_text().startswith("id\tcandidate\treference\t")
     (source / "e.csv").unlink()
     again = json.loads(run("score", source, "-o", out, "--json").stdout)

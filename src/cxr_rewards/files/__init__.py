@@ -19,6 +19,7 @@ from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.folder import Folder
 from cxr_rewards.files.journal import Journal
 from cxr_rewards.files.open import open_table
+from cxr_rewards.files.provenance import Provenance, read_provenance
 from cxr_rewards.files.scoring import Scored, score_file
 from cxr_rewards.files.table import Row, Table
 from cxr_rewards.files.write import check_output, write_table
@@ -31,6 +32,7 @@ __all__ = [
     "Folder",
     "Journal",
     "Placeholders",
+    "Provenance",
     "Row",
     "Scored",
     "Table",
@@ -42,6 +44,7 @@ __all__ = [
     "open_table",
     "read_cases",
     "read_details",
+    "read_provenance",
     "score_file",
     "to_case",
     "write_table",

@@ -21,6 +21,7 @@ from cxr_rewards.files.detail_columns import choose_detail_columns
 from cxr_rewards.files.details import check_details, write_details
 from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.journal import Journal
+from cxr_rewards.files.provenance import check_record, describe_run, relative_path
 from cxr_rewards.files.results import BETWEEN, READ_TEXTS, Keep, RowResult, score_rows
 from cxr_rewards.files.summary import Summary, age_band, check_subgroups, subgroup_columns
 from cxr_rewards.files.table import Table
@@ -141,6 +142,7 @@ def score_file(
     def check_targets() -> Path | None:
         if not force:
             check_replaceable(target, list(added), names)
+            check_record(target)
         return None if details is None else check_details(details, (table.path, target), force=force)
 
     beside = check_targets()
@@ -175,7 +177,16 @@ def score_file(
         corpus, unread = _corpus(journal, reward), _unread(journal)
         check_targets()  # files may have appeared in the meantime; the finished rows stay
         progress.begin("writing")
-        write_table(target, table, added, (row.cells for row in _results(journal)))
+        made = describe_run(
+            reward,
+            columns,
+            source=table.path,
+            rows=total,
+            cluster=groups.cluster,
+            prefix=prefix,
+            details=None if beside is None else relative_path(beside, target.parent),
+        )
+        write_table(target, table, added, (row.cells for row in _results(journal)), made)
         if beside is not None:
             write_details(beside, (row.details(number) for number, row in enumerate(_results(journal), 1)))
         journal.finish()

@@ -17,6 +17,7 @@ from typing import IO, TYPE_CHECKING
 
 from cxr_rewards.errors import InputError
 from cxr_rewards.files.own_files import create_new, sync_folder
+from cxr_rewards.files.provenance import Provenance, as_parquet_metadata, forget_provenance, write_provenance
 from cxr_rewards.files.table import Row, Table, format_of
 
 if TYPE_CHECKING:
@@ -56,7 +57,11 @@ def check_output(out: str | Path, table: Table, columns: Iterable[str]) -> Path:
 
 
 def write_table(
-    out: str | Path, table: Table, columns: Mapping[str, type[float] | type[str]], results: Iterable[Result]
+    out: str | Path,
+    table: Table,
+    columns: Mapping[str, type[float] | type[str]],
+    results: Iterable[Result],
+    provenance: Provenance | None = None,
 ) -> int:
     r"""Write the input's columns, unchanged, and the results beside them; return the number of rows.
 
@@ -72,6 +77,7 @@ def write_table(
         table: the input.
         columns: `float` or `str` by name of the result column.
         results: one item for each row of the input, bad rows included. For Parquet another thread draws them.
+        provenance: what made the results: kept in a Parquet file, and beside any other.
 
     Raises:
         InputError: as `check_output`; the input has changed; there are more or fewer results than rows; or
@@ -92,9 +98,19 @@ def write_table(
         Clear.,Clear.,1.0,
     """
     out = check_output(out, table, columns)
-    write = _WRITERS[format_of(out)]
+    kind = format_of(out)
+    drawn = _Results(results, len(columns), table)
     with in_one_step(out) as file:
-        return write(file, table, columns, _Results(results, len(columns), table))
+        if kind == "parquet":
+            rows = _write_parquet(
+                file, table, columns, drawn, {} if provenance is None else as_parquet_metadata(provenance)
+            )
+        else:
+            rows = _WRITERS[kind](file, table, columns, drawn)
+        forget_provenance(out)
+    if provenance is not None and kind != "parquet":
+        write_provenance(out, provenance)
+    return rows
 
 
 @contextmanager
@@ -186,7 +202,9 @@ def _write_jsonl(file: IO[bytes], table: Table, columns: Mapping[str, type], res
     return results.end()
 
 
-def _write_parquet(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
+def _write_parquet(
+    file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results, metadata: Mapping[str, str]
+) -> int:
     import polars as pl
 
     added = {name: pl.Float64() if kind is float else pl.String() for name, kind in columns.items()}
@@ -200,12 +218,17 @@ def _write_parquet(file: IO[bytes], table: Table, columns: Mapping[str, type], r
             )
         results.end()
 
-    sink_parquet(file, frames(), {**table.schema(), **added})
+    sink_parquet(file, frames(), {**table.schema(), **added}, metadata)
     return results.drawn
 
 
-def sink_parquet(file: IO[bytes], frames: Iterable[pl.DataFrame], schema: Mapping[str, pl.DataType]) -> None:
-    """Write frames as Parquet, one after the other; another thread draws them.
+def sink_parquet(
+    file: IO[bytes],
+    frames: Iterable[pl.DataFrame],
+    schema: Mapping[str, pl.DataType],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write frames as Parquet, one after the other, with metadata of the file; another thread draws them.
 
     Raises:
         Exception: whatever `frames` raises.
@@ -225,7 +248,9 @@ def sink_parquet(file: IO[bytes], frames: Iterable[pl.DataFrame], schema: Mappin
 
     source = register_io_source(drawn, schema=dict(schema))
     try:
-        source.sink_parquet(file, maintain_order=True, row_group_size=ROW_GROUP)
+        source.sink_parquet(
+            file, maintain_order=True, row_group_size=ROW_GROUP, metadata=dict(metadata) if metadata else None
+        )
     except pl.exceptions.PolarsError as error:
         if failed:  # polars may wrap what the generator raised
             raise failed[0] from None
@@ -236,7 +261,6 @@ _WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results]
     "csv": _write_csv,
     "tsv": partial(_write_csv, separator="\t"),
     "jsonl": _write_jsonl,
-    "parquet": _write_parquet,
 }
 
 
