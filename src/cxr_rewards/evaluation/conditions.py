@@ -310,8 +310,8 @@ def _figure(drawn: Resampled, i: int, cases: int, clusters: float) -> Figure:
     if not np.isfinite(value):
         return Figure(cases, None, reason="undefined for every condition")
     ends = drawn.interval(lambda numbers: numbers[..., i], clusters)
-    if ends is None:
+    if ends is None and clusters < MIN_CLUSTERS:
         return Figure(cases, value, reason=f"fewer than {MIN_CLUSTERS} independent clusters")
-    if ends[0] == ends[1]:
+    if ends is None:
         return Figure(cases, value, reason="all cases are alike")
     return Figure(cases, value, *ends)

@@ -332,9 +332,9 @@ class _Resampled:
         if n < self.minimum:
             return Figure(n, value, reason=f"fewer than {self.minimum} cases")
         ends = interval(effective)  # type: ignore[operator]
-        if ends is None:
+        if ends is None and effective < MIN_CLUSTERS:
             return Figure(n, value, reason=f"fewer than {MIN_CLUSTERS} independent clusters")
-        if ends[0] == ends[1]:
+        if ends is None:
             return Figure(n, value, reason="all cases are alike")
         return Figure(n, value, *ends)
 

@@ -5,16 +5,21 @@ sum(fn))`. So nothing is scored again. Each case (or cluster of cases, if rows o
 numbers; a resample is a row of weights, the times that each cluster was drawn; and the sums of all resamples are one
 product of matrices. All statistics see the same resamples, so that they can be compared.
 
-Intervals are percentile intervals, or BCa, of 10,000 resamples. Both are too short for few clusters, so both take
-quantiles further out:
+An interval holds the percentile interval (or BCa's) of 10,000 resamples, and Student's interval. With few clusters the
+quantiles are taken further out than at 0.025 and 0.975:
 
 ```
-z = -sqrt(K / (K - 1)) t(0.975, K - 1),   the quantiles at Phi(z) and Phi(-z),   K = N ** 2 / sum(n_g ** 2)
+percentile = the quantiles at Phi(z) and Phi(-z),   z = -sqrt(K / (K - 1)) t(0.975, K - 1)
+Student    = estimate -/+ t(0.975, K - 1) sqrt(variance of the jackknife that leaves out one cluster at a time)
+K          = N ** 2 / sum(n_g ** 2)
 ```
 
-(Hesterberg, "What teachers should know about the bootstrap", The American Statistician 69, 2015, section 4.2: the
-expanded percentile interval.) K is the effective number of clusters (Kish) of `n_g` cases each; it is the number of
-cases if each is a cluster. Below 5 there is no interval. `benchmarks/comparing.py` measures the coverage.
+The first is the expanded percentile interval of Hesterberg ("What teachers should know about the bootstrap", The
+American Statistician 69, 2015, section 4.2). K is the effective number of clusters (Kish) of `n_g` cases each: the
+number of cases if each is a cluster. Student's interval reaches further if few cases differ at all: no resample of a
+single difference lies beyond 0. If all cases are alike there is no spread to estimate, and the interval is Clopper and
+Pearson's for what may have been missed, as in `cxr_rewards.files.summary`. Below 5 effective clusters there is none.
+`benchmarks/comparing.py` measures the coverage.
 
 P-values: under the null hypothesis it does not matter which of two systems gave which score, so the two are exchanged
 in a random half of the clusters, again and again. `p = (c + 1) / (n + 1)` for c of n exchanges whose difference is at
@@ -94,7 +99,7 @@ class Resampled:
     Attributes:
         estimates: (m,): of the sample.
         replicates: (resamples, m).
-        left_out: (clusters, m): of the sample without each cluster, for BCa.
+        left_out: (clusters, m): of the sample without each cluster.
     """
 
     estimates: Numbers
@@ -108,37 +113,44 @@ class Resampled:
         *,
         method: Method = "percentile",
         level: float = LEVEL,
+        bounds: tuple[float, float] = (-math.inf, math.inf),
     ) -> tuple[float, float] | None:
         """Return the interval of one number made of the statistics; None if there is none.
 
         Args:
             values: makes the number: of (..., m) an array (...,), such as `lambda s: s[..., 0] - s[..., 1]`.
             clusters: the effective number of clusters (`effective_clusters`).
-            method: `percentile` or `bca`, both expanded.
+            method: `percentile` or `bca`.
             level: share of the intervals that are to hold the truth; `2 * level - 1` for a bound at `level`.
+            bounds: of the number; the interval ends there.
         """
-        replicates = values(self.replicates)
-        replicates = replicates[np.isfinite(replicates)]
-        estimate = float(values(self.estimates))
+        with np.errstate(all="ignore"):
+            estimate = float(values(self.estimates))
+            replicates, left_out = values(self.replicates), values(self.left_out)
+        replicates, left_out = replicates[np.isfinite(replicates)], left_out[np.isfinite(left_out)]
         if clusters < MIN_CLUSTERS or not math.isfinite(estimate) or len(replicates) < len(self.replicates) / 2:
             return None
-        z = math.sqrt(clusters / (clusters - 1)) * t_quantile(clusters - 1, level)
-        normal = NormalDist()
-        ends = (-z, z)
-        if method == "bca":
-            ends = _accelerated(z, estimate, replicates, values(self.left_out))
-        low, high = np.quantile(replicates, [normal.cdf(end) for end in ends])
-        return float(low), float(high)
+        error = math.sqrt(float(((left_out - left_out.mean()) ** 2).sum()) * (len(left_out) - 1) / len(left_out))
+        lowest, highest = bounds
+        if error <= _ROUNDING * max(abs(estimate), 1.0):
+            missed = 1 - ((1 - level) / 2) ** (1 / clusters)
+            low, high = estimate - missed * (estimate - lowest), estimate + missed * (highest - estimate)
+            return (low, high) if math.isfinite(low) and math.isfinite(high) else None
+        t, normal = t_quantile(clusters - 1, level), NormalDist()
+        z = math.sqrt(clusters / (clusters - 1)) * t
+        ends = (-z, z) if method == "percentile" else _accelerated(z, estimate, replicates, left_out)
+        drawn = np.quantile(replicates, [normal.cdf(end) for end in ends])
+        low, high = min(float(drawn[0]), estimate - t * error), max(float(drawn[1]), estimate + t * error)
+        return max(low, lowest), min(high, highest)
 
 
 def _accelerated(z: float, estimate: float, replicates: Numbers, left_out: Numbers) -> tuple[float, float]:
     """Return the two normal quantiles of BCa (Efron 1987): corrected for bias, and for a spread that grows."""
     normal, n = NormalDist(), len(replicates)
-    near = np.isclose(replicates, estimate, rtol=_ROUNDING, atol=0)
+    near = np.isclose(replicates, estimate, rtol=_ROUNDING, atol=_ROUNDING)
     below = float(((replicates < estimate) & ~near).mean() + near.mean() / 2)
     bias = normal.inv_cdf(min(max(below, 1 / n), 1 - 1 / n))
-    away = left_out[np.isfinite(left_out)]
-    away = away.mean() - away
+    away = left_out.mean() - left_out
     squares = float((away**2).sum())
     acceleration = float((away**3).sum()) / (6 * squares**1.5) if squares else 0.0
     low, high = (bias + (bias + end) / (1 - acceleration * (bias + end)) for end in (-z, z))
@@ -162,7 +174,7 @@ def bootstrap(sums: Numbers, statistic: Statistic, *, resamples: int = RESAMPLES
         ...     return sums[..., 1:] / sums[..., :1]
         >>> drawn = bootstrap(cases, mean)
         >>> drawn.estimates, [round(end, 1) for end in drawn.interval(lambda s: s[..., 0], 50)]
-        (array([24.5]), [20.4, 28.5])
+        (array([24.5]), [20.4, 28.6])
     """
     with np.errstate(all="ignore"):
         whole = sums.sum(axis=0)

@@ -126,3 +126,31 @@ def test_adjusted_p_values():
     assert adjust(p, "holm") == pytest.approx([0.03, np.nan, 0.06, 0.06, 0.02], nan_ok=True)
     assert adjust(p, "none") == pytest.approx(p, nan_ok=True)
     assert adjust([], "holm") == []
+
+
+def test_an_interval_of_few_differing_cases_reaches_as_far_as_students():
+    values = np.zeros(20)
+    values[0] = 0.5
+    low, high = bootstrap(cases(values), mean).interval(first, 20)
+    told = stats.t.interval(0.95, 19, values.mean(), stats.sem(values))
+    assert told[0] < 0  # no resample has a mean below 0
+    assert low == pytest.approx(told[0], abs=1e-3)
+    assert high >= told[1] - 1e-3
+
+
+def test_cases_that_are_all_alike_have_clopper_and_pearsons_interval_if_the_score_has_bounds():
+    sample = bootstrap(cases(np.full(20, 0.75)), mean, resamples=100)
+    missed = stats.binomtest(0, 20).proportion_ci(method="exact").high
+    assert sample.interval(first, 20, bounds=(0, 1)) == pytest.approx((0.75 * (1 - missed), 0.75 + 0.25 * missed))
+    assert sample.interval(first, 20) is None
+
+
+def test_an_interval_ends_at_the_bounds():
+    values = np.r_[np.ones(11), 0.2]
+    assert bootstrap(cases(values), mean).interval(first, 12, bounds=(0, 1))[1] == 1.0
+
+
+def test_a_bound_at_95_percent_is_the_end_of_the_interval_at_90():
+    values = np.random.default_rng(5).normal(0.5, 0.1, 40)
+    low, _ = bootstrap(cases(values), mean).interval(first, 40, level=0.9)
+    assert low == pytest.approx(values.mean() - stats.t.ppf(0.95, 39) * stats.sem(values), abs=0.002)
