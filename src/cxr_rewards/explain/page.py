@@ -6,43 +6,23 @@ Reports are hostile input: only printable characters and line feeds of theirs re
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cxr_rewards.explain.explanation import (
     ExplainedComponent,
     Explanation,
-    FindingRow,
     Kind,
     MarkedReport,
     Note,
-    Row,
     Total,
     Weighing,
 )
-from cxr_rewards.explain.words import describe_finding, detail_lines, number, printable
+from cxr_rewards.explain.looks import COLUMNS, LOOKS, PENALTIES, cells
+from cxr_rewards.explain.words import detail_lines, number, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
-
-
-class _Look(NamedTuple):
-    """Appearance of a kind of mark: its sign without colours, its style with them, and its meaning in the legend."""
-
-    sign: str
-    style: str
-    meaning: str
-
-
-_LOOKS: dict[Kind, _Look] = {  # most pressing first: a phrase of several kinds has the colour of the first
-    "false": _Look("!", "bold red", "false: not in the reference"),
-    "missed": _Look("-", "red", "missed; in the candidate: denied"),
-    "contradicted": _Look("*", "magenta", "stated and denied"),
-    "differs": _Look("~", "yellow", "matched, with differences"),
-    "matched": _Look("+", "green", "matched"),
-    "statement": _Look(":", "cyan", "read, not compared here"),
-    "denied": _Look("0", "dim", "denied or normal"),
-}
 
 
 def show(explanation: Explanation, console: Console) -> None:
@@ -129,16 +109,16 @@ class _Page:
 
     def _mark(self, phrase: str, notes: Sequence[Note]) -> Text:
         if not self._coloured:
-            signs = " ".join(f"{_LOOKS[note.kind].sign}{note.number or ''}" for note in notes)
+            signs = " ".join(f"{LOOKS[note.kind].sign}{note.number or ''}" for note in notes)
             return self._text(f"[{signs} {phrase}]")
-        style = next(look.style for kind, look in _LOOKS.items() if any(note.kind == kind for note in notes))
+        style = next(look.style for kind, look in LOOKS.items() if any(note.kind == kind for note in notes))
         numbers = ",".join(str(note.number) for note in notes if note.number)
         return self._text(phrase, style).append_text(self._text(f"[{numbers}]" if numbers else "", "dim"))
 
     def _legend(self, kinds: set[Kind]) -> None:
         parts = [
             self._text(f"{'' if self._coloured else f'[{look.sign}] '}{look.meaning}", look.style)
-            for kind, look in _LOOKS.items()
+            for kind, look in LOOKS.items()
             if kind in kinds
         ]
         if parts:
@@ -153,8 +133,7 @@ class _Page:
         if weighing.failure:
             self._line(f"unscored: {weighing.failure}")
             return
-        names = ("", "reference", "candidate", "significance", "weight", "differs", "C - E")
-        self._table(names, [(_cells(row), _LOOKS[row.kind].style) for row in weighing.rows])
+        self._table(COLUMNS, [(cells(row), LOOKS[row.kind].style) for row in weighing.rows])
         for line in _arithmetic(weighing):
             self._line(line)
 
@@ -200,40 +179,12 @@ class _Page:
             self._line(line)
 
 
-_ERRORS: dict[Row, str] = {
-    "false": "false",
-    "missed": "denied",
-    "contradicted": "stated and denied",
-    "differs": "stated with more weight",
-}
-"""Names of the penalties by kind of row."""
-
-
-def _cells(row: FindingRow) -> tuple[str, ...]:
-    differs = [f"{d['kind']} {d['cost']:g}: {d['says']}" for d in row.differs]
-    if row.cost != sum(d["cost"] for d in row.differs):
-        differs.append(f"limited to {row.cost:g} because the finding weighs little")
-    if row.kind == "missed":
-        differs.append("missed" if row.candidate is None else f"missed, denied {row.penalty:g}")
-    elif row.penalty:
-        differs.append(f"{_ERRORS[row.kind]} {row.penalty:g}")
-    return (
-        f"{_LOOKS[row.kind].sign}{row.number}",
-        describe_finding({**row.reference, "span": None}) if row.reference else "",  # the text is marked
-        describe_finding({**row.candidate, "span": None}) if row.candidate else "",
-        row.significance.replace("_", " "),
-        f"{row.weight:g}",
-        "; ".join(differs),
-        number(row.credit - row.penalty),
-    )
-
-
 def _arithmetic(weighing: Weighing) -> Iterator[str]:
     """Iterate over the lines from the sums to the value; the formula is that of `findings_score`."""
     credit, errors, weights, share = weighing.credit, weighing.errors, weighing.weights, weighing.share
     yield f"C = {number(credit)}  matched: the sum of weight * weight / (weight + cost)"
-    sums = {kind: sum(row.penalty for row in weighing.rows if row.kind == kind) for kind in _ERRORS}
-    listed = " + ".join(f"{number(penalty)} {_ERRORS[kind]}" for kind, penalty in sums.items() if penalty)
+    sums = {kind: sum(row.penalty for row in weighing.rows if row.kind == kind) for kind in PENALTIES}
+    listed = " + ".join(f"{number(penalty)} {PENALTIES[kind]}" for kind, penalty in sums.items() if penalty)
     yield f"E = {number(errors)}  errors{f': {listed}' if listed else ''}"
     yield f"N = {number(weights)}  weights of the reference's findings"
     score = number(weighing.value)
