@@ -15,6 +15,7 @@ from cxr_rewards.cli.explain import explain_case
 from cxr_rewards.cli.judge_check import judge_check
 from cxr_rewards.cli.prepare import fetch, warm
 from cxr_rewards.cli.prompts import prompts_app
+from cxr_rewards.cli.report import report
 from cxr_rewards.cli.score import score
 from cxr_rewards.cli.serve import fake_judge, serve
 from cxr_rewards.errors import CxrRewardsError
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command("explain")(explain_case)
+app.command()(report)
 app.command()(components)
 app.command()(presets)
 app.command()(show)

@@ -1,0 +1,15 @@
+"""One HTML page about the scores of one system or several.
+
+```
+files of scores -> Systems -> leaderboard, spread, cases, coverage -> Page (blocks.py) -> page.py, page.html, style.css
+```
+
+Sections turn numbers into blocks; only the template knows HTML.
+"""
+
+from __future__ import annotations
+
+from cxr_rewards.evaluation.report.build import build_report
+from cxr_rewards.evaluation.report.write import check_page, write_page
+
+__all__ = ["build_report", "check_page", "write_page"]

@@ -1,0 +1,304 @@
+"""The HTML report: well formed, small, without scripts or loads, and harmless whatever the reports say."""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from tests.command_line import run
+
+from cxr_rewards.evaluation.report import build_report
+from cxr_rewards.evaluation.report.blocks import Name, axis_of
+from cxr_rewards.evaluation.report.page import to_html
+from cxr_rewards.evaluation.report.plots import density, distribution
+from cxr_rewards.evaluation.report.systems import Systems
+from cxr_rewards.evaluation.scores import join_scores, load_scores
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+REFERENCE = "FINDINGS: Small left pleural effusion. The heart is mildly enlarged. No pneumothorax."
+CANDIDATES = (
+    "FINDINGS: Small left pleural effusion. No pneumothorax.",
+    "FINDINGS: Large right pneumothorax. The heart is normal.",
+    "FINDINGS: The lungs are clear. No pleural effusion.",
+)
+
+
+class Parsed(HTMLParser):
+    """Elements of a page: those left open, their attributes, their texts."""
+
+    def __init__(self, page):
+        super().__init__(convert_charrefs=True)
+        self.open, self.wrong, self.starts, self.texts, self.captions = [], [], [], [], 0
+        self.feed(page)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.starts.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.starts.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        if self.open and self.open[-1] == tag:
+            self.open.pop()
+        else:
+            self.wrong.append(tag)
+
+    def handle_data(self, data):
+        if not self.open or self.open[-1] != "style":
+            self.texts.append(data)
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.starts if name == tag]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(self.texts).split())
+
+
+def write_scores(path, rows, *, texts=True, components=("rouge_l", "worst_error")):
+    """Write a file of scores: rows of (id, candidate, reference, scores, kind)."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(
+            ["study_id", *(["candidate", "reference"] if texts else []), *components, "reward", "reason", "reason_kind"]
+        )
+        for case, candidate, reference, scores, kind in rows:
+            cells = ["" if score is None else score for score in scores]
+            writer.writerow([case, *([candidate, reference] if texts else []), *cells, kind and "because", kind])
+    return path
+
+
+def some_rows(n=12, *, seed=0, candidate=None):
+    random = np.random.default_rng(seed)
+    rows = []
+    for i in range(n):
+        scores = [float(x) for x in np.round(random.random(3), 3)]
+        rows.append((f"s{i}", candidate or CANDIDATES[i % 3], REFERENCE, scores, ""))
+    return rows
+
+
+def page_of(tmp_path, *files, options=()):
+    out = tmp_path / "report.html"
+    done = run("report", *files, "-o", out, "--cases", 2, *options)
+    assert done.returncode == 0, done.stderr
+    page = out.read_text(encoding="utf-8")
+    return page, Parsed(page)
+
+
+@pytest.fixture
+def two(tmp_path):
+    return (
+        write_scores(tmp_path / "first.csv", some_rows(seed=1)),
+        write_scores(tmp_path / "second.csv", some_rows(seed=2)),
+    )
+
+
+def test_a_page_of_two_systems_is_well_formed_and_loads_nothing(tmp_path, two):
+    page, parsed = page_of(tmp_path, *two)
+    assert (parsed.wrong, parsed.open) == ([], [])
+    assert not parsed.all("script")
+    assert not re.search(r"(?:src|href|url\(|@import)[^>]*https?://", page)
+    assert [link["href"] for link in parsed.all("link")] == ["data:,"]
+    assert "default-src 'none'" in parsed.all("meta")[1]["content"]
+    assert not [name for _, attributes in parsed.starts for name in attributes if name.startswith("on")]
+
+
+def test_a_page_can_be_read_without_eyes_and_without_a_mouse(tmp_path, two):
+    _, parsed = page_of(tmp_path, *two)
+    assert [len(parsed.all(tag)) for tag in ("main", "nav", "header", "h1")] == [1, 1, 1, 1]
+    assert parsed.all("html") == [{"lang": "en"}]
+    assert len(parsed.all("caption")) == len(parsed.all("table"))
+    assert all("scope" in head for head in parsed.all("th"))
+    drawings = [attributes for _, attributes in parsed.starts if attributes.get("role") == "img"]
+    assert drawings
+    assert all(re.search(r": (median|12 cases)", drawing["aria-label"]) for drawing in drawings)
+    scrolled = [attributes for _, attributes in parsed.starts if attributes.get("class") == "scroll"]
+    assert all(box["tabindex"] == "0" and box["aria-label"] for box in scrolled)
+    ids = [attributes["id"] for _, attributes in parsed.starts if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert {link["href"][1:] for link in parsed.all("a")} <= set(ids)
+
+
+def test_scores_stand_in_the_table_with_direction_and_interval(tmp_path):
+    rows = [(f"s{i}", "Clear.", "Clear.", [0.25, 0.5, 0.75], "") for i in range(10)]
+    _, parsed = page_of(tmp_path, write_scores(tmp_path / "mine.csv", rows))
+    assert "rouge_l ↑ higher is better mine 0.250 0.250 to 0.250" in parsed.text.replace(" 0.5 ", " ").replace(
+        " 0 ", " "
+    )
+    assert "worst_error ↓ lower is better" in parsed.text
+
+
+def test_findings_are_marked_with_signs_as_explain_marks_them(tmp_path, two):
+    page, parsed = page_of(tmp_path, *two)
+    kinds = {mark.get("class") for mark in parsed.all("mark")}
+    assert {"false", "missed", "matched", "denied"} <= kinds
+    assert re.search(r'<mark class="missed"><b [^>]*>-\d+</b><span class="hidden">missed', page)
+
+
+HOSTILE = (
+    '<script>alert(1)</script>"><img src=x onerror=alert(1)> </style></title> {{ 7 * 7 }} '
+    "Left\u202eeffusion\u200b\x1b[31m \U0001fae0 \u0627\u0644\u0635\u062f\u0631 &amp; '--> ]]> "
+)
+
+
+def test_hostile_texts_ids_names_and_columns_stay_text(tmp_path):
+    rows = [
+        (f"<b onclick=x>{i}</b>\u202e", HOSTILE + CANDIDATES[0], HOSTILE, [0.1 * i, 0.2, 0.3], "") for i in range(5)
+    ]
+    first = write_scores(tmp_path / "a.csv", rows, components=('"><svg onload=x>', "rouge_l"))
+    second = write_scores(
+        tmp_path / "b.csv",
+        rows[:0] + [(c, "No effusion.", r, [0.1, 0.1, 0.9], k) for c, _, r, _, k in rows],
+        components=('"><svg onload=x>', "rouge_l"),
+    )
+    options = [
+        "--name",
+        "<script>x</script>",
+        "--name",
+        'b" onfocus="x',
+        "--title",
+        "</title><script>",
+        "--metrics",
+        "reward",
+        "--metrics",
+        '"><svg onload=x>',
+    ]
+    page, parsed = page_of(tmp_path, first, second, options=options)
+    assert (parsed.wrong, parsed.open) == ([], [])
+    assert not parsed.all("script")
+    assert not parsed.all("img")
+    assert not [name for _, attributes in parsed.starts for name in attributes if name.startswith("on")]
+    assert "<script>alert(1)</script>" in parsed.text
+    assert "{{ 7 * 7 }}" in parsed.text
+    assert all(escape in parsed.text for escape in ("Left\\u202e", "\\u200b", "\\x1b[31m", "\U0001fae0"))
+    assert not set(page) & set("\u202e\u200b\x1b")
+
+
+def test_a_text_of_100_kilobytes_is_cut(tmp_path):
+    long = CANDIDATES[0] + " Small left pleural effusion and no pneumothorax." * 2_000
+    rows = [(f"s{i}", long, REFERENCE, [0.1, 0.2, 0.3], "") for i in range(3)]
+    page, parsed = page_of(tmp_path, write_scores(tmp_path / "a.csv", rows))
+    assert "more characters)" in parsed.text
+    assert len(page) < 100_000
+
+
+def test_the_size_does_not_grow_with_the_number_of_cases(tmp_path):
+    sizes = []
+    for n in (200, 10_000):
+        rows = some_rows(n, candidate="Clear.")
+        files = [write_scores(tmp_path / f"{name}.csv", rows) for name in "ab"]
+        systems = Systems(join_scores(list(map(load_scores, files))))
+        sizes.append(len(to_html(build_report(systems, resamples=200)).encode()))
+    assert sizes[1] < min(1.5 * sizes[0], 500_000)
+
+
+def test_one_system_without_texts_has_no_cases_to_mark(tmp_path):
+    _, parsed = page_of(tmp_path, write_scores(tmp_path / "a.csv", some_rows(), texts=False))
+    assert "The files do not hold the reports" in parsed.text
+    assert "Most different cases" not in parsed.text
+    assert not parsed.all("mark")
+
+
+def test_a_file_with_nothing_scored_has_a_page_that_says_why(tmp_path):
+    rows = [(f"s{i}", "", REFERENCE, [None, None, None], "missing_text") for i in range(6)]
+    _, parsed = page_of(tmp_path, write_scores(tmp_path / "a.csv", rows))
+    assert (parsed.wrong, parsed.open) == ([], [])
+    assert "missing_text 6" in parsed.text
+    assert "nan" not in parsed.text.lower()
+
+
+def test_an_unscored_case_is_never_the_worst(tmp_path):
+    rows = some_rows(8)
+    rows[3] = ("unscored", CANDIDATES[0], REFERENCE, [None, None, None], "timeout")
+    _, parsed = page_of(tmp_path, write_scores(tmp_path / "a.csv", rows))
+    assert "Case unscored" not in parsed.text
+    assert "timeout 1" in parsed.text
+
+
+def test_a_page_replaces_a_page_and_no_other_file(tmp_path, two):
+    page_of(tmp_path, *two)
+    page_of(tmp_path, *two)
+    other = tmp_path / "thesis.html"
+    other.write_text("<p>mine")
+    done = run("report", *two, "-o", other)
+    assert (done.returncode, other.read_text()) == (1, "<p>mine")
+    assert "exists and is not a report" in done.stderr
+    assert run("report", *two, "-o", other, "--force", "--cases", 0).returncode == 0
+    assert REFERENCE not in other.read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["-o", "report.pdf"], "give a name that ends in .html"),
+        (["-o", "absent/report.html"], "create it first"),
+        (["-o", "report.html", "--name", "one"], "1 --name for 2 files"),
+        (["-o", "report.html", "--allow", "everything"], "unknown difference 'everything'"),
+        (["-o", "report.html", "--cluster", "patient"], "unknown column 'patient'"),
+    ],
+)  # fmt: skip
+def test_errors_say_what_to_do(tmp_path, two, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    done = run("report", *two, *arguments)
+    assert done.returncode == 1
+    assert message in done.stderr
+
+
+def test_a_histogram_says_its_medians_and_leaves_out_what_is_missing():
+    values = np.array([0.0, 0.5, 0.5, 1.0, np.nan])
+    plot = distribution("t", "l", (0, 1), [(Name("a", 0), values), (Name("b", 1), values[4:])])
+    assert plot.says == "t. a: median 0.5, half of the cases from 0.375 to 0.625; b: no case is scored."
+    assert [path.css for path in plot.paths] == ["line s0"]
+    assert plot.y.high >= 50
+
+
+def test_a_few_cases_far_away_do_not_squeeze_the_others():
+    values = np.concatenate((np.linspace(0, 1, 2_000), [1e6]))
+    assert distribution("t", "l", (-np.inf, np.inf), [(Name("a", 0), values)]).x.high < 2
+
+
+def test_a_density_plot_has_a_cell_for_each_place_with_cases_and_not_for_each_case():
+    random = np.random.default_rng(0)
+    plot = density(
+        "t", random.random(5_000) * 90, random.random(5_000), labels=("words", "score"), bounds=(0, 1), look=0
+    )
+    cells = sum(path.d.count("z") for path in plot.paths)
+    assert 500 < cells <= 640
+    assert "median score by thirds of words" in plot.says
+
+
+@pytest.mark.parametrize("values", [[], [np.nan], [3.0], [1e-9, 2e-9], [-5.0, 1e7], [np.inf, 1.0], [0.1, 0.1 + 1e-15]])
+@pytest.mark.parametrize("pad", [False, True])
+def test_an_axis_holds_its_values_and_has_ticks(values, pad):
+    axis = axis_of(values, pad=pad)
+    assert len(axis.ticks) >= 2
+    assert axis.low < axis.high
+    assert all(axis.low <= value <= axis.high for value in values if np.isfinite(value))
+
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed")
+def test_a_browser_opens_the_page_without_an_error(tmp_path, two):
+    page_of(tmp_path, *two)
+
+    def opened(page):
+        command = [CHROMIUM, "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
+                   f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()]  # fmt: skip
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+
+    done = opened(tmp_path / "report.html")
+    assert "CONSOLE" not in done.stderr
+    assert "Most different cases" in done.stdout
+    broken = tmp_path / "broken.html"
+    broken.write_text("<script>console.error('seen'); undefined.x</script>")
+    assert "CONSOLE" in opened(broken).stderr  # an error would have been seen
