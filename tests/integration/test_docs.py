@@ -89,6 +89,8 @@ def test_commands_run(page, command, tmp_path, monkeypatch):
         r"^<!-- file: (\S+) -->\n```\w*\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
     ):
         (tmp_path / name).write_text(body)
+    if " rewards.csv" in command and " score " not in command and not Path("rewards.csv").exists():
+        assert run("score", "examples/sample_reports.csv", "-o", "rewards.csv").returncode == 0
     if "cache " in command:  # these need a cache file to look at
         SqliteCache("cache.sqlite").close()
     done = run(*shlex.split(command)[1:])

@@ -11,6 +11,7 @@ import typer
 from cxr_rewards.cli.cache import cache_app
 from cxr_rewards.cli.catalogue import components, presets, show
 from cxr_rewards.cli.console import note, os_error_message
+from cxr_rewards.cli.evaluate import evaluate
 from cxr_rewards.cli.explain import explain_case
 from cxr_rewards.cli.judge_check import judge_check
 from cxr_rewards.cli.prepare import fetch, warm
@@ -28,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(score)
+app.command()(evaluate)
 app.command("explain")(explain_case)
 app.command()(report)
 app.command()(components)

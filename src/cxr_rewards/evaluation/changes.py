@@ -63,6 +63,14 @@ _NOTHING_NEW = re.compile(
     r"|\bremains? (\w+ )?(clear|normal|unremarkable|within normal)\b",
     re.IGNORECASE,
 )
+_AERATION: tuple[tuple[ChangeKind, re.Pattern[str]], ...] = (
+    (
+        "regression",
+        re.compile(r"\b(improv\w+|better|increased)\b[^.;]*\baerat|\baerat\w+[^.;]*\bimprov|\bclearing of\b", re.I),
+    ),
+    ("progression", re.compile(r"\b(worse\w*|decreas\w+|diminished)\b[^.;]*\baerat|\baerat\w+[^.;]*\bworse", re.I)),
+)
+"""Changes of what is better if there is more of it, which are no finding."""
 _SENTENCE_END = re.compile(r"[.;\n]\s")
 
 
@@ -84,6 +92,7 @@ def change_of(report: str, *, first_study: bool = False) -> ChangeKind:
     if first_study:
         return "first_study"
     stated = {_KIND[finding.change] for finding in _statements(report)}
+    stated.update(kind for kind, words in _AERATION if words.search(report))
     if not stated and _NOTHING_NEW.search(report):
         return "no_change"
     return next((kind for kind in KINDS if kind in stated), "not_stated")

@@ -309,9 +309,7 @@ def _figure(drawn: Resampled, i: int, cases: int, clusters: float) -> Figure:
     value = float(drawn.estimates[i])
     if not np.isfinite(value):
         return Figure(cases, None, reason="undefined for every condition")
-    ends = drawn.interval(lambda numbers: numbers[..., i], clusters)
-    if ends is None and clusters < MIN_CLUSTERS:
-        return Figure(cases, value, reason=f"fewer than {MIN_CLUSTERS} independent clusters")
+    ends = drawn.interval(lambda numbers: numbers[..., i], clusters, bounds=(0.0, 1.0))
     if ends is None:
-        return Figure(cases, value, reason="all cases are alike")
+        return Figure(cases, value, reason=f"fewer than {MIN_CLUSTERS} independent clusters")
     return Figure(cases, value, *ends)

@@ -29,6 +29,7 @@ from cxr_rewards.evaluation.figures import Figure
 from cxr_rewards.evaluation.resampling import (
     RESAMPLES,
     SEED,
+    Resampled,
     bootstrap,
     cluster_codes,
     effective_clusters,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 MINIMUM = 10
 """Fewest cases of a group with an interval."""
 UNKNOWN = "unknown"
+_FEW_CLUSTERS = f"fewer than {MIN_CLUSTERS} independent clusters"
 _MAX_COLUMNS = 1_000
 """Sums that are resampled at once."""
 
@@ -60,6 +62,7 @@ class Measure:
         name: for tables.
         numerator, denominator: (cases,).
         cases: (cases,), whether each counts among the group's scored cases.
+        bounds: smallest and largest value.
         higher_is_better: its direction.
         compared: whether groups are compared by it.
     """
@@ -68,11 +71,19 @@ class Measure:
     numerator: Numbers
     denominator: Numbers
     cases: NDArray[np.bool_]
+    bounds: tuple[float, float] = (-math.inf, math.inf)
     higher_is_better: bool = True
     compared: bool = True
 
 
-def mean_of(name: str, values: Numbers, *, higher_is_better: bool = True, compared: bool = True) -> Measure:
+def mean_of(
+    name: str,
+    values: Numbers,
+    *,
+    bounds: tuple[float, float] = (-math.inf, math.inf),
+    higher_is_better: bool = True,
+    compared: bool = True,
+) -> Measure:
     """Return the measure that is the mean of scores; NaN for an unscored case."""
     known = np.isfinite(values)
     return Measure(
@@ -80,6 +91,7 @@ def mean_of(name: str, values: Numbers, *, higher_is_better: bool = True, compar
         numerator=np.where(known, values, 0.0),
         denominator=known.astype(np.float64),
         cases=known,
+        bounds=bounds,
         higher_is_better=higher_is_better,
         compared=compared,
     )
@@ -94,7 +106,7 @@ def micro_f1_of(name: str, counts: Numbers, known: NDArray[np.bool_]) -> Measure
         known: (cases,), whether each has labels.
     """
     tp, fp, fn = np.moveaxis(counts.sum(axis=1), -1, 0)
-    return Measure(name=name, numerator=2 * tp, denominator=2 * tp + fp + fn, cases=known)
+    return Measure(name=name, numerator=2 * tp, denominator=2 * tp + fp + fn, cases=known, bounds=(0.0, 1.0))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,9 +209,20 @@ def age_bands(values: Sequence[object], edges: Sequence[float] = ()) -> list[str
         raise ConfigError(f"age bands {', '.join(f'{edge:g}' for edge in edges)}: expected rising ages above 0")
     if not edges:
         return [age_band(value) for value in values]
-    names = [f"<{edges[0]:g}", *(f"{a:g}-{b - 1:g}" for a, b in pairwise(edges)), f"{edges[-1]:g}+"]
+    names = band_names(edges)
     years = [age_in_years(value) for value in values]
     return [UNKNOWN if year is None else names[sum(year >= edge for edge in edges)] for year in years]
+
+
+def band_names(edges: Sequence[float]) -> tuple[str, ...]:
+    """Return the names of the bands of ages, youngest first.
+
+    Example:
+        >>> band_names([18, 65])
+        ('<18', '18-64', '65+')
+    """
+    between = (f"{a:g}-{b - 1:g}" for a, b in pairwise(edges))
+    return (f"<{edges[0]:g}", *between, f"{edges[-1]:g}+") if edges else ()
 
 
 def crossed(columns: Sequence[Sequence[str]]) -> list[str]:
@@ -254,11 +277,11 @@ def group_table(
     codes = np.array([place[name] for name in cells], dtype=np.int64)
     of_cluster = cluster_codes(clusters) if len(clusters) else None
     size = max(1, _MAX_COLUMNS // (2 * (len(names) + 1)))
-    resampled = _Resampled(names, codes, of_cluster, minimum, resamples, seed)
+    table = _Table(names, codes, of_cluster, minimum, resamples, seed)
     found: list[dict[str, Figure]] = [{} for _ in range(len(names) + 1)]
     gaps: list[Gap] = []
     for start in range(0, len(measures), size):
-        resampled.add(measures[start : start + size], found, gaps)
+        table.add(measures[start : start + size], found, gaps)
     counts = np.bincount(codes, minlength=len(names))
     *rows, overall = (
         Group(name=name, cases=int(count), figures=figures)
@@ -269,7 +292,8 @@ def group_table(
 
 def _sorted(names: set[str], order: Sequence[str]) -> list[str]:
     first = [name for name in order if name in names]
-    rest = sorted(names.difference(first), key=lambda name: (_is_unknown(name), name))
+    # "<60" before "60+"
+    rest = sorted(names.difference(first), key=lambda name: (_is_unknown(name), name.replace("<", "\0")))
     return [*(name for name in first if not _is_unknown(name)), *rest, *filter(_is_unknown, first)]
 
 
@@ -278,7 +302,7 @@ def _is_unknown(name: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Resampled:
+class _Table:
     """Computes the figures of some measures at a time."""
 
     names: Sequence[str]
@@ -308,9 +332,10 @@ class _Resampled:
             for g, figures in enumerate(found):
                 figures[measure.name] = self._figure(
                     int(scored[g]),
-                    float(estimates[m, g]),
-                    lambda e, at=m * (groups + 1) + g: drawn.interval(lambda s: s[..., at], e),
+                    drawn,
+                    m * (groups + 1) + g,
                     effective[g],
+                    measure.bounds,
                 )
             if measure.compared:
                 replicates = drawn.replicates.reshape(-1, *shape[:2])[:, m, :groups]
@@ -324,19 +349,19 @@ class _Resampled:
         cases[:, groups] = measure.cases
         return sum_by_cluster(cases, self.of_cluster)
 
-    def _figure(self, n: int, value: float, interval: object, effective: float) -> Figure:
+    def _figure(self, n: int, drawn: Resampled, at: int, effective: float, bounds: tuple[float, float]) -> Figure:
+        value = float(drawn.estimates[at])
         if not n:
             return Figure(0, None, reason="no scored case")
         if not math.isfinite(value):
             return Figure(n, None, reason="undefined: nothing to count")
         if n < self.minimum:
             return Figure(n, value, reason=f"fewer than {self.minimum} cases")
-        ends = interval(effective)  # type: ignore[operator]
-        if ends is None and effective < MIN_CLUSTERS:
-            return Figure(n, value, reason=f"fewer than {MIN_CLUSTERS} independent clusters")
-        if ends is None:
-            return Figure(n, value, reason="all cases are alike")
-        return Figure(n, value, *ends)
+        ends = drawn.interval(lambda statistics: statistics[..., at], effective, bounds=bounds)
+        if ends is not None:
+            return Figure(n, value, *ends)
+        few = effective < MIN_CLUSTERS
+        return Figure(n, value, reason=_FEW_CLUSTERS if few else "all cases are alike, and the score has no bounds")
 
     def _gap(
         self, measure: Measure, estimates: Numbers, replicates: Numbers, scored: Codes, effective: Sequence[float]
@@ -356,8 +381,7 @@ class _Resampled:
         n, value = int(scored[best] + scored[worst]), float(abs(estimates[best] - estimates[worst]))
         names = {"measure": measure.name, "best": self.names[best], "worst": self.names[worst]}
         if clusters < MIN_CLUSTERS:
-            reason = f"fewer than {MIN_CLUSTERS} independent clusters"
-            return Gap(**names, difference=Figure(n, value, reason=reason))
+            return Gap(**names, difference=Figure(n, value, reason=_FEW_CLUSTERS))
         half = _half_width(estimates[chosen], replicates[:, chosen], chosen.index(best), chosen.index(worst), clusters)
         if not half:
             return Gap(**names, difference=Figure(n, value, reason="all cases of these groups are alike"))

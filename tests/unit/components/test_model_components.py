@@ -22,11 +22,13 @@ from cxr_rewards.core.absent import absent_allowed
 from cxr_rewards.core.engine import Engine
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.errors import ConfigError, ModelLoadError
+from cxr_rewards.evaluation import Protocol, evaluate, load_scores
 from cxr_rewards.features.bertscore_matching import BertscoreMatching
 from cxr_rewards.features.chexbert import ChexbertLabels
 from cxr_rewards.features.rate_embeddings import RateEmbeddings
 from cxr_rewards.features.rate_entities import RateEntities
 from cxr_rewards.features.token_embeddings import TokenEmbeddings
+from cxr_rewards.formulas.chexpert import CONDITIONS
 from cxr_rewards.formulas.radcliq import Metrics, radcliq
 from cxr_rewards.models.pool import POOL
 from cxr_rewards.testing.models import SENTENCES
@@ -402,3 +404,13 @@ def test_a_cache_file_warmed_ahead_leaves_only_candidates_to_the_models(models, 
         warm = reward.score_batch(PAIRS)
     cold = CompositeReward.from_preset("unirg").score_batch(PAIRS)
     assert [r.value for r in warm] == pytest.approx([r.value for r in cold], abs=1e-5)
+
+
+def test_chexbert_labels_the_reports_of_an_evaluation_if_asked(models, tmp_path):
+    path = tmp_path / "scores.csv"
+    path.write_text("candidate,reference,reward\n" + f"{EFFUSION},No effusion.,0.5\n" * 6 + ",No effusion.,\n")
+    result = evaluate(load_scores(path), Protocol(chexbert=True, resamples=100))
+    assert [table.labeler for table in result.conditions] == ["rules", "rules", "chexbert", "chexbert"]
+    (labels,) = {tuple(ChexbertF1().score(EFFUSION, "No effusion.").details["labels"])}
+    supports = {row.name: row.support for row in result.conditions[2].conditions}
+    assert all((supports[name] >= 6) == (digit in "13") for name, digit in zip(CONDITIONS, labels[1], strict=True))

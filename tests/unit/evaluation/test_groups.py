@@ -66,9 +66,16 @@ def test_a_group_without_scored_cases_says_so() -> None:
 
 def test_cases_that_are_all_alike_have_no_interval() -> None:
     result = table(["a"] * 20 + ["b"] * 20, [1.0] * 20 + [0.5] * 20)
-    assert result.groups[0].figures["reward"].reason == "all cases are alike"
+    assert result.groups[0].figures["reward"].reason == "all cases are alike, and the score has no bounds"
     assert result.gaps[0].difference.value == 0.5
     assert result.gaps[0].difference.reason == "all cases of these groups are alike"
+
+
+def test_cases_that_are_all_alike_have_an_interval_within_the_bounds_of_the_score() -> None:
+    measure = mean_of("reward", np.ones(20), bounds=(0.0, 1.0))
+    figure = group_table(["g"], ["a"] * 20, [measure], resamples=100).groups[0].figures["reward"]
+    assert (figure.value, figure.high) == (1.0, 1.0)
+    assert 0.8 < figure.low < 0.9
 
 
 def test_a_group_of_few_patients_has_no_interval() -> None:
