@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from cxr_rewards.evaluation.tables import Table
 
 
+_WIDEST = 10_000
+"""Width at which no table is cut, in columns."""
+
+
 class Format(StrEnum):
     """Form of the tables."""
 
@@ -197,4 +201,7 @@ def _show(about: str, tables: Sequence[Table], form: Format) -> None:
         if about:
             stream.print(about, style="bold")
         for table in tables:
-            stream.print(as_rich(table))
+            drawn, wide = as_rich(table), console()
+            wide.width = _WIDEST  # a number that is cut is worse than a line that wraps
+            wide.width = max(stream.width, wide.measure(drawn).maximum)
+            wide.print(drawn)

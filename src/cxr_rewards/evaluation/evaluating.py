@@ -162,7 +162,11 @@ class _Run:
         named: dict[str, Any] = {"candidate": asked.candidate, "reference": asked.reference, "priors": asked.priors}
         if record is not None:
             used = record["columns"]
-            recorded = {"candidate": used["candidate"], "reference": used["reference"][0], "priors": used["priors"]}
+            recorded = {
+                "candidate": used["candidate"],
+                "reference": ",".join(used["reference"]),
+                "priors": used["priors"],
+            }
             named = {part: name or recorded[part] for part, name in named.items()}
         try:
             return choose_columns(self.system.columns, where=str(self.system.path), case_id="", **named)

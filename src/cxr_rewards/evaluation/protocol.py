@@ -122,8 +122,8 @@ def of_baseline(metric: str, baseline: str) -> str:
     """Return the name of the measure that is a baseline's score.
 
     Example:
-        >>> of_baseline("reward", COPY)
-        'reward of copy of the prior report'
+        >>> of_baseline("reward", "most frequent report")
+        'reward of most frequent report'
     """
     return f"{metric} of {baseline}"
 

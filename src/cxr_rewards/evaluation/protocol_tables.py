@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 from cxr_rewards.evaluation.baselines import COPY, FREQUENT
 from cxr_rewards.evaluation.conditions import Condition, ConditionTable
@@ -13,7 +14,7 @@ from cxr_rewards.evaluation.groups import Gap, Group, GroupTable
 from cxr_rewards.evaluation.protocol import Evaluation, above_baseline, of_baseline
 from cxr_rewards.evaluation.tables import Table, interval, number
 
-_SHORT = {COPY: "the copy", FREQUENT: "the most frequent"}
+_ABOVE = {COPY: "better than the copy by", FREQUENT: "better than that by"}
 _LABELERS = {"rules": "CheXpert labels by rules", "chexbert": "CheXpert labels by CheXbert", "observations": "findings"}
 
 
@@ -25,8 +26,8 @@ def tables_of(evaluation: Evaluation) -> list[Table]:
             found += [_groups(table, f"by {what}", evaluation.metrics), *_baselines(evaluation, table, what)]
     for table in evaluation.groups:
         found += group_tables(table, evaluation.metrics)
-    if evaluation.errors:
-        found.append(_errors(evaluation.errors))
+    sources = dict.fromkeys(counts.source for counts in evaluation.errors)
+    found += [_errors(name, [counts for counts in evaluation.errors if counts.source == name]) for name in sources]
     return found
 
 
@@ -104,14 +105,14 @@ def _baselines(evaluation: Evaluation, table: GroupTable, what: str) -> Iterator
         columns: dict[str, str] = {}
         for baseline in evaluation.baselines:
             columns[baseline] = of_baseline(metric, baseline)
-            columns[f"better than {_SHORT[baseline]} by"] = above_baseline(metric, baseline)
+            columns[_ABOVE[baseline]] = above_baseline(metric, baseline)
         columns = {head: name for head, name in columns.items() if name in table.overall.figures}
         if columns:
-            names = list(columns.values())
+            row = partial(_group, metrics=list(columns.values()))
             found = _table(
                 f"{metric} by {what}, of reports that need no image",
-                (table.title, "cases", *columns),
-                (_group(group, names) for group in (*table.groups, table.overall)),
+                (table.title, *columns),
+                ((name, *figures) for name, _, *figures in map(row, (*table.groups, table.overall))),
                 ["better by: mean difference on cases that are scored for both"] if len(columns) > 2 else [],
             )
             yield replace(found, sections=frozenset((len(table.groups),)))
@@ -132,20 +133,14 @@ def _gap(gap: Gap) -> tuple[str, ...]:
     return (gap.measure, gap.best or "-", gap.worst or "-", written(gap.difference))
 
 
-def _errors(errors: Sequence[ErrorCounts]) -> Table:
+def _errors(source: str, errors: Sequence[ErrorCounts]) -> Table:
+    cases = max(counts.mean.n for counts in errors)
     return _table(
-        "errors in a report",
-        ("judge", "errors", "cases", "mean", *BINS),
-        (
-            (
-                one.source,
-                one.kind,
-                f"{one.mean.n:,}",
-                written(one.mean, 2),
-                *(written(one.shares[name]) for name in BINS),
-            )
-            for one in errors
-        ),
+        f"errors in a report by {source}: {cases:,} cases",
+        ("errors", *(counts.kind for counts in errors)),
+        [
+            ("mean", *(written(counts.mean, 2) for counts in errors)),
+            *((f"share with {name}", *(written(counts.shares[name]) for counts in errors)) for name in BINS),
+        ],
         [],
-        texts=2,
     )

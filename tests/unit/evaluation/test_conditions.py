@@ -42,6 +42,31 @@ def test_averages_are_those_of_the_definitions() -> None:
     assert (micro.support, micro.predicted) == (12, 8)
 
 
+@pytest.mark.parametrize("uncertain", ["positive", "negative"])
+def test_numbers_equal_those_of_scikit_learn(uncertain) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    random = np.random.default_rng(10)
+    ours, theirs = random.integers(0, 4, (2, 300, 14))
+    counted = [1, 3] if uncertain == "positive" else [1]
+    result = condition_table(
+        CHEXPERT,
+        ["".join(map(str, row)) for row in ours],
+        ["".join(map(str, row)) for row in theirs],
+        labeler="rules",
+        uncertain=uncertain,
+        resamples=100,
+    )
+    sides = np.isin(theirs, counted), np.isin(ours, counted)
+    expected = np.array(metrics.precision_recall_fscore_support(*sides))
+    rows = result.conditions
+    assert [row.support for row in rows] == expected[3].tolist()
+    for row, average in zip(result.averages, ("micro", "macro", "weighted"), strict=False):
+        numbers = metrics.precision_recall_fscore_support(*sides, average=average)[:3]
+        assert (row.precision.value, row.recall.value, row.f1.value) == pytest.approx(numbers)
+    for i, name in enumerate(("precision", "recall", "f1")):
+        assert [getattr(row, name).value for row in rows] == pytest.approx(expected[i].tolist())
+
+
 def test_uncertain_counts_as_asked() -> None:
     as_positive = table(["3", "1"], ["1", "3"], uncertain="positive").conditions[0]
     as_negative = table(["3", "1"], ["1", "3"], uncertain="negative").conditions[0]

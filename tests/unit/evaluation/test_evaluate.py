@@ -487,3 +487,57 @@ def test_command_refuses_a_reward_that_did_not_make_the_scores(sample):
     result = run("evaluate", sample, "--preset", "rules_v1")
     assert result.returncode == 1
     assert "was not scored by 'rules_v1' as it is here (their signatures differ)" in result.stderr
+
+
+def test_a_recorded_reward_with_a_judge_is_not_asked_again_unless_it_is_named(sample, tmp_path, judge):
+    copied = tmp_path / "rewards.csv"
+    copied.write_bytes(sample.read_bytes())
+    record = json.loads(sample.with_name("rewards.csv.meta.json").read_text())
+    record["reward"] |= {"name": "judge_only", "signature": load_reward("judge_only").signature}
+    copied.with_name("rewards.csv.meta.json").write_text(json.dumps(record))
+    assert reward_of(load_scores(copied)) == (
+        None,
+        "its reward 'judge_only' asks a judge; --preset judge_only asks it for them",
+    )
+    assert reward_of(load_scores(copied), "judge_only")[0].name == "judge_only"
+
+
+def test_command_shows_errors_of_a_judge_from_columns(tmp_path):
+    table = [{**row, "chexprompt.significant": str(i % 5)} for i, row in enumerate(rows())]
+    result = run("evaluate", write(tmp_path / "s.csv", table), "--no-baselines", "--resamples", "100")
+    assert "errors in a report" in result.stdout
+    assert "chexprompt" in result.stdout
+
+
+def test_command_cuts_no_number_in_a_wide_table(tmp_path):
+    table = [{**row, **{f"metric_{i}": row["reward"] for i in range(8)}} for row in rows()]
+    metrics = ",".join(f"metric_{i}" for i in range(8))
+    result = run("evaluate", write(tmp_path / "s.csv", table), "--metrics", metrics, "--by", "sex", "--no-baselines")
+    assert result.returncode == 0, result.stderr
+    assert "…" not in result.stdout
+
+
+@pytest.mark.shared
+def test_all_tables_of_real_reports_with_anothers_report_as_the_candidate(real_reports, tmp_path):
+    texts = [f"FINDINGS: {row['findings']} IMPRESSION: {row['impression']}" for row in real_reports]
+    table = [
+        {
+            "case_id": f"c{i}",
+            "patient_id": f"p{i // 3}",
+            "sex": "FM"[i // 3 % 2],
+            "age": str(20 + i % 60),
+            "priors": json.dumps(texts[i - i % 3 : i]),
+            "candidate": texts[i - 1],
+            "reference": text,
+            "reward": f"{i % 10 / 10}",
+        }
+        for i, text in enumerate(texts)
+    ]
+    path = write(tmp_path / "s.csv", table)
+    result = evaluate(load_scores(path), Protocol(by=("sex", "age"), age_edges=(60,)))
+    assert all(row.support == row.predicted for labels in result.conditions for row in labels.conditions)
+    assert result.conditions[0].conditions[1].support > 200
+    assert sum(group.cases for group in result.changes.groups) == len(texts)
+    assert all(group.cases >= 10 for group in result.changes.groups)
+    assert [group.name for group in result.encounters.groups] == ["1", "2", "3"]
+    assert len(result.groups) == 3

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from tests.benchmark_scripts import load_benchmark
 
 from cxr_rewards.errors import ConfigError, InputError
 from cxr_rewards.evaluation.groups import age_bands, crossed, group_table, mean_of, micro_f1_of
@@ -175,3 +176,9 @@ def test_crossed_groups_name_what_is_unknown() -> None:
 def test_tables_are_json() -> None:
     text = json.dumps(table(["a"] * 20 + ["b"] * 20, np.linspace(0, 1, 40)).as_json())
     assert json.loads(text)["gaps"][0]["best"] == "b"
+
+
+def test_benchmark_of_the_intervals_finds_them_right_on_few_samples():
+    found = load_benchmark("groups").measure(10)
+    assert all(row["ours"] >= 60 for row in found["shares"])
+    assert all(row["missed"] <= 40 for row in found["gaps"])
