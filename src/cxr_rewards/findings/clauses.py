@@ -23,13 +23,16 @@ _ENDS = frozenset(("comma", "and", "end_clause"))
 _STOPS = frozenset(("end_clause", "open", "close", "introduce"))
 _PARTS_OF_VERBS = frozenset(("deny_forward", "doubt_forward", "point"))
 _WITHIN_VERB = re.compile(
-    r"(?:\s+(?:(?!previous|former|new)[a-z]+ly|yet|been|be|being|to|now|any|appear|seem|thought|felt|considered))*\s+"
+    r"(?:\s+(?:(?!previous|former|new)[a-z]+ly|yet|been|be|being|to|now|any|appear|seem|thought|felt|considered"
+    r"|with\s+(?:(?:any|full|complete|absolute|real|much|great)\s+)?(?:confidence|certainty|assurance|safety|conviction)))*\s+"
 )
 """Words that may stand within a verb, between "not" and "seen"."""
 _FINITE = re.compile(
-    r"(?:(?P<plural>are|were|have|remain|appear)|is|was|has|having|being|can|could|may|might|will|remains|appears|reflects|represents|indicates|shows|demonstrates|suggests)(?:not|n't)?\b"
+    r"(?:(?P<plural>are|were|have|remain|appear|look|seem)|is|was|has|having|being|can|could|may|might|will|remains|appears|looks|seems|reflects|represents|indicates|shows|demonstrates|suggests)(?:not|n't)?\b"
 )
 _RELATIVE = re.compile(r"\b(?:which|that|who|whose)\b")
+_BOTH = re.compile(r"(left|right)\s+and\s+(left|right)")
+_SPACES = re.compile(r"\s+")
 _ONE_SIDE = ((("side", "left"),), (("side", "right"),))
 _FRONTED = ("end_scope", "subordinate")
 _PLURALS = ("hila", "vertebrae", "apices", "bronchi")
@@ -49,11 +52,33 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     """
     found, count = items(known, sentence)
     kinds = {item[0] for item in found}
+    if "pair" in kinds:
+        found = [side for item in found for side in _sides(item, sentence)]
     if not kinds.isdisjoint(_PARTS_OF_VERBS):
         found = _join_verbs(known, found, sentence)
+    if "end_clause" in kinds and "there" in sentence:
+        found = [
+            item._replace(kind="verb", start=item.end - len(_SPACES.split(sentence[item.start : item.end])[-1]))
+            if item.kind == "end_clause" and _tells_where(found, i, sentence)
+            else item
+            for i, item in enumerate(found)
+        ]
     if not kinds.isdisjoint(_ENDS):
         found = _cut(found, sentence)
     return found, count
+
+
+def _sides(item: Item, sentence: str) -> list[Item]:
+    """Return both sides of "left and right" as phrases of their own, for values that go with them in this order."""
+    match = _BOTH.fullmatch(sentence, item.start, item.end) if item.kind == "modifier" else None
+    if match is None:
+        return [item]
+    first, last = match.span(1), match.span(2)
+    return [
+        item._replace(attributes=(("side", match[1]),), last=item.first, start=first[0], end=first[1]),
+        Item("and", (), (), item.first + 1, item.first + 1, first[1] + 1, last[0] - 1),
+        item._replace(attributes=(("side", match[2]),), first=item.last, start=last[0], end=last[1]),
+    ]
 
 
 # ---------------------------------------------------------------- verbs
@@ -103,8 +128,7 @@ def _cut(found: list[Item], sentence: str) -> list[Item]:
     while i < count:
         kind = found[i].kind
         if kind == "end_clause" and _goes_on(found, i):
-            if result is None:
-                result = list(found)
+            result = list(found) if result is None else result
             result[i] = found[i]._replace(kind="read_over")
         elif kind == "end_clause":
             begin = i
@@ -135,6 +159,21 @@ def _goes_on(found: list[Item], i: int) -> bool:
     if following.kind != "modifier" or following.attributes[0][0] != "change":
         return False
     return i + 2 == len(found) or found[i + 2].kind in _JOINS or found[i + 2].kind == "end_clause"
+
+
+def _tells_where(found: list[Item], i: int, sentence: str) -> bool:
+    """Return whether "there is" stands behind its subject: "the basal effusion there is still visible"."""
+    item = found[i]
+    if not i or item.first == item.last or found[i - 1].kind not in _NOUNS or item.first - found[i - 1].last != 1:
+        return False
+    if not sentence.startswith("there", item.start) or i + 1 == len(found) or found[i + 1].first - item.last != 1:
+        return False
+    for following in found[i + 1 : i + 1 + _LOOK]:
+        if following.kind in _NOUNS and following.kind != "quality":
+            return False
+        if following.kind in _STOPS:
+            break
+    return True
 
 
 class _Statement(NamedTuple):
@@ -204,5 +243,7 @@ def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentenc
         return False
     if first < last and article[1] in ("a", "an"):
         return True
+    if first < last and article[1] == "the" and all(item.kind != "comma" for item in before):
+        return not statement.plural and any(item.kind == "deny_forward" for item in before)
     singular = not statement.plural and statement.verb not in _NEUTRAL
     return singular and not sentence.startswith(f"{article[1]} ", before[0].start)

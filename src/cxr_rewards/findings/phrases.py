@@ -43,7 +43,11 @@ _PARTS = frozenset((",", ";", ":", "(", ")", "[", "]", "and", "or", "but", "with
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,3})?)"
 _SIZE = re.compile(
     rf"(?<![a-z0-9.]){_NUMBER}(?:\s?(x|by|-|to)\s?{_NUMBER})?(?:\s?(?:x|by)\s?{_NUMBER})?"
-    r"[ \n-]{0,2}(mm|cm|millimeters?|centimeters?)(?![a-z0-9])"
+    r"[ \n-]{0,2}(mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)(?![a-z0-9])"
+)
+_NUMBER_WORDS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
+_SIZE_IN_WORDS = re.compile(
+    rf"(?<![a-z0-9])({'|'.join(_NUMBER_WORDS)})[ -](mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)(?![a-z0-9])"
 )
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh")
 _ORDINAL = "(?:[0-9]{1,2}(?:st|nd|rd|th)|" + "|".join((*_ORDINALS, "twelfth")) + ")"
@@ -86,10 +90,12 @@ _AWAY = re.compile(
 )
 """Behind a distance, which is no size: "6 cm from the hilum", but "a rim of 2 cm from the chest wall"."""
 _YEAR = re.compile(
-    r"\b(?:in|from|of|on) (?:the )?(?:19|20)[0-9]{2}\b"
+    r"\b(?:in|from|of|on) (?:the )?(?:19|20)[0-9]{2}\b(?! ?(?:film|image|radiograph|study|h\b|hrs|hours))"
+    r"|\b(?:on|at) (?:the )?(?:[01]?[0-9]|2[0-3])[:.]?[0-5][0-9] ?(?:am|pm|h|hrs|hours)?"
+    r" (?:film|image|radiograph|study|chest|x-ray)\b"
     r"|(?<![0-9.])[0-9]{1,2}(?:st|nd|rd|th)? (?:of )?may\b|\bmay [0-9]{1,2}(?![0-9.])"
 )
-"""A year, or a day in May, which is no doubt."""
+"""A year, the time of an image, or a day in May, which is no doubt."""
 
 
 def _sizes(sentence: str) -> list[tuple[int, int, float]]:
@@ -111,6 +117,9 @@ def _sizes(sentence: str) -> list[tuple[int, int, float]]:
         numbers = [float(number) for number in (one, two, three) if number]
         size = sum(numbers) / len(numbers) if joint in ("-", "to") else max(numbers)
         sizes.append((at, match.end(), size * factor))
+    for match in _SIZE_IN_WORDS.finditer(sentence) if "met" in sentence else ():
+        size = float(_NUMBER_WORDS.index(match[1]) + 1)
+        sizes.append((*match.span(), size * (10 if match[2].startswith("c") else 1)))
     return sizes
 
 
@@ -223,7 +232,8 @@ def _forms(known: Ontology, sentence: str, tokens: list[tuple[str, int]]) -> lis
 def _tokens(sentence: str) -> tuple[list[tuple[str, int]], dict[int, Item]]:
     """Return words and marks with their positions, and position → phrase of each that has numbers: its word is ""."""
     numbered: dict[int, Item] = {}
-    if "rib" in sentence or "verteb" in sentence or _DIGIT.search(sentence) is not None:
+    in_words = "rib" in sentence or "verteb" in sentence or "limet" in sentence or "timet" in sentence
+    if in_words or _DIGIT.search(sentence) is not None:
         tokens: list[tuple[str, int]] = []
         at = 0
         for item in _numbered(sentence):

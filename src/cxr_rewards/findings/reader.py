@@ -16,7 +16,7 @@ from typing import NamedTuple, TypedDict, cast
 
 from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
-from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture
+from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture, without_legend
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.unread import Strange, is_aside, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, change_between, walk
@@ -28,7 +28,9 @@ READ_SECTIONS = frozenset(("", "findings", "impression", "findings_impression", 
 """Sections about the image; others are about the indication, history, comparison, technique and the like."""
 RUN_ON_SECTIONS = frozenset(("comparison", "technique", "examination", "indication", "history"))
 """Sections that some reports follow with the findings, without a heading: read, except for their first sentence, if
-nothing is found elsewhere."""
+there is no section of findings, and they deny something or nothing is found elsewhere."""
+_SHORT = frozenset(("impression", "recommendation", "addendum"))
+"""Sections that may follow findings which have no heading."""
 _REMEMBERED = 400
 """Sentences up to this length are remembered: reports repeat themselves, and the rollouts of a prompt even more."""
 
@@ -91,22 +93,28 @@ def reading(text: str) -> Reading:
         >>> [text[slice(*span)] for span in found.strange]
         ['zebra']
     """
-    tidied = tidy(text)
+    tidied = without_legend(tidy(text))
     parts = sections(tidied)
-    found = _read_sections(text, tidied, [part for part in parts if part.name in READ_SECTIONS])
-    if found.findings:
+    own = [part for part in parts if part.name in READ_SECTIONS]
+    run_on = [part for part in parts if part.name in RUN_ON_SECTIONS]
+    if run_on and all(part.name in _SHORT for part in own):
+        others = _read_sections(text, tidied, run_on)
+        if others.sentences > 1 and any(finding.certainty == "absent" for finding in others.findings):
+            return _read_sections(text, tidied, [part for part in parts if part in own or part in run_on])
+    found = _read_sections(text, tidied, own)
+    if found.findings or not run_on:
         return found
-    others = _read_sections(text, tidied, [part for part in parts if part.name in RUN_ON_SECTIONS], skip=1)
+    others = _read_sections(text, tidied, run_on)
     return others if others.findings else found
 
 
-def _read_sections(raw: str, tidied: str, parts: Sequence[Section], skip: int = 0) -> Reading:
-    """Read sections, each without its first `skip` sentences."""
+def _read_sections(raw: str, tidied: str, parts: Sequence[Section]) -> Reading:
+    """Read sections; those of `RUN_ON_SECTIONS` without their first sentence."""
     plain = lower(tidied)
     draft = _Draft([])
     marked = "#" in plain
     for part in parts:
-        left = skip
+        left = part.name in RUN_ON_SECTIONS
         for passage in passages(tidied, plain, raw, part.start, part.end):
             if isinstance(passage, Statement):
                 draft.add_statement(passage)
@@ -115,7 +123,7 @@ def _read_sections(raw: str, tidied: str, parts: Sequence[Section], skip: int = 
                 if marked:
                     start = _with_fracture_mark(plain, start)
                 if left:
-                    left -= 1
+                    left = False
                 else:
                     draft.add(plain[start:end], start)
     return draft.finished()

@@ -11,7 +11,7 @@ from cxr_rewards.text.tidy import tidy
 # `re` skips to the next of a set quickly.
 _STOP = re.compile(
     r"""[.!?\n\u2022)](?:
-        (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?=[ \n]|\Z))
+        (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?=[ ](?!(?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L)[ .,;])|\n|\Z))
         | (?P<full>(?<=[.!?])[.!?]*["')\]*]*)
         | (?P<bullet>(?<=\u2022))
         | (?P<line>(?<=\n))
@@ -24,6 +24,11 @@ _LINE_LIST_MARK = re.compile(r"[ ]*(?:[0-9]{1,2}[.)][ ]|\([0-9]{1,2}\)|[-*+\u202
 _BEFORE_STOP = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z])*\Z")
 _NEVER_END = re.compile("dr|mr|mrs|ms|prof|drs|vs|approx|fig|cf|e[.]g|i[.]e|eg|st|viz|resp|no|nos|ca|jr|sr|incl|pl")
 _UNITS = re.compile("cm|mm|m|in|ml|cc|kg|lb|hr|hrs|min|a[.]m|p[.]m|am|pm|etc|yr|yrs")
+_TELEGRAPHIC = re.compile(
+    "consol|atel|infilt|infiltr|nod|cardiomeg|calc|opac|effn|effus|eff|ptx|fx|pneumo|collaps|emphys|fibr|cav|bronch|lt|rt|bilat"
+)
+_WHERE = re.compile(r" (?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L|[Bb]ilat|[Bb]oth)(?=[ .,;]|\Z)")
+"""Where an abbreviated finding lies: "Consol. RLZ"."""
 _ASKED = re.compile(r" (?!no\b|none\b|nil\b|yes\b)[a-z]")
 _WRAP = 60
 """A line shorter than this, in characters, is taken to end on purpose if the next begins with a capital."""
@@ -61,8 +66,10 @@ def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int
     small = word.lower()
     if _NEVER_END.fullmatch(small) and text[at:end_of_mark] == ".":
         return None if small not in ("no", "nos", "st", "ca") or after.isdigit() else end_of_mark
-    if after.islower() and (_UNITS.fullmatch(small) or end_of_mark - at >= 3):
-        return None  # "a 3 cm. nodule", "lungs ... clear"
+    if after.islower() and (_UNITS.fullmatch(small) or _TELEGRAPHIC.fullmatch(small) or end_of_mark - at >= 3):
+        return None  # "a 3 cm. nodule", "lungs ... clear", "Fx. rt. clavicle"
+    if _TELEGRAPHIC.fullmatch(small) and _WHERE.match(text, end_of_mark, end):
+        return None
     if len(word) == 1 and word.isupper() and after.isupper():
         return None  # an initial
     return end_of_mark

@@ -351,6 +351,15 @@ def test_findings_without_a_heading_are_read_after_a_comparison_or_technique(tex
     assert said(text, "present") == {"pleural_effusion"}
 
 
+def test_findings_that_run_on_from_the_history_are_read_beside_an_impression():
+    text = "HISTORY: Cough. There is edema. No pneumothorax. IMPRESSION: Heart failure."
+    assert said(text, "present") == {"pulmonary_edema", "heart_failure"}
+
+
+def test_a_longer_history_is_not_read():
+    assert said("HISTORY: Cough. Pneumonia last year. Mastectomy. IMPRESSION: Edema.", "present") == {"pulmonary_edema"}
+
+
 def test_a_comparison_is_not_read_where_there_are_findings():
     assert said("COMPARISON: Small left effusion in 2019. FINDINGS: Mild cardiomegaly.", "present") == {"cardiomegaly"}
 

@@ -60,6 +60,8 @@ def test_sentences_are_in_order_and_lose_no_letter(text):
         ("There is no focal\nconsolidation or effusion.", ["There is no focal\nconsolidation or effusion."]),
         ("Lungs clear\nHeart normal", ["Lungs clear", "Heart normal"]),
         ("Clear.. Normal...", ["Clear..", "Normal..."]),
+        ("Consol. RLZ. Effn. B/L.", ["Consol. RLZ.", "Effn. B/L."]),
+        ("Clear. RLZ effusion. No consol. RLZ.", ["Clear.", "RLZ effusion.", "No consol. RLZ."]),
         ("Since 2010. Stable.", ["Since 2010.", "Stable."]),
         ("...", []),
         ("", []),

@@ -20,6 +20,7 @@ from cxr_rewards.findings.layout.labels import (
 from cxr_rewards.findings.layout.separators import labels_in
 from cxr_rewards.findings.layout.statement import Passage, Span
 from cxr_rewards.findings.layout.tables import Row, cells_of, is_head, is_rule, passages_of_table
+from cxr_rewards.findings.layout.tags import has_tags, passages_of_tags
 from cxr_rewards.findings.layout.values import trimmed, value_of
 from cxr_rewards.findings.layout.words import layout_words
 
@@ -73,6 +74,12 @@ def passages(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Pa
         >>> statement.text, text[slice(*prose)]
         ('no effusion', 'The heart is large.')
     """
+    if has_tags(plain, start, end):
+        return passages_of_tags(_of_lines, (tidied, plain, raw), start, end)
+    return _of_lines(tidied, plain, raw, start, end)
+
+
+def _of_lines(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Passage]:
     if not _has_layout(plain, raw, start, end):
         return [(start, end)]
     return _Lines(tidied, plain, raw).read(start, end)

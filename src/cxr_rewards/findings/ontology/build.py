@@ -140,7 +140,7 @@ def _cues(raw: Table, modifiers: Mapping[str, tuple[str, ...]], vocabulary: Voca
         stated = _stated(f"{where}.states", _table(where, entry, _CUE_KEYS).get("states", {}), modifiers)
         cues[name] = _cue(where, name, entry, stated)
         vocabulary.add(f"{where}.phrases", cues[name].kind, name, entry.get("phrases"), stated)
-    ends = ["comma", *(cue.name for cue in cues.values() if cue.kind in ENDS_SCOPE)]
+    ends = ["comma", *(cue.name for cue in cues.values() if cue.kind in (*ENDS_SCOPE, "verb"))]
     for name, cue in cues.items():
         for other in sorted(cue.ended_by):
             if other not in ends:

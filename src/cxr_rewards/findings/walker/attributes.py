@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import cast
 
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Change, Side
@@ -28,6 +28,8 @@ from cxr_rewards.findings.walker.statements import heads, subjects
 
 LOCATION = frozenset(("side", "place"))
 _LISTS = frozenset(("place", "descriptor"))
+_BECAME = "became"
+"""Cue of a number that has changed."""
 
 
 def read_modifier(state: State) -> None:
@@ -45,7 +47,7 @@ def read_modifier(state: State) -> None:
         if slot in ("size", "severity") and forward and 0 <= state.dated_back == item.first - 1:
             state.waiting["former"] = ((slot, float(value)), item.last)  # "the previously large effusion is small"
             continue
-        if slot in ("size", "severity") and not forward and _is_of_two_times(state, slot, float(value)):
+        if not forward and slot in _COUNTED and _COUNTED[slot](state, slot, float(value)):
             continue
         if slot == "severity" and grades_change(state.items, i):
             continue
@@ -172,6 +174,30 @@ def _is_of_two_times(state: State, slot: str, value: float) -> bool:
     return False
 
 
+def _counts_again(state: State, _: str, value: float) -> bool:
+    """Read a change from two numbers: "two nodules have become three", "four nodules, against two before"."""
+    last = state.clause.mentions[-1] if state.clause.mentions else None
+    if last is None or not last.number or not state.index:
+        return False
+    dated = state.dated_back >= 0 and state.item.first - state.dated_back <= 2
+    if dated or dated_behind(state.items, state.index):
+        _compare(last, now=last.number, former=value)
+        return True
+    if _BECAME not in state.items[state.index - 1].names:
+        return False
+    _compare(last, now=value, former=last.number)
+    last.number = int(value)
+    return True
+
+
+_COUNTED: Mapping[str, Callable[[State, str, float], bool]] = {
+    "size": _is_of_two_times,
+    "severity": _is_of_two_times,
+    "number": _counts_again,
+}
+"""Attribute that two times can have → what reads a change from its two values."""
+
+
 def _size_follows(items: list[Item], i: int) -> bool:
     i += i + 1 < len(items) and items[i + 1].kind in ("introduce", "comma")  # "prior: 6 mm"
     return next_is(items, i, "modifier") and any(slot == "size" for slot, _ in items[i + 1].attributes)
@@ -241,6 +267,25 @@ def _after_and(state: State) -> bool:
 
 
 # ---------------------------------------------------------------- for findings before
+
+
+def pair(state: State) -> None:
+    """Read "5 mm and 9 mm on the left and right respectively" as a finding on each side, with its own size."""
+    begins, last = max(0, state.clause.begins), state.clause.mentions[-1] if state.clause.mentions else None
+    items = state.items[max(begins, state.index - LOOK) : state.index]
+    sides = [str(value) for item in items for slot, value in item.attributes if slot == "side"]
+    if last is None or sorted(sides) != ["left", "right"]:
+        return
+    for slot in ("size", "severity"):
+        values = [float(value) for item in items for named, value in item.attributes if named == slot]
+        if len(values) == len(sides):
+            other = last.copy()
+            setattr(last, slot, values[0])
+            setattr(other, slot, values[1])
+            last.side, other.side = cast("Side", sides[0]), cast("Side", sides[1])
+            state.spare, last.number, other.number = None, 0, 0
+            state.mentions.append(other)
+            state.clause.mentions.append(other)
 
 
 def _locate(state: State, slot: str, value: str) -> None:

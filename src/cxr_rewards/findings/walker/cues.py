@@ -10,7 +10,7 @@ from typing import cast
 
 from cxr_rewards.findings.finding import Side
 from cxr_rewards.findings.walker import marks, scopes
-from cxr_rewards.findings.walker.attributes import read_modifier, wait
+from cxr_rewards.findings.walker.attributes import pair, read_modifier, wait
 from cxr_rewards.findings.walker.lookahead import dated_behind, next_is, side_stands_alone
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
@@ -27,6 +27,9 @@ def read_cue(state: State) -> None:
 def _verb(state: State) -> None:
     state.clause.verb = state.clause.had_verb = True
     state.past = False
+    denied = state.scope.denied
+    if denied is not None and "verb" in denied.ended_by and state.clause.mentions:
+        state.scope.denied = None  # "what was called a nodule is a vessel"
 
 
 def _past(state: State) -> None:
@@ -88,6 +91,8 @@ def _contrast(state: State) -> bool:
     other = "right" if named == "left" else "left"
     before = state.items[state.index - 1].attributes if state.index else ()
     for mention in (state.clause.mentions or state.mentions)[-1:]:
+        if mention.of_structure:  # "the right hilum is bulkier than the left"
+            continue
         mention.side = "bilateral"
         if ("change", "increased") in before:
             mention.give("descriptor", f"larger_{other}")
@@ -98,9 +103,15 @@ def _contrast(state: State) -> bool:
 
 
 def _date_back(state: State) -> None:
-    before = state.items[state.index - 1].attributes if state.index else ()
-    if any(slot in ("size", "severity") for slot, _ in before) and dated_behind(state.items, state.index - 1):
+    before = state.items[state.index - 1] if state.index else None
+    valued = before is not None and any(slot in ("size", "severity") for slot, _ in before.attributes)
+    if valued and dated_behind(state.items, state.index - 1):
         return  # "20 mm yesterday and 30 mm today"
+    denied = state.scope.denied
+    if denied is not None and denied.of_change and before is not None and before.kind == "conclude":
+        for mention in state.clause.mentions:  # "neither the effusion nor the edema was present last week"
+            if mention.at > state.denied_at:
+                mention.certainty, mention.change = "present", "new"
     state.dated_back = state.item.last
 
 
@@ -151,6 +162,8 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "explain": scopes.explain,
     "link": scopes.share_location,
     "replace": scopes.replace_device,
+    "remove": scopes.remove_device,
+    "pair": pair,
     "end_clause": end_clause,
     "begin_statement": _nothing,
     "conclude": _nothing,

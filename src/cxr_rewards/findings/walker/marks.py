@@ -16,7 +16,7 @@ from cxr_rewards.findings.walker.lookahead import (
 )
 from cxr_rewards.findings.walker.scopes import doubt_both
 from cxr_rewards.findings.walker.state import Bracket, Scope, State
-from cxr_rewards.findings.walker.statements import end_clause, names_side_only
+from cxr_rewards.findings.walker.statements import end_clause, end_scopes, names_side_only
 
 
 def _note_joint(state: State, kind: str) -> None:
@@ -91,6 +91,8 @@ def introduce(state: State) -> None:
     before = state.items[state.index - 1] if state.index else None
     if before is not None and before.kind == "deny_backward" and not state.clause.mentions:
         state.scope.denied = state.known.cues[before.names[0]]  # "ruled out: pneumothorax, effusion"
+    if before is not None and before.kind == "quality" and state.scope.denied is not None:
+        end_scopes(state)  # "the lungs are no longer as clear: new opacity"
     change = next((value for slot, value in before.attributes if slot == "change"), "") if before is not None else ""
     if change and change != "resolved":
         state.listed_change = cast("Change", change)

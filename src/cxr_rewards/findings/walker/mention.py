@@ -31,6 +31,7 @@ class Mention:
         located_at: index of the word that gave its side or place; -1 if none did.
         past: attributes that are those of an earlier time, unless others follow ("was 4 mm and is now 8 mm").
         former: an attribute, and its value at an earlier time ("previously 6 mm").
+        of_structure: it was read of a structure and a quality ("the hilum is enlarged").
         shared_change: its change is that of a finding before it, too, and gives way to one of its own.
         repeats: it is the finding before once more ("the right one").
         sized_at: index of the word that gave its size after its name; -1 if none did.
@@ -59,6 +60,7 @@ class Mention:
     past: tuple[str, ...] = ()
     former: tuple[str, float] = ("", 0.0)
     shared_change: bool = False
+    of_structure: bool = False
 
     def copy(self) -> Mention:
         """Return a mention of the same finding that nothing has located or joined to another yet."""

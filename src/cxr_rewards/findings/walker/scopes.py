@@ -7,6 +7,7 @@ from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
     DATES,
     JOINS,
+    LOOK,
     REACH,
     has_complement,
     has_side,
@@ -29,6 +30,13 @@ _NOUNS = frozenset(("observation", "structure", "quality", "conclude"))
 
 
 _BEHIND_ON = 3
+_BETWEEN = 4
+"""Most phrases between a device and the word that it is out."""
+_CLOSES = frozenset((*JOINS, "end_clause", "close"))
+_DENIED_TWICE = ("free", "not_of")
+"""Cues of "free of edema, if not of effusion"."""
+_ABSENCE = "absence"
+"""Cue of an absence: to doubt it leaves the finding possible."""
 _NOT_SEEN = "not_seen"
 """Cue of what another view may still show."""
 
@@ -51,6 +59,9 @@ def deny_forward(state: State) -> None:
             state.mentions[-1].certainty = _cue(state).grade
             return
     denied = state.scope.denied
+    if denied is not None and (denied.name, _cue(state).name) == _DENIED_TWICE:
+        state.scope.denied = None
+        return
     if denied is None or not denied.of_change:  # "neither ... nor"
         state.scope.denied = _cue(state)
         state.denied_at = state.item.first
@@ -209,6 +220,31 @@ def replace_device(state: State) -> bool:
     return True
 
 
+def remove_device(state: State) -> bool:
+    """Read "ETT out" and "the drain has been withdrawn", but not "withdrawn 3 cm" or "pulled to the left"."""
+    items, i, mentions = state.items, state.index, state.clause.mentions
+    following = items[i + 1] if i + 1 < len(items) else None
+    adjoins = following is not None and following.first - state.item.last == 1
+    ends = state.item.last + 1 == state.word_count if following is None else adjoins and following.kind in _CLOSES
+    if not ends or not mentions or mentions[-1].observation not in state.known.devices or _is_placed(items, i):
+        return True
+    if any(item.first > mentions[-1].at and item.kind in _NOUNS for item in items[max(0, i - _BETWEEN) : i]):
+        return True
+    if state.item.first - mentions[-1].at <= REACH:
+        _deny_previous(state)
+    return True
+
+
+def _is_placed(items: list[Item], i: int) -> bool:
+    """Return whether a position follows before the next finding: "withdrawn and now in the right atrium"."""
+    for item in items[i + 1 : i + 1 + LOOK]:
+        if item.kind in ("observation", "end_clause"):
+            return False
+        if item.attributes and item.attributes[0][0] == "position":
+            return True
+    return False
+
+
 def _is_like(state: State, j: int) -> bool:
     """Return whether what replaces a finding is another such in its place: "a drain exchanged for a pigtail drain"."""
     same = state.clause.mentions[-1].observation in state.items[j].names
@@ -234,13 +270,18 @@ def _is_said_of_previous(state: State) -> bool:
 def doubt_backward(state: State) -> None:
     if not state.clause.mentions and speaks_of_next(state, state.index):
         doubt_forward(state)
+    denied = state.scope.denied
     for mention in _listed_together(state):
-        if mention.certainty != "absent":
+        if mention.certainty != "absent" or (denied is not None and denied.name == _ABSENCE):
             mention.certainty = _cue(state).grade
 
 
 def leave_open(state: State) -> None:
     state.scope.left_open = state.item
+    denied = state.scope.denied
+    if denied is not None and denied.name == _ABSENCE:  # "the absence of an effusion cannot be guaranteed"
+        for mention in _listed_together(state):
+            mention.certainty = "possible"
 
 
 def consider(state: State) -> None:
@@ -261,13 +302,20 @@ def affirm(state: State) -> None:
 
 def doubt_both(state: State) -> None:
     """Read "atelectasis or scarring" as two possible findings, but "no atelectasis or scarring" as two denials."""
-    mentions = state.clause.mentions
-    if state.scope.denied is not None or not mentions or next_of(state.items, state.index, ("observation",)) is None:
+    mentions, items, i = state.clause.mentions, state.items, state.index
+    if 0 < i < len(items) - 1 and _is_size(items[i - 1]) and _is_size(items[i + 1]):
+        state.dated_back = state.item.last  # "9 mm versus 12 mm"
+        return
+    if state.scope.denied is not None or not mentions or next_of(items, i, ("observation",)) is None:
         return
     last = mentions[-1]
     if last.certainty == "present" and state.item.first - last.at <= REACH:
         last.certainty = "possible"
         state.scope.next_doubted = True
+
+
+def _is_size(item: Item) -> bool:
+    return bool(item.attributes) and item.attributes[0][0] == "size"
 
 
 def disfavor(state: State) -> None:

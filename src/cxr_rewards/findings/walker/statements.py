@@ -53,6 +53,7 @@ def add_finding(
     if part is not None:
         mention.side = mention.side or part.side
         mention.place = mention.place or part.place
+        mention.of_structure = True
     source = state.location_of
     if source is not None and not mention.side and not mention.place and not _is_directed(state, observation):
         mention.side, mention.place = source.side, source.place

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from cxr_rewards.findings.finding import Side
+from cxr_rewards.findings.finding import DENIED, Side
 from cxr_rewards.findings.walker.attributes import LOCATION, read_modifier, wait
 from cxr_rewards.findings.walker.lookahead import (
     JOINS,
@@ -26,6 +26,8 @@ _BEFORE_PREDICATE = frozenset(("verb", "modifier", "read_over"))
 _IN_LIST = frozenset(("comma", "modifier", "begin_statement"))
 _NOUNS = ("structure", "observation")
 _OTHER_TIMES = ("now", "date_both", "compare_back")
+_IN_LIST_OF_FINDINGS = {"fluid": "pleural_effusion"}
+"""Quality → what it is in a list of findings, where it is said of no structure."""
 
 
 def read_structure(state: State) -> None:
@@ -97,12 +99,25 @@ def read_quality(state: State) -> None:
     if not _join_quality(state):
         if item.attributes:
             read_modifier(state)
+        elif item.names[0] in _IN_LIST_OF_FINDINGS and _is_listed(state):
+            add_finding(state, _IN_LIST_OF_FINDINGS[item.names[0]], use_attributes=False)
         return
     for slot, value in item.attributes:
         if len(state.mentions) > before and (slot == "severity" or (slot, item.names[0]) == ("change", "enlarged")):
-            state.mentions[-1].give(slot, value)  # "large heart", "larger heart"
+            if state.mentions[-1].certainty not in DENIED:  # "the heart is not big" denies any enlargement
+                state.mentions[-1].give(slot, value)  # "large heart", "larger heart"
         elif slot == "severity":
             wait(state, slot, value, item)
+
+
+def _is_listed(state: State) -> bool:
+    """Return whether the quality being read is one of a list of findings: "consolidation, fluid or collapse"."""
+    items, i = state.items, state.index
+    behind = i + 2 < len(items) and items[i + 1].kind in JOINS and items[i + 2].kind == "observation"
+    if i + 1 < len(items) and not behind and items[i + 1].kind not in (*JOINS, "end_clause"):
+        return behind
+    before = i > 1 and items[i - 1].kind in JOINS and bool(state.clause.mentions)
+    return (behind or before) and not state.clause.parts
 
 
 def _join_quality(state: State) -> bool:
@@ -110,6 +125,9 @@ def _join_quality(state: State) -> bool:
     item = state.item
     name = item.names[0]
     if name in NORMAL:
+        if state.scope.denied is not None and state.scope.denied.of_change and state.clause.verb:
+            state.scope.denied = None  # "neither angle is sharp"
+            return _join_with_previous(state, "abnormal")
         if name == "normal":
             _deny_subjects(state)
         _read_normal(state)
@@ -197,6 +215,8 @@ def _join_with_previous(state: State, name: str) -> bool:
         combined = combinations.get((part.name, name))
         if combined is not None:
             add_finding(state, combined[0], possible=combined[1], part=part, use_attributes=False)
+            if state.scope.denied is not None and state.scope.denied.of_change:
+                _deny_of_others(state, part, name)
             clause.parts = [other for other in clause.parts if other is not part or name != "enlarged"]
             return True
     for mention in reversed(clause.mentions):
@@ -205,6 +225,14 @@ def _join_with_previous(state: State, name: str) -> bool:
             mention.observation = combined[0]
             return True
     return False
+
+
+def _deny_of_others(state: State, part: Part, name: str) -> None:
+    """Read "neither heart nor mediastinum is enlarged" of the heart, too."""
+    for other in state.clause.parts:
+        combined = state.known.combinations.get((other.name, name))
+        if other is not part and combined is not None and other.item.first > state.denied_at - REACH:
+            add_finding(state, combined[0], possible=combined[1], part=other, use_attributes=False)
 
 
 # ---------------------------------------------------------------- normal and abnormal
