@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cxr_rewards.cli.audit import audit_reward
 from cxr_rewards.cli.cache import cache_app
 from cxr_rewards.cli.catalogue import components, presets, show
 from cxr_rewards.cli.console import note, os_error_message
@@ -32,6 +33,7 @@ app.command()(score)
 app.command()(evaluate)
 app.command("explain")(explain_case)
 app.command()(report)
+app.command("audit")(audit_reward)
 app.command()(components)
 app.command()(presets)
 app.command()(show)
