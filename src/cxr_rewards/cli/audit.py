@@ -42,7 +42,7 @@ def audit_reward(
         str, typer.Option(help="Put each report into this text, for a reward that wants a format.")
     ] = "{report}",
     seed: Annotated[int, typer.Option(help="Of all that is drawn by chance.")] = 0,
-    html: Annotated[Path | None, typer.Option(help="Also write an HTML page.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write an HTML page; needs the extra `report`.")] = None,
     cache: CacheOption = None,
     judge_url: JudgeUrlOption = "",
     judge_model: JudgeModelOption = "",
@@ -54,12 +54,13 @@ def audit_reward(
     Exit code 0: no check failed; 1: a check failed; 2: the audit could not be made.
     """
     from cxr_rewards.evaluation import audit
-    from cxr_rewards.evaluation.auditing.page import check_page, write_page
+    from cxr_rewards.evaluation.auditing.page import page_of
+    from cxr_rewards.evaluation.report.write import check_page, write_page
 
     progress = Progress()
     try:
         if html is not None:
-            check_page(html)
+            check_page(html, [references, *(candidates or ())], force=False)
         judge = {key: value for key, value in {"base_url": judge_url, "model": judge_model}.items() if value}
         changes = {"cache": cache, "judge": judge, "allow_code": allow_code}
         audited = load_audited(reward, {key: value for key, value in changes.items() if value})
@@ -81,7 +82,7 @@ def audit_reward(
         for model, tally in LEDGER.tallies().items():
             note(f"judge {model}: {tally}")
     if html is not None:
-        write_page(found, html)
+        write_page(html, page_of(found))
         note(f"page -> {html}")
     if as_json:
         typer.echo(json.dumps(found.as_json(), indent=2, ensure_ascii=False))
@@ -105,7 +106,7 @@ def load_audited(name: str, changes: dict[str, Any]) -> BaseReward:
         return load_reward(name, **changes)
     changes.pop("allow_code", None)
     sign = 1.0 if load_component(name).higher_is_better else -1.0
-    return CompositeReward([name], weights={name: sign}, **changes)
+    return CompositeReward([name], weights={name: sign}, name=name, **changes)
 
 
 def _print(found: Audit) -> None:
@@ -167,10 +168,12 @@ def _policies(found: Audit) -> Table:
         "mean rewards; level: 0 nothing right, 1 the report itself", "policy", "kind", "mean", "level", *groups
     )
     for policy in found.policies:
+        if policy.kind == "other":  # they are in the checks, and all in the JSON and on the page
+            continue
         cells = ("-" if number is None else f"{number:.2f}" for number in (policy.value, policy.level))
         means = (f"{policy.by_group[group]:.2f}" if group in policy.by_group else "" for group in groups)
-        styles = {"honest": "bold", "blind": "", "candidates": "cyan", "other": "dim"}
-        table.add_row(printable(policy.name), policy.kind, *cells, *means, style=styles[policy.kind])
+        styles = {"honest": "bold", "candidates": "cyan"}
+        table.add_row(printable(policy.name), policy.kind, *cells, *means, style=styles.get(policy.kind, ""))
     return table
 
 

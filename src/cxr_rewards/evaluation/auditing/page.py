@@ -1,128 +1,163 @@
-"""The audit as one HTML page that loads nothing.
-
-Texts of reports are hostile input: whatever the page shows is made printable and escaped.
-"""
+"""The audit as parts of an HTML page; `cxr_rewards.evaluation.report` draws and writes it."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Sequence
-from html import escape
-from pathlib import Path
-
-from cxr_rewards.errors import InputError
 from cxr_rewards.evaluation.auditing.guesses import by_form
-from cxr_rewards.evaluation.auditing.result import Audit, Check, Policy
-from cxr_rewards.explain.words import printable
-from cxr_rewards.files.write import in_one_step
+from cxr_rewards.evaluation.auditing.result import Audit, Check, Dose, Kind, Policy
+from cxr_rewards.evaluation.auditing.studies import GROUPS
+from cxr_rewards.evaluation.report.blocks import (
+    Axis,
+    Column,
+    Group,
+    Legend,
+    Name,
+    Page,
+    Paragraph,
+    Path,
+    Plot,
+    Plots,
+    Section,
+    Strip,
+    Table,
+    axis_of,
+    number,
+)
 
-_STYLE = """
-:root { color-scheme: light dark }
-body { font: 15px/1.45 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0 2rem }
-th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #8884; vertical-align: top }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }
-.pass { color: #1a7f37 } .FAIL { color: #cf222e; font-weight: 600 } .not { opacity: .6 }
-.bar { background: #8883; height: .8rem; min-width: 8rem; position: relative }
-.bar i { position: absolute; top: 0; bottom: 0; background: #6b7fd7 }
-.honest .bar i { background: #1a7f37 } .blind .bar i { background: #cf222e } .candidates .bar i { background: #bf8700 }
-small { opacity: .75 } summary { cursor: pointer }
-"""
-
-
-def to_html(audit: Audit) -> str:
-    """Return the page."""
-    failed = len(audit.failed)
-    parts = [
-        f"<h1>Audit of {_text(audit.reward)}</h1>",
-        f"<p>{failed} of {len(audit.checks)} checks failed. {audit.sick} sick of {audit.references:,} references, "
-        f"{audit.calls:,} texts scored, seed {audit.seed}.<br><small>{_text(audit.signature)}</small></p>",
-        "<h2>Checks</h2>",
-        _table(("check", "verdict", "value", "limit"), (_check_row(check) for check in audit.checks)),
-        "<h2>Policies</h2><p>Mean reward on sick references. Level: 0 is a report with no abnormal finding right, 1 "
-        'the report itself. <span class="pass">Green</span>: honest; <span class="FAIL">red</span>: never looks at the '
-        "image.</p>",
-        _table(("policy", "kind", "mean", "level", ""), (_policy_row(policy) for policy in audit.policies)),
-        "<h2>Corrupted words</h2>",
-        _table(
-            ("share of the clinical words", "clinical", "as many others"),
-            (_row("", (f"{dose.share:.0%}", _number(dose.clinical), _number(dose.others))) for dose in audit.doses),
-        ),
-        "<h2>Guessed sentences</h2><p>The probability of being true from which a guess pays.</p>",
-        _table(
-            ("form", "break-even"),
-            (_row("", (_text(form), f"{share:.0%}")) for form, share in by_form(audit.guesses).items()),
-        ),
-    ]
-    if audit.unscored:
-        rows = (_row("", (_text(reason), str(count))) for reason, count in audit.unscored.items())
-        parts += ["<h2>Unscored</h2>", _table(("reason", "texts"), rows)]
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="generator" content="cxr_rewards audit">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>Audit of {_text(audit.reward)}</title><style>{_STYLE}</style></head>"
-        f"<body>{''.join(parts)}</body></html>\n"
-    )
+_LOOKS: dict[Kind, Name] = {
+    "honest": Name("honest: part of the findings right", 0),
+    "blind": Name("blind: never looks at the image", 1),
+    "other": Name("other: a right or half right report, changed", 2),
+    "candidates": Name("candidates of yours", 3),
+}
+_LONGEST = 400
+"""Characters of an example that are shown."""
 
 
-def _text(text: str) -> str:
-    return escape(printable(text))
-
-
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
-
-
-def _table(names: Sequence[str], rows: Iterable[str]) -> str:
-    head = "".join(f"<th>{escape(name)}</th>" for name in names)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
-
-
-def _row(kind: str, cells: Sequence[str]) -> str:
-    marked = (f'<td class="number">{cell}</td>' if i else f"<td>{cell}</td>" for i, cell in enumerate(cells))
-    return f'<tr class="{kind}">{"".join(marked)}</tr>'
-
-
-def _check_row(check: Check) -> str:
-    sign = "≥" if check.passes == "at_least" else "≤"
-    items = "".join(f"<li>{_number(value)} {_text(name)}</li>" for name, value in check.items)
-    more = f"<p>{_text(check.why)}</p><p>{_text(check.cure)}</p><ul>{items}</ul>"
+def page_of(audit: Audit) -> Page:
+    """Return the page of an audit."""
     about = (
-        f"<details><summary><b>{_text(check.name)}</b> {_text(check.asks)}</summary>{more}</details>"
-        f"<small>{_text(check.worst)}</small>"
+        f"{len(audit.failed)} of {len(audit.checks)} checks failed. {audit.sick:,} sick references of "
+        f"{audit.references:,} read, {audit.calls:,} texts scored, seed {audit.seed}. {audit.signature}"
     )
-    verdict = f'<span class="{check.verdict.split()[0]}">{check.verdict}</span>'
-    limit = f"{sign} {check.limit:g}<br><small>{_text(check.unit)}</small>"
-    return _row("", (about, verdict, _number(check.value), limit))
+    sections = [_verdicts(audit), _policies(audit)]
+    if audit.doses:
+        sections.append(_doses(audit.doses))
+    sections += [_guesses(audit), _details(audit)]
+    if audit.unscored:
+        rows = tuple((reason, f"{count:,}") for reason, count in audit.unscored.items())
+        table = _table("Texts without a score", ("reason", "texts"), rows)
+        sections.append(Section(anchor="unscored", title="Unscored", blocks=(table,)))
+    return Page(title=f"Audit of {audit.reward}", about=about, sections=tuple(sections))
 
 
-def _policy_row(policy: Policy) -> str:
-    name = f"<details><summary>{_text(policy.name)}</summary>{_text(policy.example)}</details>"
-    place = 0.0 if policy.level is None else min(max(policy.level, 0.0), 1.0)
-    bar = f'<div class="bar"><i style="left:0;width:{place:.1%}"></i></div>'
-    return _row(policy.kind, (name, policy.kind, _number(policy.value), _number(policy.level), bar))
+def _table(caption: str, names: tuple[str, ...], rows: tuple[tuple[str, ...], ...], note: str = "") -> Table:
+    columns = tuple(Column(name, "number" if i else "text") for i, name in enumerate(names))
+    return Table(caption=caption, columns=columns, groups=(Group(rows=rows),), note=note)
 
 
-def check_page(out: Path) -> None:
-    """Check that the page can be written, before anything is computed.
-
-    Raises:
-        InputError: another extension, a folder that is missing or not writable, or a file that is no such page.
-    """
-    if out.suffix.lower() not in (".html", ".htm"):
-        raise InputError(f"{out}: the page is HTML; give a name that ends in .html")
-    if not out.parent.is_dir() or not os.access(out.parent, os.W_OK):
-        raise InputError(f"{out}: the folder {str(out.parent)!r} does not exist or is not writable; choose another")
-    if out.exists() and (not out.is_file() or b'content="cxr_rewards audit"' not in out.read_bytes()[:500]):
-        raise InputError(f"{out}: exists and is not the page of an audit; choose another name")
+def _limit(check: Check) -> str:
+    return f"{'≥' if check.passes == 'at_least' else '≤'} {check.limit:g}"
 
 
-def write_page(audit: Audit, out: Path) -> None:
-    """Write the page, in one step when it is complete.
+def _verdicts(audit: Audit) -> Section:
+    groups = []
+    for verdict, head in (("FAIL", "Failed"), ("pass", "Passed"), ("not judged", "Not judged")):
+        rows = tuple(
+            (check.name, check.asks, number(check.value), _limit(check), check.unit, check.worst)
+            for check in audit.checks
+            if check.verdict == verdict
+        )
+        if rows:
+            groups.append(Group(head=head, about=f"{len(rows)} checks", rows=rows))
+    names = ("check", "question", "value", "limit", "unit", "worst")
+    columns = tuple(Column(name, "number" if name in ("value", "limit") else "text") for name in names)
+    cures = (
+        Paragraph(f"{check.name}: {check.why} {check.cure}", warning=True)
+        for check in audit.checks
+        if check.passed is False
+    )
+    table = Table(caption="Checks", columns=columns, groups=tuple(groups))
+    return Section(anchor="checks", title="Checks", blocks=(table, *cures))
 
-    Raises:
-        OSError: the disk is full, or the like.
-    """
-    with in_one_step(out) as file:
-        file.write(to_html(audit).encode())
+
+def _policies(audit: Audit) -> Section:
+    axis = axis_of([0.0, 1.0, *(policy.level for policy in audit.policies)])
+    groups = [group for group in GROUPS if any(group in policy.by_group for policy in audit.policies)]
+    rows = tuple(_policy(policy, axis, groups) for policy in audit.policies)
+    columns = (
+        Column("policy", "text"),
+        Column("mean"),
+        Column("level"),
+        Column("level", "plot", axis),
+        *(Column(group.replace("_", " ")) for group in groups),
+        Column("unscored"),
+        Column("example", "text"),
+    )
+    note = (
+        "Mean reward on sick references, and by the gravest finding of the reference. Level: 0 is a report with none "
+        "of the abnormal findings right, 1 the report itself."
+    )
+    kinds = dict.fromkeys(policy.kind for policy in audit.policies)
+    legend = Legend(systems=tuple(_LOOKS[kind] for kind in _LOOKS if kind in kinds))
+    table = Table(caption="Policies", columns=columns, groups=(Group(rows=rows),), note=note)
+    return Section(anchor="policies", title="Policies", blocks=(legend, table))
+
+
+def _policy(policy: Policy, axis: Axis, groups: list[str]) -> tuple[str | Name | Strip, ...]:
+    look = _LOOKS[policy.kind].look
+    text = policy.example
+    return (
+        Name(policy.name, look),
+        number(policy.value),
+        number(policy.level),
+        Strip(axis, look, policy.level, zero=0.0),
+        *(number(policy.by_group.get(group)) for group in groups),
+        f"{policy.unscored:,}",
+        text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…",
+    )
+
+
+def _doses(doses: tuple[Dose, ...]) -> Section:
+    x = axis_of([100 * dose.share for dose in doses])
+    y = axis_of([value for dose in doses for value in (dose.clinical, dose.others)])
+
+    def line(look: int, values: list[float]) -> Path:
+        points = zip((x.place(100 * dose.share) for dose in doses), map(y.place, values), strict=True)
+        return Path(f"line s{look}", "M" + "L".join(f"{a:g} {100 - b:g}" for a, b in points))
+
+    clinical, others = Name("clinical words", 1), Name("as many other words", 0)
+    says = "; ".join(f"{dose.share:.0%}: {dose.clinical:.3f} and {dose.others:.3f}" for dose in doses)
+    plot = Plot(
+        title="Mean reward by the share of corrupted words",
+        says=f"Clinical and other words, {says}.",
+        x=x,
+        y=y,
+        x_label="% of the clinical words",
+        y_label="reward",
+        paths=(line(1, [dose.clinical for dose in doses]), line(0, [dose.others for dose in doses])),
+    )
+    return Section(anchor="doses", title="Corrupted words", blocks=(Legend(systems=(clinical, others)), Plots((plot,))))
+
+
+def _guesses(audit: Audit) -> Section:
+    forms = tuple((form, f"{share:.0%}") for form, share in by_form(audit.guesses).items())
+    rows = tuple(
+        (guess.finding, guess.form, number(guess.gain), number(guess.cost), f"{guess.break_even:.0%}")
+        for guess in audit.guesses
+    )
+    tables = (
+        _table("By form", ("form", "break-even"), forms, "The probability of being true from which a guess pays."),
+        _table("By finding and form", ("finding", "form", "gain if true", "cost if false", "break-even"), rows),
+    )
+    return Section(anchor="guesses", title="Guessed sentences", blocks=tables)
+
+
+def _details(audit: Audit) -> Section:
+    groups = tuple(
+        Group(head=check.name, about=check.asks, rows=tuple((name, number(value)) for name, value in check.items))
+        for check in audit.checks
+        if check.items
+    )
+    columns = (Column("tried", "text"), Column("value"))
+    table = Table(caption="All that was tried", columns=columns, groups=groups)
+    return Section(anchor="details", title="Details", blocks=(table,))

@@ -18,6 +18,8 @@ from cxr_rewards.text.tidy import lower, tidy
 
 _WORD = re.compile(r"[A-Za-z]{2,}")
 _CLINICAL = ("observation", "structure", "quality", "modifier")
+_TURNS = ("deny", "doubt", "set_aside", "disfavor", "leave_open", "consider", "replace")
+"""Beginnings of the kinds of phrases that turn a finding round: neither clinical words nor ordinary ones."""
 
 
 # ---------------------------------------------------------------- words
@@ -139,19 +141,20 @@ Span = tuple[int, int]
 
 @lru_cache(maxsize=1 << 12)
 def word_spans(text: str) -> tuple[list[Span], list[Span]]:
-    """Return the spans of the clinical words, and of those that are neither clinical nor a denial or other cue.
+    """Return the spans of the clinical words, and of those that are neither clinical nor a denial or doubt.
 
     Example:
         >>> text = "There is a small left effusion. No fracture is seen."
         >>> [[text[a:b] for a, b in spans] for spans in word_spans(text)]
-        [['small', 'left', 'effusion', 'fracture'], ['There', 'is', 'is']]
+        [['small', 'left', 'effusion', 'fracture'], ['There', 'is', 'is', 'seen']]
     """
     plain = lower(tidy(text))
     known: list[tuple[int, int, bool]] = []
     begin = 0
     for end in [*(match.end() for match in re.finditer(r"[.!?](?=\s)", plain)), len(plain)]:
         found, _ = items(ontology(), plain[begin:end])
-        known += [(begin + i.start, begin + i.end, i.kind in _CLINICAL) for i in found]
+        counted = (i for i in found if i.kind in _CLINICAL or i.kind.startswith(_TURNS))
+        known += [(begin + i.start, begin + i.end, i.kind in _CLINICAL) for i in counted]
         begin = end
     clinical, others = [], []
     for match in _WORD.finditer(text):
