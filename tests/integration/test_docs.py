@@ -30,12 +30,12 @@ def blocks(page, language):
 
 WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 COMMANDS = [
-    (page, line.removeprefix("$ "))
+    (page, "\n".join(commands))
     for page in PAGES
     for body in blocks(page, "console")
-    for line in body.replace("\\\n", " ").splitlines()
-    if line.startswith("$ cxr-rewards ")
+    if (commands := re.findall(r"^\$ (cxr-rewards .*)$", body.replace("\\\n", " "), re.MULTILINE))
 ]
+"""The commands of each block, which run in one folder, in order."""
 
 
 def name_of(value):
@@ -81,20 +81,22 @@ def test_the_readme_has_a_server_and_an_example_that_asks_it():
     assert 'RemoteReward("http://127.0.0.1:8000")' in "\n".join(blocks(page, "python"))
 
 
-@pytest.mark.parametrize(("page", "command"), COMMANDS, ids=name_of)
-def test_commands_run(page, command, tmp_path, monkeypatch):
+@pytest.mark.parametrize(("page", "commands"), COMMANDS, ids=name_of)
+def test_commands_run(page, commands, tmp_path, monkeypatch):
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     for name, body in re.findall(
         r"^<!-- file: (\S+) -->\n```\w*\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL
     ):
         (tmp_path / name).write_text(body)
-    if " rewards.csv" in command and " score " not in command and not Path("rewards.csv").exists():
+    wanted = " rewards.csv" in commands and " score " not in commands
+    if wanted and not Path("rewards.csv").exists():
         assert run("score", "examples/sample_reports.csv", "-o", "rewards.csv").returncode == 0
-    if "cache " in command:  # these need a cache file to look at
+    if "cache " in commands:  # these need a cache file to look at
         SqliteCache("cache.sqlite").close()
-    done = run(*shlex.split(command)[1:])
-    assert done.returncode == 0, done.stdout + done.stderr
+    for command in commands.splitlines():
+        done = run(*shlex.split(command)[1:])
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_there_are_examples_to_run():

@@ -30,7 +30,10 @@ PUBLIC = {
         "BudgetExceeded CacheError ConfigError CxrRewardsError InputError JudgeError JudgeRefusal JudgeStopped "
         "JudgeTransportError MissingDependencyError ModelLoadError ModelWarning SetupError VerdictParseError"
     ),
-    "cxr_rewards.evaluation": "Audit Evaluation Protocol audit change_of evaluate load_scores reward_of tables_of",
+    "cxr_rewards.evaluation": (
+        "Audit Comparison Estimate Evaluation JoinedScores NonInferiority Pair Protocol SystemScores audit change_of "
+        "compare evaluate join_scores load_scores reward_of tables_of"
+    ),
     "cxr_rewards.files": "CaseDetails Provenance Scored choose_columns open_table read_details read_provenance score_file",
     "cxr_rewards.findings": "Finding compare merge read reading significance",
     "cxr_rewards.formulas.radcliq": "Metrics radcliq",

@@ -11,6 +11,7 @@ import typer
 from cxr_rewards.cli.audit import audit_reward
 from cxr_rewards.cli.cache import cache_app
 from cxr_rewards.cli.catalogue import components, presets, show
+from cxr_rewards.cli.compare import compare_files
 from cxr_rewards.cli.console import note, os_error_message
 from cxr_rewards.cli.evaluate import evaluate
 from cxr_rewards.cli.explain import explain_case
@@ -31,6 +32,7 @@ app = typer.Typer(
 )
 app.command()(score)
 app.command()(evaluate)
+app.command("compare")(compare_files)
 app.command("explain")(explain_case)
 app.command()(report)
 app.command("audit")(audit_reward)

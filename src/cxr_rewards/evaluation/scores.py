@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cxr_rewards.core.registry import component_names, load_component
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.files import is_placeholder, open_table
 from cxr_rewards.files.columns import choose_columns
+from cxr_rewards.files.provenance import Provenance, read_provenance
 from cxr_rewards.files.results import BETWEEN
 from cxr_rewards.files.table import Row, Table
 
@@ -58,6 +59,7 @@ class Metric:
         bounds: smallest and largest value.
         higher_is_better: its direction.
         signature: how it was computed; empty if the file does not say.
+        component: the name of its component; empty for the reward and for columns of other programs.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Metric:
     bounds: tuple[float, float] = (-math.inf, math.inf)
     higher_is_better: bool = True
     signature: str = ""
+    component: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -125,6 +128,18 @@ class SystemScores:
             self._read.update(read)
         return {name: self._read[name] for name in names}
 
+    def numbers(self, name: str) -> Numbers:
+        """Return the cells of a column as numbers; NaN for an empty cell.
+
+        Raises:
+            InputError: there is no such column, or a cell is not a number.
+        """
+        import numpy as np
+
+        if name not in self.columns:
+            raise InputError(unknown_name(str(self.path), "column", name, self.columns))
+        return np.array([_number(row, name) for row in self._table.rows([name])], dtype=np.float64)
+
 
 def load_scores(
     path: str | Path,
@@ -143,7 +158,7 @@ def load_scores(
         on: the column of case ids; None to look for the usual ones; empty: none. Without any, cases are named by row.
         metrics: names of components or columns; by default `reward` and all components.
         lower_is_better: those of `metrics` that are columns of other programs, and better if lower.
-        details: the file of details; by default the one that was written with the scores.
+        details: the file of details; by default the one that was written with the scores, if it is still there.
 
     Raises:
         InputError: a bad row, an id that is missing or occurs twice, a cell that is not a number, an unknown column, or
@@ -162,12 +177,18 @@ def load_scores(
 
     path = Path(path)
     table = open_table(path)
-    found = _metrics(table, metrics, lower_is_better)
+    made = read_provenance(path)
+    found = _metrics(table, made, metrics, lower_is_better)
     known = {column.strip().lower(): column for column in reversed(table.columns)}
     if on and on not in table.columns:
         raise InputError(unknown_name(str(path), "column", on, table.columns))
-    candidates = [known[usual] for usual in ID_COLUMNS if usual in known] if on is None else [on] if on else []
-    kind_column = next((column for column in table.columns if column.endswith("reason_kind")), "")
+    candidates = [on] if on else []
+    if on is None:
+        by_run = made["columns"]["id"] if made else None
+        candidates = [by_run] if by_run in table.columns and by_run else []
+        candidates += [known[usual] for usual in ID_COLUMNS if usual in known]
+    kind = (made["prefix"] if made else "") + "reason_kind"
+    kind_column = kind if kind in table.columns else ""
     ids: dict[str, list[str]] = {column: [] for column in candidates}
     values: dict[str, list[float]] = {metric: [] for metric in found}
     kinds: Counter[str] = Counter()
@@ -187,7 +208,8 @@ def load_scores(
     names = ids[id_column] if id_column else [f"row {number}" for number in range(1, rows + 1)]
     if id_column:
         _check_ids(names, path, id_column)
-    candidate, references = _text_columns(table)
+    candidate, references = _text_columns(table, made)
+    cluster = (made["columns"]["cluster"] if made else None) or ""
     return SystemScores(
         name=name or path.name.partition(".")[0] or path.name,
         path=path,
@@ -196,12 +218,12 @@ def load_scores(
         values={metric: np.array(numbers, dtype=np.float64) for metric, numbers in values.items()},
         metrics=found,
         kinds=dict(kinds.most_common()),
-        signature="",
+        signature=made["reward"]["signature"] if made else "",
         columns=tuple(table.columns),
         reference_columns=references,
         candidate_column=candidate,
-        cluster="",
-        details=None if details is None else Path(details),
+        cluster=cluster if cluster in table.columns else "",
+        details=_details(path, made) if details is None else Path(details),
         _table=table,
     )
 
@@ -281,26 +303,69 @@ def join_scores(systems: Sequence[SystemScores], *, allow: Collection[Difference
     return JoinedScores(systems=joined.systems, ids=joined.ids, order=order, metrics=metrics, notes=tuple(notes))
 
 
-def _metrics(table: Table, wanted: Sequence[str], lower: Collection[str]) -> dict[str, Metric]:
-    known = set(component_names())
-    if not wanted:
-        wanted = [name for name in table.columns if name in known or name == _REWARD]
-        if not wanted:
-            raise InputError(
-                f"{table.path}: no column of scores; columns: {', '.join(table.columns)}. Name some with --metrics"
-            )
+def _metrics(table: Table, made: Provenance | None, wanted: Sequence[str], lower: Collection[str]) -> dict[str, Metric]:
+    known = _recorded(table, made) if made else _by_name(table)
+    if not wanted and not known:
+        raise InputError(
+            f"{table.path}: no column of scores; columns: {', '.join(table.columns)}. Name some with --metrics"
+        )
     found = {}
-    for name in wanted:
-        if name not in table.columns:
-            raise InputError(unknown_name(str(table.path), "column", name, table.columns))
-        about: dict[str, Any] = {"higher_is_better": name not in lower}
+    for name in wanted or known:
         if name in known:
             if name in lower:
-                raise ConfigError(f"--lower-is-better {name}: it is a component, whose direction is known")
-            component = load_component(name)
-            about = {"bounds": component.bounds, "higher_is_better": component.higher_is_better}
-        found[name] = Metric(name=name, column=name, **about)
+                raise ConfigError(f"--lower-is-better {name}: its direction is known")
+            found[name] = known[name]
+        elif name in table.columns:
+            found[name] = Metric(name=name, column=name, higher_is_better=name not in lower)
+        else:
+            raise InputError(unknown_name(str(table.path), "metric", name, {*known, *table.columns}))
     return found
+
+
+def _recorded(table: Table, made: Provenance) -> dict[str, Metric]:
+    """Return the metrics that the record of a file of scores describes, the reward first."""
+    column, about = made["prefix"] + _REWARD, made["reward"]
+    reward = Metric(name=_REWARD, column=column, bounds=_bounds(about["bounds"]), signature=about["signature"])
+    found = {_REWARD: reward} if column in table.columns else {}
+    for label, part in made["components"].items():
+        if part["column"] in table.columns:
+            found[label] = Metric(
+                name=label,
+                column=part["column"],
+                bounds=_bounds(part["bounds"]),
+                higher_is_better=part["higher_is_better"],
+                signature=part["signature"],
+                component=part["signature"].partition("/")[0],
+            )
+    return found
+
+
+def _bounds(ends: Sequence[float | None]) -> tuple[float, float]:
+    low, high = ends
+    return -math.inf if low is None else low, math.inf if high is None else high
+
+
+def _by_name(table: Table) -> dict[str, Metric]:
+    """Return the columns with the names of components and of the reward."""
+    found = {_REWARD: Metric(name=_REWARD, column=_REWARD)} if _REWARD in table.columns else {}
+    for name in component_names():
+        if name in table.columns:
+            component = load_component(name)
+            found[name] = Metric(
+                name=name,
+                column=name,
+                bounds=component.bounds,
+                higher_is_better=component.higher_is_better,
+                component=name,
+            )
+    return {name: found[name] for name in (_REWARD, *table.columns) if name in found}
+
+
+def _details(path: Path, made: Provenance | None) -> Path | None:
+    if made is None or made["details"] is None:
+        return None
+    beside = path.parent / made["details"]
+    return beside if beside.is_file() else None
 
 
 def _text(value: object) -> str:
@@ -312,11 +377,10 @@ def _text(value: object) -> str:
 def _number(row: Row, column: str) -> float:
     value = row.values.get(column)
     if isinstance(value, str):
-        text = _text(value)
         try:
-            number = float(text) if text else math.nan
+            number = float(value)
         except ValueError:
-            number = math.inf
+            number = math.inf if _text(value) else math.nan
     elif value is None:
         number = math.nan
     else:
@@ -344,8 +408,10 @@ def _check_ids(names: Sequence[str], path: Path, column: str) -> None:
         first[name] = number
 
 
-def _text_columns(table: Table) -> tuple[str, tuple[str, ...]]:
+def _text_columns(table: Table, made: Provenance | None) -> tuple[str, tuple[str, ...]]:
     """Return the columns of candidate and reference, those that are there."""
+    if made and {made["columns"]["candidate"], *made["columns"]["reference"]} <= set(table.columns):
+        return made["columns"]["candidate"], tuple(made["columns"]["reference"])
     try:
         columns = choose_columns(table.columns, where=str(table.path))
     except InputError:

@@ -23,7 +23,7 @@ from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.journal import Journal
 from cxr_rewards.files.provenance import check_record, describe_run, relative_path
 from cxr_rewards.files.results import BETWEEN, READ_TEXTS, Keep, RowResult, score_rows
-from cxr_rewards.files.summary import Summary, age_band, check_subgroups, subgroup_columns
+from cxr_rewards.files.summary import Summary, age_band, check_subgroups, is_age_column, subgroup_columns
 from cxr_rewards.files.table import Table
 from cxr_rewards.files.write import check_output, write_table
 from cxr_rewards.reward.base import BaseReward
@@ -35,7 +35,6 @@ CHUNK = 256
 """Rows scored between two writes of the progress file: the most that an interruption loses."""
 
 _SHOWN = 5
-_AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
 _PLACE = re.compile(r".*?: row \d+(?: \(line \d+\))?[,:]? ?")
 _VARIES = re.compile(r"(column '[^']*')|'[^']*'|\d[\d,]*")
 
@@ -298,7 +297,7 @@ class _Groups:
 
     def __init__(self, by: Sequence[str], cluster: str, placeholders: Placeholders) -> None:
         self.by, self.cluster, self._absent = by, cluster, placeholders == "absent"
-        self._ages = [_AGE.fullmatch(name.strip()) is not None for name in by]
+        self._ages = [is_age_column(name) for name in by]
 
     def read(self, table: Table) -> Iterator[tuple[tuple[str, ...], str]]:
         """Yield the subgroups and the cluster of each row; the cluster is empty if the row has none."""

@@ -19,6 +19,7 @@ bounds allow. Below 5 effective clusters there is no interval. `benchmarks/inter
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 import weakref
 from collections import Counter
@@ -47,6 +48,19 @@ MAX_GROUPS = 200
 _MAX_REASONS = 100
 _BLOCK = 4096
 _BANDS = ((18, "0-17"), (40, "18-39"), (60, "40-59"), (80, "60-79"), (200, "80+"))
+
+
+_AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
+
+
+def is_age_column(name: str) -> bool:
+    """Return whether a column's name says that it holds ages.
+
+    Example:
+        >>> [is_age_column(name) for name in ("Age", "patient_age", "age at study", "age_group")]
+        [True, True, True, False]
+    """
+    return _AGE.fullmatch(name.strip()) is not None
 
 
 def age_band(value: object) -> str:

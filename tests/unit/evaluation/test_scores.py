@@ -51,9 +51,9 @@ def test_columns_of_other_programs_are_taken_if_named(write):
         write("a", table)
     system = write("a", table, metrics=["green_score", "errors"], lower_is_better=["errors"])
     assert [system.metrics[name].higher_is_better for name in system.metrics] == [True, False]
-    with pytest.raises(InputError, match="unknown column 'eror'; .* Did you mean 'errors'"):
+    with pytest.raises(InputError, match="unknown metric 'eror'; .* Did you mean 'errors'"):
         write("a", table, metrics=["eror"])
-    with pytest.raises(ConfigError, match="--lower-is-better bleu: it is a component, whose direction is known"):
+    with pytest.raises(ConfigError, match="--lower-is-better bleu: its direction is known"):
         write("a", {"id": ["x"], "bleu": [0.5]}, metrics=["bleu"], lower_is_better=["bleu"])
 
 
