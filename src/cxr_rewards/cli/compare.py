@@ -122,7 +122,7 @@ def compare_files(
     form = form or _BY_EXTENSION.get(out.suffix.lower() if out else "", FormatName.table)
     if out is not None:
         _check_out(out, files)
-    with working("comparing"):
+    with working("comparing") as tell:
         found = compare(
             files,
             names=name or (),
@@ -140,6 +140,7 @@ def compare_files(
             correction=correction.value,
             resamples=resamples,
             seed=seed,
+            tell=tell,
         )
     if out is None and form is FormatName.table:
         _print(found, console())

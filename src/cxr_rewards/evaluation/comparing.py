@@ -125,7 +125,6 @@ def compare(
         tell("reading the reports for F1 over conditions")
     measures = _measures(joined, by, corpus_statistics, f1, notes)
     margins = _checked_margins(margins or {}, [measure.name for measure in measures])
-    tell(f"resampling {len(joined.ids):,} cases {resamples:,} times")
     engine = _Engine(measures, codes, resamples, seed, method)
     p_values, exact = engine.test(pairs)
     adjusted = adjust([float(p) for p in p_values.ravel()], correction)

@@ -174,7 +174,7 @@ class Comparison:
                 {
                     "name": name,
                     "higher_is_better": better,
-                    "systems": [_without(asdict(e), "measure") for e in self.estimates if e.measure == name],
+                    "systems": [_estimate(e) for e in self.estimates if e.measure == name],
                     "pairs": [
                         {**_without(asdict(pair), "measure"), "share_worse": pair.share_worse}
                         for pair in self.pairs
@@ -323,6 +323,11 @@ def _groups(comparison: Comparison) -> Table:
         sections=starts,
         caption="gap: best group's mean less the worst's; both are chosen anew in each resample",
     )
+
+
+def _estimate(estimate: Estimate) -> dict[str, Any]:
+    groups = {name: {"n": n, "mean": mean} for name, (n, mean) in estimate.groups.items()}
+    return {**_without(asdict(estimate), "measure"), "groups": groups}
 
 
 def _without(data: dict[str, Any], key: str) -> dict[str, Any]:

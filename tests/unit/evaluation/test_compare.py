@@ -264,6 +264,7 @@ def test_gaps_between_groups_are_compared(write):
     assert gap.low < gap.difference < gap.high < 0
     groups = next(e.groups for e in found.estimates if e.measure == "reward gap by sex" and e.system == "unfair")
     assert groups["M"] == (60, pytest.approx(unfair[1::2].mean()))
+    assert found.as_json()["measures"][1]["systems"][1]["groups"]["M"]["n"] == 60
 
 
 def test_groups_of_few_cases_and_unknown_ones_have_no_gap(write):
@@ -482,6 +483,7 @@ def test_the_result_is_json_with_seed_and_everything(write):
 
 @pytest.mark.parametrize(("name", "n"), [("normal", 12), ("zeros", 12), ("bounded", 50), ("patients", 12)])
 def test_intervals_hold_the_truth_and_tests_err_as_often_as_they_say(name, n):
-    found = load_benchmark("comparing").measured(name, n, samples=200, resamples=400)
+    benchmark = load_benchmark("comparing")
+    found = benchmark.measured(benchmark.SCENARIOS[name], n, samples=200, resamples=400)
     assert 91 <= found["covers"] <= 99  # 95, plus or minus 2.6 standard errors
     assert 1 <= found["errs"] <= 9.5
