@@ -32,6 +32,7 @@ import polars as pl
 
 from cxr_rewards.core.registry import component_names
 from cxr_rewards.evaluation import compare, join_scores, load_scores
+from cxr_rewards.evaluation.corpus import gap_of
 from cxr_rewards.evaluation.resampling import bootstrap, effective_clusters, sign_flip, sum_by_cluster
 
 SIZES = (12, 50, 500)
@@ -55,6 +56,7 @@ class Scenario(NamedTuple):
     statistic: Callable[[Numbers], Numbers]
     bounds: tuple[float, float]
     exchanged: bool = True
+    groups: int = 1
 
 
 def mean(sums: Numbers) -> Numbers:
@@ -135,6 +137,17 @@ def skewed(random: Random, n: int) -> Sample:
     return scores(case, case + 0.1 * (1 - random.gamma(1.0, 1.0, n)))
 
 
+def two_groups(random: Random, n: int) -> Sample:
+    """Draw scores of two groups that differ by 0.05 for one system and by 0.1 for the other."""
+    case, group = random.beta(5, 3, n), random.random(n) < 0.5
+    member = np.column_stack((group, ~group)).astype(float)
+    tables = []
+    for gap in (0.05, 0.1):
+        values = np.clip(case - gap * group + random.normal(0, 0.1, n), 0, 1)
+        tables.append(np.hstack((member, member * values[:, None])))
+    return Sample(*tables)
+
+
 PREVALENCE = np.array([0.06, 0.2, 0.3, 0.05, 0.12, 0.07, 0.06, 0.22, 0.04, 0.22, 0.03, 0.04, 0.25, 0.35])
 """Of the conditions in a hospital's reports, roughly."""
 
@@ -178,6 +191,7 @@ SCENARIOS = {
     "patients_zeros": Scenario("the same with many zeros", patients_zeros, mean, UNIT),
     "micro_f1": Scenario("micro F1 of 14 conditions", labels, micro_f1, UNIT),
     "macro_f1": Scenario("macro F1 of 14 conditions", labels, macro_f1, UNIT),
+    "gap": Scenario("gap of two groups", two_groups, lambda sums: gap_of(sums)[..., None], UNIT, groups=2),
     "skewed": Scenario("one mean, few large losses", skewed, mean, FREE, exchanged=False),
 }
 
@@ -208,7 +222,7 @@ def measured(scenario: Scenario, n: int, *, samples: int, resamples: int) -> dic
             return np.concatenate([scenario.statistic(sums[..., :width]), scenario.statistic(sums[..., width:])], -1)
 
         drawn = bootstrap(np.hstack((first, second)), both, resamples=resamples, seed=seed)
-        effective = effective_clusters(sizes)
+        effective = effective_clusters(sizes) / scenario.groups
         for key, method in (("covers", "percentile"), ("bca", "bca")):
             interval = drawn.interval(difference, effective, method=method, bounds=scenario.bounds)
             low, high = interval or (np.nan, np.nan)

@@ -175,10 +175,7 @@ class _Engine:
         self._columns = _Columns(codes)
         self._places = [[self._columns.add(measure.sums[s]) for s in systems] for measure in measures]
         self._sums = self._columns.sums()
-        self._sizes = [
-            effective_clusters(sum_by_cluster(measure.counted.astype(np.float64)[:, None], codes)[:, 0])
-            for measure in measures
-        ]
+        self._sizes = [_effective(measure, codes) for measure in measures]
         self._drawn = bootstrap(self._sums, self._statistics, resamples=resamples, seed=seed)
 
     def _statistics(self, sums: Numbers) -> Numbers:
@@ -281,6 +278,12 @@ class _Engine:
             standardised=_standardised(measure, pair),
             non_inferiority=None if margin is None else _non_inferiority(margin, ends(2 * LEVEL - 1), sign),
         )
+
+
+def _effective(measure: SystemMeasure, codes: Codes | None) -> float:
+    """Return the effective number of clusters; of a gap, that of the group with the fewest."""
+    cases = measure.sums[0][:, : len(measure.groups) or 1]  # the first sums count cases
+    return min(effective_clusters(sizes) for sizes in sum_by_cluster(cases, codes).T)
 
 
 class _Columns:

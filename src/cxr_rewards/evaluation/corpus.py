@@ -56,7 +56,8 @@ class SystemMeasure:
 
     Attributes:
         name: such as `rouge_l`, or `chexbert_f1 macro_f1_14`.
-        sums: by system, (cases, k): zeros for a case that does not count.
+        sums: by system, (cases, k): zeros for a case that does not count. The first column counts cases; of a gap, as
+            many columns as there are groups.
         statistic: of sums (..., k) the number (...,); NaN if undefined.
         counted: (cases,): whether a case counts: it is scored for all systems.
         unscored: by system, the number of cases without a score of its own.
@@ -153,7 +154,7 @@ def gaps(by: str, groups: Sequence[str], measures: Iterable[SystemMeasure]) -> l
             SystemMeasure(
                 name=f"{measure.name} gap by {by}",
                 sums=tuple(np.hstack((member, member * values[:, None])) for values in known),
-                statistic=_gap,
+                statistic=gap_of,
                 counted=member.sum(axis=1) > 0,
                 unscored=measure.unscored,
                 higher_is_better=False,
@@ -165,7 +166,8 @@ def gaps(by: str, groups: Sequence[str], measures: Iterable[SystemMeasure]) -> l
     return found
 
 
-def _gap(sums: Numbers) -> Numbers:
+def gap_of(sums: Numbers) -> Numbers:
+    """Return the largest mean less the smallest; the sums are the groups' cases, then their totals."""
     half = sums.shape[-1] // 2
     by_group = sums[..., half:] / sums[..., :half]
     some = np.isfinite(by_group)
