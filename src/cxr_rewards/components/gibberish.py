@@ -9,11 +9,18 @@ from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.findings import Findings
 from cxr_rewards.findings import Reading
+from cxr_rewards.findings.unread import is_english
 from cxr_rewards.types import Case, Score
 
 _READINGS = Findings()
 _WORD = re.compile(r"</?\w+>|\{\{|\}\}|##+|[^\W\d_]+")
 _MARKUP = frozenset("<{}#")
+
+
+def _is_plain(text: str, span: tuple[int, int], strange: set[int]) -> bool:
+    """Return whether a sentence is an English statement of words that reports may have."""
+    start, end = span
+    return not any(start <= at < end for at in strange) and is_english(text[start:end])
 
 
 class Gibberish(Component):
@@ -22,7 +29,9 @@ class Gibberish(Component):
         value = (strange words + half of the other words of unread sentences) / words
 
     A sentence is unread if the reader of `cxr_rewards.findings` finds nothing in it, and it is not about technique,
-    communication or advice. A strange word is unknown to the reader, no misspelling, and no ordinary word of reports:
+    communication or advice. One without strange words that is put together like an English statement costs nothing:
+    "The shape of the chest is a little unusual." A strange word is unknown to the reader, no misspelling, and no
+    ordinary word of reports:
     "There is a florbid wexel in the left lung." Words that the reference has, too, are not counted: what a radiologist
     wrote is report text, whether it is understood or not. Ordinary words of an unread sentence count half, because the
     reader may be at fault. Words are runs of letters; tags, double braces and double hashes are strange words.
@@ -46,7 +55,7 @@ class Gibberish(Component):
     """
 
     name = "gibberish"
-    version = 1
+    version = 2
     summary = "share of the text that no report would have"
     bounds = (0.0, 1.0)
     higher_is_better = False
@@ -68,7 +77,7 @@ class Gibberish(Component):
         if not _MARKUP.isdisjoint(case.candidate):
             everywhere = [(0, len(case.candidate))]
             strange |= {start for start in new_words(everywhere) if case.candidate[start] in _MARKUP}
-        unread = new_words(reading.unread) - strange
+        unread = new_words([span for span in reading.unread if not _is_plain(case.candidate, span, strange)]) - strange
         counted = len(strange) + len(unread) / 2
         words = len(_WORD.findall(case.candidate))
         details = {

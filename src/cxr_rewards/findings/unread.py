@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
@@ -21,6 +22,7 @@ _ELSEWHERE = frozenset(
     ("set_aside_forward", "set_aside_backward", "compare", "compare_back", "refer_back", "refer_to_part")
 )
 """Kinds of cue of a sentence that is understood, though it states nothing new of this image."""
+_ENGLISH = ("determiners", "prepositions", "verbs")
 _SHORT = 3
 """Words below this length are never strange: they are units and abbreviations."""
 
@@ -49,6 +51,9 @@ class UnreadWords:
         clinical: matches a word that looks like a clinical term.
         prefixes: what may stand before a known word.
         ordinary: words of reports that the reader need not know.
+        determiners: words that a noun follows.
+        prepositions: words that a noun or its determiner follows.
+        verbs: verbs that make a statement.
     """
 
     asides: frozenset[tuple[str, ...]]
@@ -56,6 +61,9 @@ class UnreadWords:
     clinical: re.Pattern[str]
     prefixes: tuple[str, ...]
     ordinary: frozenset[str]
+    determiners: frozenset[str] = frozenset()
+    prepositions: frozenset[str] = frozenset()
+    verbs: frozenset[str] = frozenset()
 
 
 @cache
@@ -70,7 +78,7 @@ def build(raw: Mapping[str, Any]) -> UnreadWords:
     Raises:
         ConfigError: an unknown key, or a list that cannot be read; names the place.
     """
-    keys = ("asides", "clinical", "prefixes", "ordinary")
+    keys = ("asides", "clinical", "prefixes", "ordinary", "english")
     for key in raw:
         if key not in keys:
             raise ConfigError(unknown_name(_FILE, "key", key, keys))
@@ -89,8 +97,17 @@ def build(raw: Mapping[str, Any]) -> UnreadWords:
     ordinary |= {word for words in asides for word in words}
     longest = max(map(len, asides), default=0)
     prefixes = _texts(f"{_FILE}: prefixes.before_known", raw.get("prefixes", {}).get("before_known", []))
+    english = raw.get("english", {})
+    for key in english:
+        if key not in _ENGLISH:
+            raise ConfigError(unknown_name(f"{_FILE}: english", "key", key, _ENGLISH))
     return UnreadWords(
-        frozenset(asides), longest, re.compile(rf"(?:{begins})|.*(?:{ends})\Z"), tuple(prefixes), frozenset(ordinary)
+        frozenset(asides),
+        longest,
+        re.compile(rf"(?:{begins})|.*(?:{ends})\Z"),
+        tuple(prefixes),
+        frozenset(ordinary),
+        *(frozenset(_texts(f"{_FILE}: english.{key}", english.get(key, []))) for key in _ENGLISH),
     )
 
 
@@ -167,6 +184,29 @@ def is_aside(sentence: str, items: Sequence[Item], strange: Strange) -> bool:
         return True  # what it is about was taken out: "The XXXX are normal."
     titles = sum(item.last - item.first + 1 for item in items if item.kind in ("structure", "modifier"))
     return titles == len(words)  # a title, as "Chest." or "Left lung"
+
+
+def is_english(sentence: str) -> bool:
+    """Return whether a sentence is put together like an English statement; which words it has does not matter.
+
+    It has a verb, no word twice in a row, and no determiner or preposition before a word that cannot follow it.
+
+    Example:
+        >>> is_english("The windpipe is in the middle."), is_english("Lung of of base seen the is is.")
+        (True, False)
+    """
+    own = unread_words()
+    words = _WORD.findall(sentence.lower())
+    if own.verbs.isdisjoint(words) or words[-1] in own.determiners:
+        return False
+    for one, two in pairwise(words):
+        if one == two:
+            return False
+        if one in own.determiners and (two in own.determiners or two in own.prepositions or two in own.verbs):
+            return False
+        if one in own.prepositions and (two in own.verbs or two in own.prepositions):
+            return False
+    return True
 
 
 def _has_aside(words: Sequence[str]) -> bool:

@@ -48,6 +48,32 @@ def test_what_no_report_says_costs_its_share(text):
     assert value(f"{REPORT} {text} {text}") > value(f"{REPORT} {text}")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The shape of the chest is a little unusual.",
+        "Someone should ring the ward at once.",
+        "The picture is a little dark, but good enough to answer the question.",
+        "Nothing here explains the pain.",
+    ],
+)
+def test_an_english_statement_that_is_not_understood_costs_nothing(text):
+    assert value(f"{REPORT} {text}") == 0.0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Of the is chest shape unusual little.",
+        "Shape shape picture picture are dark dark.",
+        "Dark chest picture shape somebody unusual.",
+        "A picture of are by a shape.",
+    ],
+)
+def test_the_same_words_in_disorder_cost(text):
+    assert value(f"{REPORT} {text}") > 0.1
+
+
 def test_what_the_reference_says_is_report_text():
     strange = f"{REPORT} The wexel is florbid."
     assert value(strange) > 0
