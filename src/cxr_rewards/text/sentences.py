@@ -11,7 +11,8 @@ from cxr_rewards.text.tidy import tidy
 # `re` skips to the next of a set quickly.
 _STOP = re.compile(
     r"""[.!?\n\u2022)](?:
-        (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?=[ ](?!(?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L)[ .,;])|\n|\Z))
+        (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?<!(?i:bilat)\.)
+            (?=[ ](?!(?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L)[ .,;])|\n|\Z))
         | (?P<full>(?<=[.!?])[.!?]*["')\]*]*)
         | (?P<bullet>(?<=\u2022))
         | (?P<line>(?<=\n))

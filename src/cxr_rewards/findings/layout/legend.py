@@ -64,6 +64,6 @@ def without_legend(text: str) -> str:
     used = re.compile(rf"(?<=\w)\s?[ =:]\s?([{codes}])(?=\s*(?:[,;.()\n|]|\Z))", re.IGNORECASE)
 
     def coded(match: re.Match[str]) -> str:
-        return ("=" + signs[match[1].lower()]).rjust(len(match[0]))
+        return ("=" + signs[match[1].lower()]).ljust(len(match[0]))
 
     return used.sub(coded, text[:start]) + " " * (end - start) + used.sub(coded, text[end:])

@@ -127,6 +127,13 @@ def _deny_previous(state: State) -> None:
         return
     if _cue(state).name == _NOT_SEEN and (next_is(state.items, state.index, "view") or _is_behind_on(state, "view")):
         return
+    if _denies_descriptor(state):
+        return
+    denied = state.scope.denied
+    if denied is not None and denied.name == _ABSENCE:  # "absence of a fracture is not proven"
+        for mention in _listed_together(state):
+            mention.certainty = "possible"
+        return
     resolved = ("change", "resolved") in state.item.attributes
     if resolved and deny_change(state):
         for mention in state.clause.mentions:
@@ -147,6 +154,21 @@ def _deny_previous(state: State) -> None:
     if not state.mentions and state.scope.set_aside is None:
         state.unclaimed.append(("certainty", _cue(state).grade))
         state.unclaimed += state.item.attributes
+
+
+def _denies_descriptor(state: State) -> bool:
+    """Take back a descriptor that is denied, and not its finding: "right pneumothorax, tension: absent"."""
+    items, k = state.items, state.index - 1
+    while k >= 0 and items[k].kind in ("introduce", "verb"):
+        k -= 1
+    if k < 1 or items[k].kind != "modifier" or items[k - 1].kind not in ("comma", "open") or not state.clause.mentions:
+        return False
+    names = [value for slot, value in items[k].attributes if slot == "descriptor"]
+    if len(names) != len(items[k].attributes):
+        return False
+    last = state.clause.mentions[-1]
+    last.descriptor = tuple(name for name in last.descriptor if name not in names)
+    return True
 
 
 def _deny_findings(state: State, mentions: list[Mention]) -> None:

@@ -26,6 +26,8 @@ _BEFORE_PREDICATE = frozenset(("verb", "modifier", "read_over"))
 _IN_LIST = frozenset(("comma", "modifier", "begin_statement"))
 _NOUNS = ("structure", "observation")
 _OTHER_TIMES = ("now", "date_both", "compare_back")
+_JOINS = frozenset((*JOINS, "deny_forward"))
+"""What joins findings in a list: "fluid, edema or collapse", "neither fluid nor edema"."""
 _IN_LIST_OF_FINDINGS = {"fluid": "pleural_effusion"}
 """Quality → what it is in a list of findings, where it is said of no structure."""
 
@@ -113,10 +115,10 @@ def read_quality(state: State) -> None:
 def _is_listed(state: State) -> bool:
     """Return whether the quality being read is one of a list of findings: "consolidation, fluid or collapse"."""
     items, i = state.items, state.index
-    behind = i + 2 < len(items) and items[i + 1].kind in JOINS and items[i + 2].kind == "observation"
-    if i + 1 < len(items) and not behind and items[i + 1].kind not in (*JOINS, "end_clause"):
-        return behind
-    before = i > 1 and items[i - 1].kind in JOINS and bool(state.clause.mentions)
+    behind = i + 2 < len(items) and items[i + 1].kind in _JOINS and items[i + 2].kind == "observation"
+    if i + 1 < len(items) and not behind and items[i + 1].kind not in (*_JOINS, "end_clause"):
+        return False
+    before = i > 1 and items[i - 1].kind in _JOINS and bool(state.clause.mentions)
     return (behind or before) and not state.clause.parts
 
 
