@@ -10,6 +10,8 @@
 from __future__ import annotations
 
 import re
+from itertools import chain
+from operator import itemgetter
 from typing import NamedTuple
 
 from cxr_rewards.findings.ontology import Ontology
@@ -21,7 +23,7 @@ _JOINS = frozenset(("comma", "and", "or"))
 _NOUNS = frozenset(("observation", "structure", "quality", "repeat"))
 _ENDS = frozenset(("comma", "and", "end_clause"))
 _STOPS = frozenset(("end_clause", "open", "close", "introduce"))
-_PARTS_OF_VERBS = frozenset(("deny_forward", "doubt_forward", "point"))
+_KIND, _NAMES = itemgetter(0), itemgetter(1)
 _WITHIN_VERB = re.compile(
     r"(?:\s+(?:(?!previous|former|new)[a-z]+ly|yet|been|be|being|to|now|any|appear|seem|thought|felt|considered"
     r"|with\s+(?:(?:any|full|complete|absolute|real|much|great)\s+)?(?:confidence|certainty|assurance|safety|conviction)))*\s+"
@@ -51,10 +53,10 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         ['end_clause', 'observation', 'end_clause', 'and', 'observation', 'verb', 'deny_backward']
     """
     found, count = items(known, sentence)
-    kinds = {item[0] for item in found}
+    kinds = set(map(_KIND, found))
     if "pair" in kinds:
         found = [side for item in found for side in _sides(item, sentence)]
-    if not kinds.isdisjoint(_PARTS_OF_VERBS):
+    if "point" in kinds or not known.verb_parts.isdisjoint(chain.from_iterable(map(_NAMES, found))):
         found = _join_verbs(known, found, sentence)
     if "end_clause" in kinds and "there" in sentence:
         found = [

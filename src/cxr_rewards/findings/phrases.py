@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
+from itertools import accumulate, repeat, takewhile
 from typing import NamedTuple, cast
 
 from cxr_rewards.findings.finding import MANY
@@ -33,13 +35,18 @@ class Item(NamedTuple):
     end: int
 
 
-_TOKEN = re.compile(r"[a-z0-9]+|[,;:()\[\]?<>]|(?<!#)#(?!#| ?(?:[0-9]{1,2}(?![0-9a-z-])|[0-9]{3}))")
+_TOKEN = re.compile(r"([a-z0-9]+|[,;:()\[\]?<>]|(?<!#)#(?!#| ?(?:[0-9]{1,2}(?![0-9a-z-])|[0-9]{3})))")
 """Words and marks: "# of rib 5", but not "#1 Effusion." or "## Lungs"."""
+_UNKNOWN = " "
+"""Stands for a word that no phrase has; no node of the tree has such a key."""
 _QUESTION = {True: "questioned", False: "query"}
 """Whether a question mark follows a word directly → the word of cues.toml that it is read as."""
 _COMPANY = 6
 """How many words before and after a phrase tell its sense."""
 _PARTS = frozenset((",", ";", ":", "(", ")", "[", "]", "and", "or", "but", "with"))
+"""Words that part a phrase from what stands beyond."""
+_SHORT = 5
+"""Words up to this length are not corrected."""
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,3})?)"
 _SIZE = re.compile(
     rf"(?<![a-z0-9.]){_NUMBER}(?:\s?(x|by|-|to)\s?{_NUMBER})?(?:\s?(?:x|by)\s?{_NUMBER})?"
@@ -130,8 +137,9 @@ def _numbered(sentence: str) -> list[Item]:
         for start, end, size in _sizes(sentence)
     ]
     phrases += [Item("structure", (name,), places, 0, 0, start, end) for start, end, places, name in _levels(sentence)]
-    phrases += [Item("date_both", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
-    phrases += [Item("quality", (name,), (), 0, 0, start, end) for start, end, name in _ratios(sentence)]
+    if _DIGIT.search(sentence) is not None:
+        phrases += [Item("date_both", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
+        phrases += [Item("quality", (name,), (), 0, 0, start, end) for start, end, name in _ratios(sentence)]
     return sorted(phrases, key=lambda item: item.start)
 
 
@@ -191,62 +199,68 @@ def _rows(text: str, prefix: str, region: str = "t") -> tuple[Attribute, ...]:
     return (*(("place", name) for name in names), ("rows", min(len(names), MANY)))
 
 
-def _corrected(known: Ontology, token: str) -> str | None:
-    word = known.spelling.correct(token)
-    return known.forms[word] if word else None
-
-
-def _in_company(node: Node, tokens: list[tuple[str, int]], first: int, last: int, said: set[str]) -> Entry:
+def _in_company(node: Node, tokens: list[str], first: int, last: int, said: set[str]) -> Entry:
     """Return what a phrase with several senses means among the words around it; `said` are all of the sentence."""
-    before = _company(tokens, range(first - 1, first - 1 - _COMPANY, -1))
-    after = _company(tokens, range(last + 1, last + 1 + _COMPANY))
     for sense in node[OTHERWISE]:
-        if sense.follows.isdisjoint(before) and sense.precedes.isdisjoint(after):
+        if sense.follows.isdisjoint(said) and sense.precedes.isdisjoint(said):
+            continue  # as most
+        before, behind = tokens[max(0, first - _COMPANY) : first], tokens[last + 1 : last + 1 + _COMPANY]
+        if sense.follows.isdisjoint(_near(reversed(before))) and sense.precedes.isdisjoint(_near(behind)):
             continue
         if not sense.unless or sense.unless.isdisjoint(said):
             return cast("Entry", sense.entry)
     return cast("Entry", node[""])
 
 
-def _company(tokens: list[tuple[str, int]], places: range) -> list[str]:
-    """Return the words in these places, up to the first that parts them from the phrase."""
-    company: list[str] = []
-    for i in places:
-        if not 0 <= i < len(tokens) or tokens[i][0] in _PARTS:
-            break
-        company.append(tokens[i][0])
-    return company
+def _near(words: Iterable[str]) -> Iterator[str]:
+    """Yield words up to the first that parts them from the phrase."""
+    return takewhile(lambda word: word not in _PARTS, words)
 
 
-def _forms(known: Ontology, sentence: str, tokens: list[tuple[str, int]]) -> list[str | None]:
-    """Return the known word that each token is a form of, or None."""
-    form = known.forms.get
-    words = [form(token) or (_corrected(known, token) if len(token) > 5 else None) for token, _ in tokens]
+def _words(known: Ontology, sentence: str, tokens: list[str], starts: list[int]) -> list[str]:
+    """Return the known word that each token is a form of."""
+    words = list(map(known.forms.get, tokens, repeat(_UNKNOWN)))
+    if _UNKNOWN in words:
+        for i, word in enumerate(words):
+            if word is _UNKNOWN and len(tokens[i]) > _SHORT and (corrected := known.spelling.correct(tokens[i])):
+                words[i] = known.forms[corrected]
     if "?" in sentence:
-        for i, (mark, at) in enumerate(tokens):
+        for i, (mark, at) in enumerate(zip(tokens, starts, strict=True)):
             if mark == "?":  # "effusion?", but "? effusion"
-                words[i] = form(_QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")])
+                asked = _QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")]
+                words[i] = known.forms.get(asked, _UNKNOWN)
     return words
 
 
-def _tokens(sentence: str) -> tuple[list[tuple[str, int]], dict[int, Item]]:
-    """Return words and marks with their positions, and position → phrase of each that has numbers: its word is ""."""
+def _tokens(sentence: str) -> tuple[list[str], list[int], dict[int, Item]]:
+    """Return words and marks, where they begin, and position → phrase of each that has numbers: its word is ""."""
     numbered: dict[int, Item] = {}
     in_words = "rib" in sentence or "verteb" in sentence or "limet" in sentence or "timet" in sentence
-    if in_words or _DIGIT.search(sentence) is not None:
-        tokens: list[tuple[str, int]] = []
-        at = 0
+    if in_words or "#" in sentence or _DIGIT.search(sentence) is not None:
+        tokens, starts, at = list[str](), list[int](), 0
         for item in _numbered(sentence):
             if item.start < at:
                 continue
-            tokens += [(match[0], match.start()) for match in _TOKEN.finditer(sentence, at, item.start)]
+            _tokenize(sentence, at, item.start, tokens, starts)
             numbered[item.start] = item._replace(first=len(tokens), last=len(tokens))
-            tokens.append(("", item.start))
+            tokens.append("")
+            starts.append(item.start)
             at = item.end
-        tokens += [(match[0], match.start()) for match in _TOKEN.finditer(sentence, at)]
-    else:
-        tokens = [(match[0], match.start()) for match in _TOKEN.finditer(sentence)]
-    return (spell_out(tokens) if is_contracted(sentence) else tokens), numbered
+        _tokenize(sentence, at, len(sentence), tokens, starts)
+    else:  # the same, faster: every second part is a word or mark
+        parts = _TOKEN.split(sentence)
+        tokens, starts = parts[1::2], list(accumulate(map(len, parts)))[:-1:2]
+    if is_contracted(sentence):
+        pairs = spell_out(list(zip(tokens, starts, strict=True)))
+        tokens, starts = [word for word, _ in pairs], [at for _, at in pairs]
+    return tokens, starts, numbered
+
+
+def _tokenize(sentence: str, start: int, end: int, tokens: list[str], starts: list[int]) -> None:
+    """Add the words and marks between two positions."""
+    for match in _TOKEN.finditer(sentence, start, end):
+        tokens.append(match[0])
+        starts.append(match.start())
 
 
 def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
@@ -258,40 +272,36 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         [('deny_forward', ('negation',), ()), ('modifier', (), (('severity', 2.0),)),
          ('observation', ('pleural_effusion',), ())]
     """
-    tree = known.phrases
-    tokens, numbered = _tokens(sentence)
-    words = _forms(known, sentence, tokens)
+    tokens, starts, numbered = _tokens(sentence)
+    words = _words(known, sentence, tokens, starts)
+    nodes: list[Node | None] = list(map(known.phrases.get, words))
+    words.append(_UNKNOWN)  # ends the last phrase
     result: list[Item] = []
     new = tuple.__new__  # a third of the time that the constructor takes
     said: set[str] = set()
-    i, count = 0, len(tokens)
-    while i < count:
-        word = words[i]
-        if word is None:
-            if not tokens[i][0]:
-                result.append(numbered[tokens[i][1]])
-            i += 1
+    done, count = 0, len(tokens)
+    for i, node in enumerate(nodes):
+        if node is None or i < done:
+            if numbered and i >= done and not tokens[i]:
+                result.append(numbered[starts[i]])
             continue
-        found, last, j = None, i, i + 1
-        node = tree.get(word)
-        while node is not None:
+        found, last, j = (node if "" in node else None), i, i + 1
+        while (node := node.get(words[j])) is not None:
             if "" in node:
-                found, last = node, j - 1
-            if j == count or (word := words[j]) is None:
-                break
-            node = node.get(word)
+                found, last = node, j
             j += 1
-        if found is not None:
-            kind, names, attributes = found[""]
-            if OTHERWISE in found:
-                said = said or {token for token, _ in tokens}
-                kind, names, attributes = _in_company(found, tokens, i, last, said)
-            if kind == "observation" and last + 1 < count and tokens[last + 1][0] in known.heads:
-                # "pneumonia vaccine", but not "limited study"
-                kind = "observation" if known.observations[names[0]].significance == "benign" else "read_over"
-                last += kind == "read_over"
-            token, at = tokens[last]
-            if kind:  # "" if the phrase says nothing in this company
-                result.append(new(Item, (kind, names, attributes, i, last, tokens[i][1], at + len(token))))
-        i = last + 1
+        if found is None:
+            continue
+        kind, names, attributes = found[""]
+        if OTHERWISE in found:
+            said = said or set(tokens)
+            kind, names, attributes = _in_company(found, tokens, i, last, said)
+        if kind == "observation" and last + 1 < count and tokens[last + 1] in known.heads:
+            # "pneumonia vaccine", but not "limited study"
+            kind = "observation" if known.observations[names[0]].significance == "benign" else "read_over"
+            last += kind == "read_over"
+        if kind:  # "" if the phrase says nothing in this company
+            end = starts[last] + len(tokens[last])
+            result.append(new(Item, (kind, names, attributes, i, last, starts[i], end)))
+        done = last + 1
     return result, count

@@ -18,7 +18,7 @@ from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
 from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture, without_legend
 from cxr_rewards.findings.ontology import ontology
-from cxr_rewards.findings.unread import Strange, is_aside, strange_words
+from cxr_rewards.findings.unread import is_aside, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, change_between, walk
 from cxr_rewards.text.sections import Section, sections
 from cxr_rewards.text.sentences import sentences
@@ -148,22 +148,29 @@ class _Draft:
 
     def add(self, text: str, start: int) -> None:
         """Read a sentence that begins at `start`, and add its findings to those before it."""
-        sentence, strange, aside = _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
+        sentence, aside, words, strange, clinical = (
+            _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
+        )
+        told, refers_back, unclaimed = sentence
         findings = self.findings
-        is_read = bool(sentence.findings)
-        if sentence.unclaimed and findings and (sentence.refers_back or not is_read):
+        is_read = bool(told)
+        if unclaimed and findings and (refers_back or not is_read):
             last, findings[-1] = findings[-1], _amended(findings[-1], sentence)
             is_read = is_read or last != findings[-1]
-        _add(findings, sentence, start)
-        self.words += strange.words
+        new = tuple.__new__  # a third of the time that the constructor takes
+        for fields, begin, end in told:
+            named = fields if fields[0] else _repeated(findings, fields)
+            if named is not None:
+                findings.append(new(Finding, (*named, begin + start, end + start)))
+        self.words += words
         if is_read:
             self.sentences += 1
         elif not aside:
             self.sentences += 1
             self.unread.append((start, start + len(text)))
-        if strange.spans:
-            self.strange += [(start + a, start + b) for a, b in strange.spans]
-            self.clinical += [(start + a, start + b) for a, b in strange.clinical]
+        if strange:
+            self.strange += [(start + a, start + b) for a, b in strange]
+            self.clinical += [(start + a, start + b) for a, b in clinical]
 
     def add_statement(self, statement: Statement) -> None:
         """Read a statement, and point its findings at the report."""
@@ -183,29 +190,27 @@ class _Draft:
         return Reading(tuple(self.findings), self.sentences, *spans, self.words)
 
 
-def _read_sentence(text: str) -> tuple[Sentence, Strange, bool]:
-    """Return the reading of a sentence, its strange words, and whether it is an aside that is not about the image."""
+def _read_sentence(text: str) -> tuple[Sentence, bool, int, tuple[Span, ...], tuple[Span, ...]]:
+    """Return the reading of a sentence, whether it is an aside that is not about the image, and its `Strange` words."""
     known = ontology()
     items, count = clauses(known, text)
     sentence, strange = walk(known, items, count), strange_words(text)
-    return sentence, strange, not sentence.findings and is_aside(text, items, strange)
+    aside = not sentence.findings and is_aside(text, items, strange)
+    return sentence, aside, strange.words, strange.spans, strange.clinical
 
 
 _remembered = lru_cache(maxsize=1 << 14)(_read_sentence)
 
 
-def _add(findings: list[Finding], sentence: Sentence, start: int) -> None:
-    """Append the findings of a sentence that begins at `start`."""
-    new = tuple.__new__  # a third of the time that the constructor takes
-    for fields in sentence.findings:
-        if not fields[0]:
-            if findings:  # another of the finding before: "the right one is smaller"
-                if not _can_repeat(findings[-1], fields):
-                    continue
-                if fields[2] in OTHER_SIDE and findings[-1].side == "bilateral":
-                    findings[-1] = findings[-1]._replace(side=OTHER_SIDE[fields[2]])
-            fields = (findings[-1].observation if findings else "comparison", *fields[1:])
-        findings.append(new(Finding, (*fields[:-2], fields[-2] + start, fields[-1] + start)))
+def _repeated(findings: list[Finding], fields: Fields) -> Fields | None:
+    """Return the fields of another of the finding before ("the right one is smaller"); None if there can be none."""
+    if not findings:
+        return ("comparison", *fields[1:])
+    if not _can_repeat(findings[-1], fields):
+        return None
+    if fields[2] in OTHER_SIDE and findings[-1].side == "bilateral":
+        findings[-1] = findings[-1]._replace(side=OTHER_SIDE[fields[2]])
+    return (findings[-1].observation, *fields[1:])
 
 
 def _can_repeat(last: Finding, fields: Fields) -> bool:

@@ -117,11 +117,6 @@ def _texts(where: str, texts: object) -> list[str]:
     return texts
 
 
-@cache
-def _common_words() -> frozenset[str]:
-    return unread_words().ordinary | ontology().forms.keys()
-
-
 def strange_words(sentence: str) -> Strange:
     """Return the words of a sentence, given in lower case, that no report has.
 
@@ -132,7 +127,8 @@ def strange_words(sentence: str) -> Strange:
         (['bunny', 'lymphangioleiomyomatosis'], ['lymphangioleiomyomatosis'])
     """
     words = _WORD.findall(sentence)
-    strange = {word for word in set(words) - _common_words() if len(word) >= _SHORT and not _is_known(word)}
+    unknown = set(words).difference(ontology().forms)
+    strange = {word for word in unknown if len(word) >= _SHORT and not _is_known(word)} if unknown else unknown
     if not strange:
         return Strange((), (), len(words))
     spans = [match.span() for match in _WORD.finditer(sentence) if match.group() in strange]
@@ -142,9 +138,9 @@ def strange_words(sentence: str) -> Strange:
 
 @lru_cache(maxsize=1 << 14)
 def _is_known(word: str) -> bool:
-    """Return whether a word is hidden by de-identification, misspelled, or a form of a known one."""
+    """Return whether a word is ordinary, hidden by de-identification, misspelled, or a form of a known one."""
     known, own = ontology(), unread_words()
-    if _HIDDEN.fullmatch(word) or known.spelling.correct(word) is not None:
+    if word in own.ordinary or _HIDDEN.fullmatch(word) or known.spelling.correct(word) is not None:
         return True
     stem = word.partition("'")[0]
     forms = [stem]

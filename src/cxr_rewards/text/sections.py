@@ -56,7 +56,7 @@ _TERMS = sorted(_NAME, key=len, reverse=True)
 _TERM = "(?:" + "|".join(re.escape(t).replace(r"\ ", r"(?:[ ]{1,4}|-)") for t in _TERMS) + r")(?:\(s\)|s)?(?![a-z0-9])"
 _FIRST_WORDS = frozenset(word + s for t in _TERMS for word in t.split()[:1] for s in ("", "s"))
 # A heading begins with a capital, or else behind the end of a line or sentence, or the mark of a heading or list item.
-_CAPITALIZED = re.compile(r"[A-Z](?<![^\W_].)[A-Za-z]*")
+_CAPITALIZED = re.compile(r"([A-Z](?<![^\W_].)[A-Za-z]*)")
 _AFTER_MARK = re.compile(r"[\n.!?:;)*\]_|>#\[<\u2022-] *([a-z][A-Za-z]*)")
 _AT_START = re.compile(r" *([a-z][A-Za-z]*)")
 _HEADING = re.compile(rf"{_TERM}(?:[ ]{{0,3}}(?:/|&|,|\+|\band\b)[ ]{{0,3}}{_TERM}){{0,2}}")
@@ -114,11 +114,13 @@ def _is_heading(text: str, begin: int, at: int, heading: str, after: re.Match[st
 
 def _heading_starts(plain: str) -> list[int]:
     """Return the positions where a known heading may begin, in order; only these few need a closer look."""
-    capitalized = [m.start() for m in _CAPITALIZED.finditer(plain) if m.group().lower() in _FIRST_WORDS]
-    others = [m.start(1) for m in _AFTER_MARK.finditer(plain) if m.group(1).lower() in _FIRST_WORDS]
-    if (m := _AT_START.match(plain)) is not None and m.group(1).lower() in _FIRST_WORDS:
-        others.append(m.start(1))
-    return sorted(capitalized + others)
+    starts: list[int] = []
+    for words in (_CAPITALIZED, _AFTER_MARK):
+        if not _FIRST_WORDS.isdisjoint(map(str.lower, words.findall(plain))):
+            starts += [m.start(1) for m in words.finditer(plain) if m[1].lower() in _FIRST_WORDS]
+    if (m := _AT_START.match(plain)) is not None and m[1].lower() in _FIRST_WORDS:
+        starts.append(m.start(1))
+    return sorted(starts)
 
 
 def sections(text: str) -> tuple[Section, ...]:

@@ -73,7 +73,7 @@ def _of_chest(text: str) -> Label | None:
         return None
     if "comma" in kinds and any((label := label_of(part)) is None or label.kind == "side" for part in _listed(text)):
         return None
-    said = [fields for fields in _walked(text).findings if fields[0] not in ("", "comparison")]
+    said = [fields for fields, _, _ in _walked(text).findings if fields[0] not in ("", "comparison")]
     named = frozenset(fields[0] for fields in said)
     if "deny_forward" in kinds:
         return Label("denial", named) if said and found[0].kind == "deny_forward" else None
@@ -100,7 +100,7 @@ def _walked(text: str) -> Sentence:
 
 def finds(text: str) -> list[tuple[str, str]]:
     """Return observation and certainty of what a few words say."""
-    return [(fields[0], fields[1]) for fields in _walked(text).findings if fields[0] != "comparison"]
+    return [(fields[0], fields[1]) for fields, _, _ in _walked(text).findings if fields[0] != "comparison"]
 
 
 def _unknown(text: str, found: list[Item]) -> int:

@@ -28,34 +28,25 @@ _BULLET = re.compile(r"\s*(?:[-*+\u2022>]+\s+|[0-9]{1,2}[.)]\s+|\([0-9]{1,2}\)\s
 _EMPHASIS = re.compile(r"(#{1,6}\s+)?([*_]{2,3})?")
 _WRAP = 60
 _COLUMNS = re.compile(r"\t|[^\s.:;!?]\s{2,}\S")
-_SIGNS = (" -", " +", "++", "+/-", "   ", "...", " ..", "__")
-_WORDS = ("absent", "none", "nil", "neg", "positive", "-ve", "+ve", "not present")
-_VALUE_BEHIND = re.compile(r"(?:absent|none|nil|neg|negative|positive|[-+]ve|not present)[ *_]*(?:[.,;)]|\Z)")
-_IN_BRACKETS = re.compile(r"\(\s?(?:[-+?x\u00b1)]|[a-z]{1,8}\s?\))")
+_VALUES = ("absent", "none", "nil", "neg", "positive", "not present")
+_VALUE_BEHIND = re.compile(r"(?:absent|none|nil|neg|negative|positive|not present)[ *_]*(?:[.,;)]|\Z)")
+_VE_BEHIND = r"(?<=[-+])ve[ *_]*(?:[.,;)]|\Z)"
+_IN_BRACKETS = r"(?<=\()\s?(?:[-+?x\u00b1)]|[a-z]{1,8}\s?\))"
 
 
 @cache
 def _marks_of_layout() -> re.Pattern[str]:
-    return re.compile(
-        f"[:|=?\n\t\u2026\u2192{''.join({re.escape(box[0]) for box in layout_words().boxes} - {re.escape('(')})}]"
-    )
+    """Return what matches the marks of labels, tables and boxes; all of them begin with one set of characters."""
+    marks = ":|=?\n\t\u2026\u2192" + "".join(sorted({re.escape(box[0]) for box in layout_words().boxes} - {r"\("}))
+    apart = r"(?<= [-+])|(?<=\+)(?:\+|/-)|(?<=\.)\.\.|(?<= \.)\.|(?<=_)_"
+    return re.compile(f"[{marks}(._+-](?:(?<=[{marks}])|{apart}|{_IN_BRACKETS}|{_VE_BEHIND})")
 
 
-def _has_layout(plain: str, raw: str, start: int, end: int) -> bool:
+def _has_layout(plain: str, raw: str) -> bool:
     """Return whether there may be a label, table or check box; quick, because most reports have none."""
-    if _marks_of_layout().search(plain, start, end) is not None or raw.find("\t", start, end) >= 0:
+    if _marks_of_layout().search(plain) is not None or "   " in plain or "\t" in raw:
         return True
-    for sign in _SIGNS:
-        if plain.find(sign, start, end) >= 0:
-            return True
-    bracket = plain.find("(", start, end)
-    if bracket >= 0 and _IN_BRACKETS.search(plain, bracket, end) is not None:
-        return True
-    for word in _WORDS:
-        at = plain.find(word, start, end)
-        if at >= 0 and _VALUE_BEHIND.search(plain, at, end) is not None:
-            return True
-    return False
+    return any(map(plain.__contains__, _VALUES)) and _VALUE_BEHIND.search(plain) is not None
 
 
 def passages(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Passage]:
@@ -80,7 +71,7 @@ def passages(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Pa
 
 
 def _of_lines(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Passage]:
-    if not _has_layout(plain, raw, start, end):
+    if not _has_layout(plain[start:end], raw[start:end]):
         return [(start, end)]
     return _Lines(tidied, plain, raw).read(start, end)
 

@@ -11,8 +11,13 @@ from cxr_rewards.findings.ontology import Value
 Stated = Value | tuple[str, ...] | tuple[str, float]
 """Value of an attribute; places and descriptors can have several, and a former value has its attribute."""
 Names = tuple[str, ...]
-Fields = tuple[str, Certainty, Side, Names, float, float, int, Change, Names, Names, bool, int, int]
-"""Fields of a `Finding`. Many thousand sentences are remembered, and plain tuples spare the garbage collector work."""
+Fields = tuple[str, Certainty, Side, Names, float, float, int, Change, Names, Names, bool]
+"""Fields of a `Finding` but for its span."""
+Placed = tuple[Fields, int, int]
+"""Fields of a `Finding`, and its span in the sentence.
+
+Many thousand sentences are remembered, and plain tuples spare the garbage collector work.
+"""
 
 
 @dataclass(slots=True, eq=False)
@@ -79,12 +84,12 @@ class Mention:
         elif slot == "former" or not getattr(self, slot):
             setattr(self, slot, value)
 
-    def fields(self) -> Fields:
-        """Return the fields of the finished finding, with its span in the sentence."""
+    def placed(self) -> Placed:
+        """Return the fields of the finished finding, and its span in the sentence."""
         change: Change = self.change
         if self.certainty in DENIED:
             change = "resolved" if change == "resolved" else ""
-        return (
+        fields = (
             self.observation,
             self.certainty,
             self.side,
@@ -96,9 +101,8 @@ class Mention:
             self.descriptor if len(self.descriptor) < 2 else _sorted(self.descriptor),
             self.position if len(self.position) < 2 else _sorted(self.position),
             self.implied,
-            self.start,
-            self.end,
         )
+        return fields, self.start, self.end
 
 
 def _sorted(values: tuple[str, ...]) -> tuple[str, ...]:
@@ -109,12 +113,11 @@ class Sentence(NamedTuple):
     """The reading of a sentence.
 
     Attributes:
-        findings: fields of `Finding`s, in order of reading, with spans in the sentence. One without an observation is
-            another of the finding before it ("a small one").
+        findings: in order of reading. One without an observation is another of the finding before it ("a small one").
         refers_back: the sentence begins with a word for the finding before it ("This has increased.").
         unclaimed: attributes that belong to no finding of the sentence.
     """
 
-    findings: tuple[Fields, ...]
+    findings: tuple[Placed, ...]
     refers_back: bool
     unclaimed: tuple[tuple[str, Stated], ...]

@@ -75,7 +75,7 @@ class Bracket(NamedTuple):
     since_comma: list[Mention]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class State:
     """Everything that the walk over a sentence knows.
 
@@ -119,31 +119,66 @@ class State:
     items: list[Item]
     word_count: int
     item: Item
-    index: int = 0
-    mentions: list[Mention] = field(default_factory=list)
-    unclaimed: list[tuple[str, Stated]] = field(default_factory=list)
-    clause: Clause = field(default_factory=Clause)
-    before: list[Mention] = field(default_factory=list)
-    scope: Scope = field(default_factory=Scope)
-    favored: Cue | None = None
-    bracket: Bracket | None = None
-    waiting: Waiting = field(default_factory=dict)
-    side: Side = ""
-    side_at: int = -100
-    side_used: bool = True
-    side_fresh: bool = False
-    change_used: bool = True
-    bundles: list[tuple[Side, Waiting]] = field(default_factory=list)
-    spare: tuple[str, float, float] | None = None
-    listed_change: Change = ""
-    location_of: Mention | None = None
-    refined: dict[int, tuple[str, bool]] = field(default_factory=dict)
-    last_device: Mention | None = None
-    positions: list[str] = field(default_factory=list)
-    referred_back: bool = False
-    compared: Item | None = None
-    graded: Item | None = None
-    called_normal: int = -1
-    past: bool = False
-    denied_at: int = -1
-    dated_back: int = -1
+    index: int
+    mentions: list[Mention]
+    unclaimed: list[tuple[str, Stated]]
+    clause: Clause
+    before: list[Mention]
+    scope: Scope
+    favored: Cue | None
+    bracket: Bracket | None
+    waiting: Waiting
+    side: Side
+    side_at: int
+    side_used: bool
+    side_fresh: bool
+    change_used: bool
+    bundles: list[tuple[Side, Waiting]]
+    spare: tuple[str, float, float] | None
+    listed_change: Change
+    location_of: Mention | None
+    refined: dict[int, tuple[str, bool]]
+    last_device: Mention | None
+    positions: list[str]
+    referred_back: bool
+    compared: Item | None
+    graded: Item | None
+    called_normal: int
+    past: bool
+    denied_at: int
+    dated_back: int
+
+    def __init__(self, known: Ontology, items: list[Item], word_count: int, index: int = 0) -> None:
+        """Begin at the phrase `index`; written out, because one that `dataclass` makes takes twice the time."""
+        self.known = known
+        self.items = items
+        self.word_count = word_count
+        self.item = items[index]
+        self.index = index
+        self.mentions = []
+        self.unclaimed = []
+        self.clause = Clause()
+        self.before = []
+        self.scope = Scope()
+        self.favored = None
+        self.bracket = None
+        self.waiting = {}
+        self.side = ""
+        self.side_at = -100
+        self.side_used = True
+        self.side_fresh = False
+        self.change_used = True
+        self.bundles = []
+        self.spare = None
+        self.listed_change = ""
+        self.location_of = None
+        self.refined = {}
+        self.last_device = None
+        self.positions = []
+        self.referred_back = False
+        self.compared = None
+        self.graded = None
+        self.called_normal = -1
+        self.past = False
+        self.denied_at = -1
+        self.dated_back = -1

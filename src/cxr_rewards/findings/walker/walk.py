@@ -11,7 +11,7 @@ from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.attributes import read_modifier
 from cxr_rewards.findings.walker.cues import read_cue
-from cxr_rewards.findings.walker.mention import Fields, Mention, Sentence
+from cxr_rewards.findings.walker.mention import Mention, Placed, Sentence
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import end_clause
 from cxr_rewards.findings.walker.structures import read_observation, read_quality, read_structure
@@ -35,12 +35,12 @@ def walk(known: Ontology, items: list[Item], word_count: int) -> Sentence:
         >>> from cxr_rewards.findings.ontology import ontology
         >>> from cxr_rewards.findings.clauses import clauses
         >>> sentence = walk(ontology(), *clauses(ontology(), "no left effusion, but a small nodule"))
-        >>> [fields[:3] for fields in sentence.findings]
+        >>> [fields[:3] for fields, start, end in sentence.findings]
         [('pleural_effusion', 'absent', 'left'), ('lung_nodule', 'present', '')]
     """
     if not items:
         return Sentence((), refers_back=False, unclaimed=())
-    state = State(known, items, word_count, item=items[0])
+    state = State(known, items, word_count)
     reader = READERS.get
     for state.index, item in enumerate(items):
         state.item = item
@@ -53,18 +53,23 @@ def _finish(state: State) -> Sentence:
     """Complete the findings with what only the whole sentence tells."""
     items = state.items
     refers_back = items[0].kind in ("refer_back", "refer_to_part")
-    unclaimed = (*state.unclaimed, *(("position", position) for position in state.positions))
-    others = any(_OTHER in item.attributes for item in items)
+    unclaimed = tuple(state.unclaimed)
+    if state.positions:
+        unclaimed = (*unclaimed, *(("position", position) for position in state.positions))
+    others: bool | None = None
     for mention in state.mentions:
         if mention.rows and _is_fracture(state.known, mention.observation):  # "fractures of ribs 5 to 7"
             mention.number = mention.number or mention.rows
         if mention.descriptor:
             mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
-        if mention.certainty in DENIED and (others or mention.change in ("new", "increased")):
-            mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that was there
+        if mention.certainty in DENIED:
+            if others is None:
+                others = any(_OTHER in item.attributes for item in items)
+            if others or mention.change in ("new", "increased"):
+                mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that was there
     if len(state.mentions) > 1:
         _part_pairs(state.mentions)
-    findings = [mention.fields() for mention in state.mentions]
+    findings = [mention.placed() for mention in state.mentions]
     if findings or not refers_back:
         findings += _comparison(state, findings)
     return Sentence(tuple(findings), refers_back, unclaimed)
@@ -83,9 +88,9 @@ def _is_fracture(known: Ontology, observation: str) -> bool:
     return observation == "fracture" or (bool(observation) and "fracture" in known.observations[observation].ancestors)
 
 
-def _comparison(state: State, findings: list[Fields]) -> list[Fields]:
+def _comparison(state: State, findings: list[Placed]) -> list[Placed]:
     """Return a finding `comparison` if the sentence compares with an earlier image, and states no finding's change."""
-    if any(fields[_CHANGE] for fields in findings):
+    if (not state.unclaimed and state.compared is None) or any(fields[_CHANGE] for fields, _, _ in findings):
         return []
     change = next((value for slot, value in state.unclaimed if slot == "change"), None)
     if change is not None:
@@ -94,4 +99,4 @@ def _comparison(state: State, findings: list[Fields]) -> list[Fields]:
         start, end = state.compared.start, state.compared.end
     else:
         return []
-    return [cast("Fields", tuple(Finding("comparison", change=cast("Change", change or ""), start=start, end=end)))]
+    return [(Finding("comparison", change=cast("Change", change or ""))[:-2], start, end)]

@@ -31,7 +31,7 @@ def read_with(text, **cues):
     files = copy.deepcopy(FILES)
     files["cues.toml"]["cues"].update(cues)
     known = build(files)
-    return describe(Finding(*fields) for fields in walk(known, *clauses(known, text)).findings)
+    return describe(Finding(*fields) for fields, _, _ in walk(known, *clauses(known, text)).findings)
 
 
 @pytest.mark.parametrize(("name", "text", "expected"), EXAMPLES, ids=[f"{name}: {text}" for name, text, _ in EXAMPLES])

@@ -14,7 +14,7 @@ def at(text, word):
     """Return the state at the phrase that is `word`."""
     found, count = clauses(ontology(), text)
     index = next(i for i, item in enumerate(found) if text[item.start : item.end] == word)
-    return State(ontology(), found, count, item=found[index], index=index)
+    return State(ontology(), found, count, index)
 
 
 @pytest.mark.parametrize(

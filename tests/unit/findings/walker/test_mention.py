@@ -25,8 +25,8 @@ def test_the_largest_size_counts_but_the_first_distance_of_a_device():
 
 
 def test_fields_are_those_of_a_finding_in_order():
-    finding = Finding(*mention(place=("upper", "base"), size=8.00049, change="new", implied=True).fields())
-    assert finding == Finding(
+    fields, start, end = mention(place=("upper", "base"), size=8.00049, change="new", implied=True).placed()
+    assert Finding(*fields, start, end) == Finding(
         "lung_nodule", places=("base", "upper"), size_mm=8.0, change="new", implied=True, start=3, end=9
     )
 
@@ -34,8 +34,8 @@ def test_fields_are_those_of_a_finding_in_order():
 def test_what_is_absent_has_no_change_but_to_have_resolved():
     new, resolved = mention(change="new"), mention(change="resolved")
     new.certainty = resolved.certainty = "absent"
-    assert Finding(*new.fields()).change == ""
-    assert Finding(*resolved.fields()).change == "resolved"
+    assert Finding(*new.placed()[0]).change == ""
+    assert Finding(*resolved.placed()[0]).change == "resolved"
 
 
 def test_a_copy_is_neither_located_nor_joined():

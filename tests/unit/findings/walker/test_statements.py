@@ -14,7 +14,7 @@ DOUBT = Cue("possibility", "doubt", "forward", grade="possible")
 
 def state_of(text="effusion"):
     found, count = clauses(ontology(), text)
-    return State(ontology(), found, count, item=found[0])
+    return State(ontology(), found, count)
 
 
 def test_a_finding_takes_the_certainty_of_the_scope_and_what_waits():
