@@ -141,12 +141,13 @@ def sentences(text: str, start: int = 0, end: int | None = None, *, tidied: bool
 
 def _add_span(spans: list[tuple[int, int]], text: str, begin: int, end: int) -> None:
     """Add a span, trimmed, if there is a letter or digit in it."""
-    while begin < end and text[begin].isspace():
-        begin += 1
-    starts_with_word = begin < end and text[begin].isalpha()
-    while not starts_with_word and (mark := _LIST_MARK.match(text, begin, end)) is not None:
-        begin = mark.end()
-    while end > begin and text[end - 1].isspace():
-        end -= 1
-    if starts_with_word or any(map(str.isalnum, text[begin:end])):
-        spans.append((begin, end))
+    kept = text[begin:end].lstrip()
+    if not kept[:1].isalpha():
+        begin = end - len(kept)
+        while (mark := _LIST_MARK.match(text, begin, end)) is not None:
+            begin = mark.end()
+        kept = text[begin:end]
+        if not any(map(str.isalnum, kept)):
+            return
+    begin = end - len(kept)
+    spans.append((begin, begin + len(kept.rstrip())))

@@ -229,10 +229,8 @@ def end_scopes(state: State, ender: str = "") -> None:
 
 
 def end_clause(state: State) -> None:
-    """End the clause, with everything that reaches no further than its end."""
-    _repeat_last(state)
-    if state.waiting or state.side or state.bundles or state.spare:
-        _drop_waiting(state)
+    """End the clause, with everything that reaches no further than its end, and begin another."""
+    end_sentence(state)
     clause, item = state.clause, state.item
     if clause.mentions:
         state.before = clause.mentions
@@ -244,6 +242,14 @@ def end_clause(state: State) -> None:
     state.clause = Clause(state.index)
     state.scope = Scope(left_open=left_open)
     state.favored = None
+
+
+def end_sentence(state: State) -> None:
+    """End the last clause."""
+    if state.side and not state.side_used:
+        _repeat_last(state)
+    if state.waiting or state.side or state.bundles or state.spare:
+        _drop_waiting(state)
 
 
 def _repeat_last(state: State) -> None:

@@ -13,7 +13,7 @@ from cxr_rewards.findings.walker.attributes import read_modifier
 from cxr_rewards.findings.walker.cues import read_cue
 from cxr_rewards.findings.walker.mention import Mention, Placed, Sentence
 from cxr_rewards.findings.walker.state import State
-from cxr_rewards.findings.walker.statements import end_clause
+from cxr_rewards.findings.walker.statements import end_sentence
 from cxr_rewards.findings.walker.structures import read_observation, read_quality, read_structure
 
 _OTHER = ("descriptor", "other")
@@ -45,7 +45,7 @@ def walk(known: Ontology, items: list[Item], word_count: int) -> Sentence:
     for state.index, item in enumerate(items):
         state.item = item
         reader(item.kind, read_cue)(state)
-    end_clause(state)
+    end_sentence(state)
     return _finish(state)
 
 
