@@ -6,12 +6,12 @@ import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
-from cxr_rewards.findings.finding import CHANGES, SEVERITIES, Finding
+from cxr_rewards.findings.finding import CHANGES, SEVERITIES, Change, Finding
 from cxr_rewards.findings.ontology import SIGNIFICANCES, Ontology, Significance, ontology
 from cxr_rewards.findings.ontology.model import Table
 from cxr_rewards.text.ages import age_in_years
@@ -187,10 +187,36 @@ def significance(finding: Finding, context: Mapping[str, object] | None = None) 
         >>> significance(Finding("endotracheal_tube", positions=("right_main_bronchus",)))
         'urgent'
     """
+    if not context:
+        observation, _, _, _, severity, size_mm, _, change, descriptors, positions, _, _, _ = finding
+        return _in_any_context(observation, severity, size_mm, change, descriptors, positions)
+    indication = " ".join(str(context[key]) for key in ("indication", "history") if context.get(key))
+    return _first_met(finding, age_in_years(context.get("age")), indication)
+
+
+@lru_cache(maxsize=1 << 14)
+def _in_any_context(  # noqa: PLR0917 - the fields that the rules can ask for, as a key
+    observation: str,
+    severity: float,
+    size_mm: float,
+    change: Change,
+    descriptors: tuple[str, ...],
+    positions: tuple[str, ...],
+) -> Significance:
+    """Return the significance of a finding of which the rules can ask no more than this."""
+    finding = Finding(
+        observation,
+        severity=severity,
+        size_mm=size_mm,
+        change=change,
+        descriptors=descriptors,
+        positions=positions,
+    )
+    return _first_met(finding, None, "")
+
+
+def _first_met(finding: Finding, age: float | None, indication: str) -> Significance:
     known = ontology()
-    age, indication = age_in_years(context.get("age")) if context else None, ""
-    if context:
-        indication = " ".join(str(context[key]) for key in ("indication", "history") if context.get(key))
     for rule in rules()[finding.observation]:
         if rule.holds(known, finding, age, indication):
             return rule.significance
