@@ -146,8 +146,8 @@ class StreamedFeature(Feature):
 def collector_paused() -> Iterator[None]:
     """Pause the cyclic garbage collector while a chunk is computed.
 
-    For `compute` methods that make many small objects and no cycles: a search for cycles would take a quarter of the
-    time of reading reports (benchmarks/reader.py).
+    For `compute` methods, and for loading, that make many small objects and no cycles: a search for cycles would take a
+    quarter of the time of reading reports (benchmarks/reader.py).
     """
     running = gc.isenabled()
     gc.disable()

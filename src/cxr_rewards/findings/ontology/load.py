@@ -9,6 +9,7 @@ from functools import cache
 from importlib import resources
 from importlib.resources.abc import Traversable
 
+from cxr_rewards.core.feature import collector_paused
 from cxr_rewards.findings.ontology.build import build
 from cxr_rewards.findings.ontology.model import Ontology, Table
 
@@ -24,7 +25,8 @@ def ontology() -> Ontology:
         >>> ontology().observations["pneumonia"].ancestors
         ('consolidation', 'airspace_opacity', 'lung_opacity')
     """
-    return build({path: parse(file) for path, file in data_files() if path not in _OTHERS})
+    with collector_paused():  # a sixth of the time, with so many new dictionaries
+        return build({path: parse(file) for path, file in data_files() if path not in _OTHERS})
 
 
 @cache
