@@ -7,43 +7,50 @@ from typing import Annotated, cast, get_args
 
 import typer
 
-from cxr_rewards.cli.console import note
+from cxr_rewards.cli.console import note, working
 
 
 def report(
-    files: Annotated[
-        list[Path],
-        typer.Argument(metavar="SCORES...", help="Files of scores, one for each system."),
-    ],
+    files: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="Files of scores, one for each system.")],
     out: Annotated[Path, typer.Option("--output", "-o", help="The page to write, .html.")],
     name: Annotated[
         list[str] | None, typer.Option(help="Name of a system, instead of its file's; repeat it, once for each file.")
     ] = None,
-    on: Annotated[str | None, typer.Option(help="Column of case ids, by which files are joined.")] = None,
+    on: Annotated[
+        str | None, typer.Option(help="Column of case ids that joins the files; by default found. 'none': row by row.")
+    ] = None,
     metrics: Annotated[
-        list[str] | None,
-        typer.Option(help="Show only this column; repeat it for several."),
+        list[str] | None, typer.Option(help="Metrics or columns, separated by commas. Default: reward and components.")
     ] = None,
     lower_is_better: Annotated[
-        list[str] | None, typer.Option(help="A column of `--metrics` that is better if lower; repeat it for several.")
+        list[str] | None, typer.Option(help="Columns of other programs that are better if lower, separated by commas.")
+    ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(help="Column of subgroups; ages in bands; also `change` and `encounter`. Repeat it for several."),
     ] = None,
     cluster: Annotated[
-        str | None, typer.Option(help="Column that marks cases as alike, such as patient_id: intervals heed it.")
+        str | None, typer.Option(help="Column of patients; by default found. 'none': all cases are independent.")
     ] = None,
+    baseline: Annotated[str, typer.Option(help="Compare each system with this one only. Default: all pairs.")] = "",
     allow: Annotated[
         list[str] | None,
         typer.Option(help="Let files differ in this: ids (common cases are shown), references, signatures."),
     ] = None,
     cases: Annotated[int, typer.Option(min=0, max=100, help="Worst cases a system, and most different ones.")] = 5,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Of the bootstrap's random numbers.")] = 12345,
+    resamples: Annotated[int, typer.Option(min=100, help="Resamples of the bootstrap.")] = 10_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of its random numbers.")] = 12345,
     force: Annotated[bool, typer.Option("--force", help="Replace a file that is not such a page.")] = False,
 ) -> None:
-    """Write a page about one system or several: scores, plots, worst cases, coverage. One HTML file, no network."""
+    """Write a page about one system or several: one HTML file without scripts or loads.
+
+    Scores with intervals, differences, distributions, conditions, kinds of change, groups, the worst and the most
+    different cases with their findings marked, coverage, and what made the scores.
+    """
     from cxr_rewards.errors import InputError, unknown_name
-    from cxr_rewards.evaluation.report import build_report, check_page, write_page
-    from cxr_rewards.evaluation.report.systems import Systems
-    from cxr_rewards.evaluation.scores import Difference, join_scores, load_scores
+    from cxr_rewards.evaluation.report import ReportOptions, build_report, check_page, write_page
+    from cxr_rewards.evaluation.scores import Difference, load_scores
 
     if name and len(name) != len(files):
         raise InputError(f"{len(name)} --name for {len(files)} files; give one for each file, in their order")
@@ -51,15 +58,31 @@ def report(
         if given not in get_args(Difference):
             raise InputError(unknown_name("--allow", "difference", given, get_args(Difference)))
     check_page(out, files, force=force)
-    scores = [
-        load_scores(path, name=given, on=on, metrics=metrics or (), lower_is_better=lower_is_better or ())
-        for path, given in zip(files, name or [""] * len(files), strict=True)
-    ]
-    if len(scores) == 1:
-        systems = Systems.of_one(scores[0])
-    else:
-        systems = Systems(join_scores(scores, allow=cast("list[Difference]", allow or [])))
-    for line in systems.joined.notes:
-        note(line)
-    write_page(out, build_report(systems, title=title, cluster=cluster, most=cases, seed=seed))
+    options = ReportOptions(
+        title=title,
+        cluster="" if cluster == "none" else cluster,
+        by=tuple(by or ()),
+        baseline=baseline,
+        allow=cast("tuple[Difference, ...]", tuple(allow or ())),
+        cases=cases,
+        resamples=resamples,
+        seed=seed,
+    )
+    with working("reading scores") as tell:
+        scores = [
+            load_scores(
+                path,
+                name=given,
+                on="" if on == "none" else on,
+                metrics=_listed(metrics),
+                lower_is_better=_listed(lower_is_better),
+            )
+            for path, given in zip(files, name or [""] * len(files), strict=True)
+        ]
+        page = build_report(scores, options, tell=tell)
+    write_page(out, page)
     note(f"report -> {out}")
+
+
+def _listed(given: list[str] | None) -> list[str]:
+    return [name for names in given or () for part in names.split(",") if (name := part.strip())]

@@ -7,18 +7,20 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.command_line import run
 
-from cxr_rewards.evaluation.report import build_report
+from cxr_rewards.evaluation.report import ReportOptions, build_report
 from cxr_rewards.evaluation.report.blocks import Name, axis_of
+from cxr_rewards.evaluation.report.origin import published, weights_in
 from cxr_rewards.evaluation.report.page import to_html
 from cxr_rewards.evaluation.report.plots import density, distribution
-from cxr_rewards.evaluation.report.systems import Systems
-from cxr_rewards.evaluation.scores import join_scores, load_scores
+from cxr_rewards.evaluation.scores import load_scores
 
+SAMPLE = Path(__file__).parents[3] / "examples" / "sample_reports.csv"
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 REFERENCE = "FINDINGS: Small left pleural effusion. The heart is mildly enlarged. No pneumothorax."
 CANDIDATES = (
@@ -87,7 +89,7 @@ def some_rows(n=12, *, seed=0, candidate=None):
 
 def page_of(tmp_path, *files, options=()):
     out = tmp_path / "report.html"
-    done = run("report", *files, "-o", out, "--cases", 2, *options)
+    done = run("report", *files, "-o", out, "--cases", 2, "--resamples", 200, *options)
     assert done.returncode == 0, done.stderr
     page = out.read_text(encoding="utf-8")
     return page, Parsed(page)
@@ -130,7 +132,7 @@ def test_a_page_can_be_read_without_eyes_and_without_a_mouse(tmp_path, two):
 def test_scores_stand_in_the_table_with_direction_and_interval(tmp_path):
     rows = [(f"s{i}", "Clear.", "Clear.", [i % 2, 0.5, 0.75], "") for i in range(100)]
     _, parsed = page_of(tmp_path, write_scores(tmp_path / "mine.csv", rows))
-    assert re.search(r"rouge_l ↑ higher is better [\d. ]*mine 0\.500 0\.[34]\d+ to 0\.[56]\d+ 100 1", parsed.text)
+    assert re.search(r"rouge_l ↑ higher is better [\d. ]*mine 0\.500 0\.[34]\d+ to 0\.[56]\d+ 100 0", parsed.text)
     assert re.search(r"worst_error ↓ lower is better [\d. ]*mine 0\.500", parsed.text)
 
 
@@ -139,6 +141,116 @@ def test_findings_are_marked_with_signs_as_explain_marks_them(tmp_path, two):
     kinds = {mark.get("class") for mark in parsed.all("mark")}
     assert {"false", "missed", "matched", "denied"} <= kinds
     assert re.search(r'<mark class="missed"><b [^>]*>-\d+</b><span class="hidden">missed', page)
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory):
+    """The page of two systems on the sample reports, one of them the copy of the prior report."""
+    folder = tmp_path_factory.mktemp("sample")
+    with SAMPLE.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    for name, column in (("model", "candidate"), ("copied", "prior_report")):
+        with (folder / f"{name}_in.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, [*rows[0], "chexprompt.significant"])
+            writer.writeheader()
+            for i, row in enumerate(rows):
+                writer.writerow({**row, "candidate": row[column], "chexprompt.significant": i % 6})
+        done = run("score", folder / f"{name}_in.csv", "-o", folder / f"{name}.csv")
+        assert done.returncode == 0, done.stderr
+    options = ["--by", "sex", "--by", "age", "--by", "change", "--resamples", 1000]
+    return page_of(folder, folder / "model.csv", folder / "copied.csv", options=options)
+
+
+def section_of(parsed, title, following):
+    """Return the text from the heading of a section to the next, which stand in the contents, too."""
+    return parsed.text.split(f" {title} ", 2)[2].split(f" {following} ")[0]
+
+
+def test_the_result_in_short_names_the_better_system_with_interval_and_p(sample):
+    _, parsed = sample
+    short = section_of(parsed, "In short", "Scores")
+    number = r"0\.\d{3}"
+    better = rf"model is better than copied by {number} \({number} to {number}\), adjusted p (=|<) ?{number}"
+    assert re.search(rf"{better}\. It is better in \d+% of the cases and worse in \d+%", short)
+
+
+def test_a_difference_has_its_interval_its_p_values_and_its_cases(sample):
+    _, parsed = sample
+    differences = section_of(parsed, "Differences", "Distributions")
+    assert "model less copied" in differences
+    assert re.search(r"findings_soft_f1 \+0\.\d+ 0\.\d+ to 0\.\d+ \S+ \S+ model \d+%, \d+%, \d+%", differences)
+    assert re.search(r"prior_consistency \S+ \S+ to \S+ \S+ \S+ not clear", differences)
+
+
+def test_each_condition_has_f1_of_both_systems_under_both_rules(sample):
+    _, parsed = sample
+    conditions = section_of(parsed, "Conditions", "Kinds of change")
+    assert re.search(r"Cardiomegaly in \d+ references model 0\.\d+ .* copied 0\.\d+", conditions)
+    assert "macro in" in conditions
+    assert "F1, uncertain as negative" in conditions
+
+
+def test_kinds_of_change_stand_beside_reports_that_need_no_image(sample):
+    _, parsed = sample
+    changes = section_of(parsed, "Kinds of change", "Encounters")
+    assert "first study" in changes
+    assert changes.count("copy of the prior report") > 5
+    assert "most frequent report" in changes
+
+
+def test_groups_have_gaps_of_each_system_and_the_difference_of_gaps(sample):
+    _, parsed = sample
+    groups = section_of(parsed, "Groups", "Errors that a judge counts")
+    assert "Gaps by sex: the best group less the worst" in groups
+    assert "reward by sex × age × change" in groups
+    assert "Differences of gaps: model less copied" in groups
+    assert re.search(r"reward gap by sex [+−]?\d", groups)
+
+
+def test_errors_of_a_judge_are_counted_in_classes(sample):
+    page, parsed = sample
+    errors = section_of(parsed, "Errors that a judge counts", "Score and length")
+    assert re.search(r"chexprompt significant errors model 2\.5\d+ [12]\.\d+ to 2\.\d+ 3\d% 1\d% 1\d% 3\d%", errors)
+    assert '<rect width="' in page
+
+
+def test_what_made_the_scores_is_told_with_signatures(sample):
+    _, parsed = sample
+    made = parsed.text.split(" What made the scores ", 2)[2]
+    assert "rules #" in made
+    assert "findings_soft_f1 0.98 findings_soft_f1/" in made
+    assert "model_in.csv" in made
+
+
+def test_published_checksums_stand_beside_the_weights_of_a_signature():
+    entities = "rate_entities/1#9595bb62cb2c"
+    annotations = 'radgraph_annotations/1?model="radgraph-xl"#1189076f0650'
+    found = weights_in(f"a/1({entities},rate_embeddings/1({entities})#8bd320e2419a); {annotations} #4ca9e09cc097")
+    assert [(name.partition("/")[0], fingerprint) for name, fingerprint in found] == [
+        ("rate_entities", "9595bb62cb2c"),
+        ("rate_entities", "9595bb62cb2c"),
+        ("rate_embeddings", "8bd320e2419a"),
+        ("radgraph_annotations", "1189076f0650"),
+    ]
+    assert [published(name)[:6] for name, _ in found] == ["b380aa", "b380aa", "6164f3", "fadb5a"]
+
+
+def test_a_third_system_and_a_baseline_make_two_pairs(tmp_path):
+    files = [write_scores(tmp_path / f"{name}.csv", some_rows(40, seed=i)) for i, name in enumerate("abc")]
+    _, parsed = page_of(tmp_path, *files, options=["--baseline", "b"])
+    assert [pair for pair in ("a less b", "c less b", "a less c") if f"{pair}, case by case" in parsed.text] == [
+        "a less b",
+        "c less b",
+    ]
+
+
+def test_allowed_differences_of_the_files_are_a_warning(tmp_path):
+    files = [
+        write_scores(tmp_path / "a.csv", some_rows(12)),
+        write_scores(tmp_path / "b.csv", some_rows(12)[:10]),
+    ]
+    _, parsed = page_of(tmp_path, *files, options=["--allow", "ids"])
+    assert "Note. not in all files: 2 of 12 cases of a" in parsed.text
 
 
 HOSTILE = (
@@ -193,8 +305,8 @@ def test_the_size_does_not_grow_with_the_number_of_cases(tmp_path):
     for n in (200, 10_000):
         rows = some_rows(n, candidate="Clear.")
         files = [write_scores(tmp_path / f"{name}.csv", rows) for name in "ab"]
-        systems = Systems(join_scores(list(map(load_scores, files))))
-        sizes.append(len(to_html(build_report(systems, resamples=200)).encode()))
+        page = build_report(list(map(load_scores, files)), ReportOptions(resamples=200))
+        sizes.append(len(to_html(page).encode()))
     assert sizes[1] < min(1.5 * sizes[0], 500_000)
 
 
@@ -229,7 +341,7 @@ def test_a_page_replaces_a_page_and_no_other_file(tmp_path, two):
     done = run("report", *two, "-o", other)
     assert (done.returncode, other.read_text()) == (1, "<p>mine")
     assert "exists and is not a report" in done.stderr
-    assert run("report", *two, "-o", other, "--force", "--cases", 0).returncode == 0
+    assert run("report", *two, "-o", other, "--force", "--cases", 0, "--resamples", 100).returncode == 0
     assert REFERENCE not in other.read_text()
 
 

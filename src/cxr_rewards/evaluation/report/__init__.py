@@ -1,7 +1,7 @@
 """One HTML page about the scores of one system or several.
 
 ```
-files of scores -> Systems -> leaderboard, spread, cases, coverage -> Page (blocks.py) -> page.py, page.html, style.css
+files of scores -> compare, evaluate -> sections (one file each) -> Page (blocks.py) -> page.py, page.html, style.css
 ```
 
 Sections turn numbers into blocks; only the template knows HTML.
@@ -9,7 +9,7 @@ Sections turn numbers into blocks; only the template knows HTML.
 
 from __future__ import annotations
 
-from cxr_rewards.evaluation.report.build import build_report
+from cxr_rewards.evaluation.report.build import ReportOptions, build_report
 from cxr_rewards.evaluation.report.write import check_page, write_page
 
-__all__ = ["build_report", "check_page", "write_page"]
+__all__ = ["ReportOptions", "build_report", "check_page", "write_page"]

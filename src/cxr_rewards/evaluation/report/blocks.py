@@ -11,8 +11,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal, NamedTuple
 
-from cxr_rewards.evaluation.scores import Metric
-
 LOOKS = 6
 """Looks of systems: colours with markers and dashes of their own, so that none is told by colour alone."""
 
@@ -102,12 +100,12 @@ def number(value: float | None) -> str:
 
 def interval(low: float | None, high: float | None) -> str:
     """Return an interval as text."""
-    return "\u2013" if low is None or high is None else f"{number(low)} to {number(high)}"
+    return "\u2013" if low is None or high is None else f"{number(low)}\u00a0to\u00a0{number(high)}"
 
 
-def direction(metric: Metric) -> str:
-    """Return which scores of a metric are better, in words with an arrow."""
-    return "\u2191 higher is better" if metric.higher_is_better else "\u2193 lower is better"
+def direction(higher_is_better: bool | None) -> str:
+    """Return which numbers are better, in words with an arrow; empty if none are."""
+    return {True: "\u2191 higher is better", False: "\u2193 lower is better", None: ""}[higher_is_better]
 
 
 class Name(NamedTuple):

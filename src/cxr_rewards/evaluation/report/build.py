@@ -2,50 +2,153 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
 from cxr_rewards import __version__
-from cxr_rewards.evaluation.report.blocks import Page
+from cxr_rewards.evaluation.baselines import reward_of
+from cxr_rewards.evaluation.comparing import compare
+from cxr_rewards.evaluation.comparison import Comparison
+from cxr_rewards.evaluation.evaluating import evaluate
+from cxr_rewards.evaluation.protocol import RESAMPLES as PROTOCOL_RESAMPLES
+from cxr_rewards.evaluation.protocol import Evaluation, Protocol
+from cxr_rewards.evaluation.report.blocks import Page, Section
 from cxr_rewards.evaluation.report.cases import case_sections
 from cxr_rewards.evaluation.report.coverage import coverage
-from cxr_rewards.evaluation.report.leaderboard import leaderboard, means
+from cxr_rewards.evaluation.report.differences import differences, gap_tables
+from cxr_rewards.evaluation.report.leaderboard import in_short, leaderboard, means
+from cxr_rewards.evaluation.report.origin import origin
+from cxr_rewards.evaluation.report.protocol import protocol_sections
 from cxr_rewards.evaluation.report.spread import distributions, length
 from cxr_rewards.evaluation.report.systems import Systems
 from cxr_rewards.evaluation.resampling import RESAMPLES, SEED, cluster_codes
+from cxr_rewards.evaluation.scores import Difference, SystemScores, join_scores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions:
+    """What the page shows.
+
+    Attributes:
+        title: of the page; empty: the systems' names.
+        cluster: the column that marks cases as alike; None: as the files say, or the usual names; empty: none.
+        by: columns of groups; also `change` and `encounter`.
+        baseline: the system to which the others are compared; empty: all pairs are.
+        allow: what may differ between the files, see `join_scores`.
+        cases: how many worst cases of each system to show, and how many in which systems differ most.
+        resamples: of the bootstrap.
+        seed: of its random numbers.
+    """
+
+    title: str = ""
+    cluster: str | None = None
+    by: tuple[str, ...] = ()
+    baseline: str = ""
+    allow: tuple[Difference, ...] = ()
+    cases: int = 5
+    resamples: int = RESAMPLES
+    seed: int = SEED
 
 
 def build_report(
-    systems: Systems,
+    scores: Sequence[SystemScores],
+    options: ReportOptions = ReportOptions(),
     *,
-    title: str = "",
-    cluster: str | None = None,
-    most: int = 5,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
+    tell: Callable[[str], object] = lambda _: None,
 ) -> Page:
-    """Return the page about some systems.
+    """Return the page about one system or several.
 
     Args:
-        systems: their scores.
-        title: of the page.
-        cluster: the column that marks cases as alike; None: each case counts for itself.
-        most: how many worst cases of each system to show, and how many in which systems differ most.
-        resamples: of the bootstrap.
-        seed: of its random numbers.
+        scores: of each system, from `load_scores`.
+        options: what to show.
+        tell: called with a line before long work.
 
     Raises:
-        InputError: no file has the column `cluster`, or the files disagree about it.
+        InputError: the files cannot be joined, or lack a column.
+        ConfigError: an unknown baseline.
     """
-    codes = None if cluster is None else cluster_codes(systems.joined.column(cluster))
+    several = len(scores) > 1
+    systems = Systems(join_scores(scores, allow=options.allow)) if several else Systems.of_one(scores[0])
+    evaluations = list(_evaluations(scores, options, tell))
+    comparison = gaps = None
+    if several and systems.any_scored:
+        tell(f"comparing {len(systems.ids):,} cases")
+        comparing = partial(
+            compare,
+            allow=options.allow,
+            baseline=options.baseline,
+            cluster=options.cluster,
+            resamples=options.resamples,
+            seed=options.seed,
+        )
+        comparison = comparing(scores)
+        if columns := [name for name in options.by if any(name in one.columns for one in scores)]:
+            # Of one metric: with the gaps of all, the correction for so many tests would hide differences of means.
+            gaps = comparing([_only(one, systems.main_metric) for one in scores], by=columns)
+    tell("reading reports")
     sections = [
-        leaderboard(systems, means(systems, codes, resamples=resamples, seed=seed)),
+        *_scores(systems, comparison, evaluations[0].cluster, options),
         distributions(systems),
+        *protocol_sections(systems.names, evaluations, gap_tables(systems, gaps) if gaps else ()),
         length(systems),
-        *(case_sections(systems, most) if most else ()),
-        coverage(systems),
+        *(case_sections(systems, options.cases) if options.cases else ()),
+        coverage(systems, _notes(evaluations, comparison, gaps)),
+        origin(systems),
     ]
-    independent = "cases" if cluster is None else f"values of {cluster}"
+    independent = f"values of {evaluations[0].cluster}" if evaluations[0].cluster else "cases"
     return Page(
-        title=title or f"Evaluation of {', '.join(name.text for name in systems.names)}",
-        about=f"{len(systems.ids):,} cases. Intervals: 95%, bootstrap over {independent}; seed {seed}.",
+        title=options.title or f"Evaluation of {', '.join(name.text for name in systems.names)}",
+        about=f"{len(systems.ids):,} cases. Intervals: 95%, bootstrap over {independent}; seed {options.seed}.",
         sections=tuple(sections),
         generator=f"cxr_rewards {__version__}",
     )
+
+
+def _evaluations(
+    scores: Sequence[SystemScores], options: ReportOptions, tell: Callable[[str], object]
+) -> Iterator[Evaluation]:
+    protocol = Protocol(
+        by=options.by,
+        cluster=options.cluster,
+        resamples=min(options.resamples, PROTOCOL_RESAMPLES),
+        seed=options.seed,
+    )
+    for i, system in enumerate(scores):
+        tell(f"conditions, changes and groups of {system.name}")
+        # The baselines are made of the references, which all systems share.
+        reward, why = (None, "") if i else reward_of(system)
+        main = Systems.of_one(system).main_metric
+        evaluation = evaluate(system, replace(protocol, metrics=(main,)), reward=reward)
+        notes = (*evaluation.notes, f"no baselines: {why}") if why else evaluation.notes
+        yield replace(evaluation, notes=notes)
+
+
+def _only(scores: SystemScores, metric: str) -> SystemScores:
+    return replace(scores, metrics={metric: scores.metrics[metric]}, values={metric: scores.values[metric]})
+
+
+def _scores(systems: Systems, comparison: Comparison | None, cluster: str, options: ReportOptions) -> Iterator[Section]:
+    """Yield the sections of values and differences."""
+    directions: Mapping[str, bool | None]
+    if comparison is not None:
+        estimates, directions = list(comparison.estimates), comparison.higher_is_better
+    else:
+        codes = cluster_codes(systems.joined.column(cluster)) if cluster else None
+        estimates = means(systems, codes, resamples=options.resamples, seed=options.seed)
+        directions = {name: metric.higher_is_better for name, metric in systems.metrics.items()}
+    yield in_short(systems, estimates, comparison)
+    yield leaderboard(systems, estimates, directions)
+    if comparison is not None:
+        yield differences(systems, comparison)
+
+
+def _notes(evaluations: Sequence[Evaluation], *comparisons: Comparison | None) -> dict[str, list[str]]:
+    """Return what was left out and why, with the systems that it concerns."""
+    notes: dict[str, list[str]] = {}
+    for comparison in filter(None, comparisons):
+        notes |= {note: [] for note in comparison.notes}
+    for evaluation in evaluations:
+        for note in evaluation.notes:
+            notes.setdefault(note, []).append(evaluation.name)
+    return notes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,42 +11,49 @@ from cxr_rewards.evaluation.report.systems import NO_TEXTS, Systems
 from cxr_rewards.findings import reading
 
 
-def coverage(systems: Systems) -> Section:
-    """Return how many cases are scored, why others are not, and how much of the reports is understood."""
+def coverage(systems: Systems, notes: Mapping[str, Sequence[str]]) -> Section:
+    """Return how many cases are scored, why others are not, how much of the reports is understood, and notes.
+
+    Args:
+        systems: the systems.
+        notes: what else was left out and why, with the systems that it concerns; none: all.
+    """
     n = len(systems.ids)
     scored = {label: np.isfinite(systems.values(label)).sum(axis=1) for label in systems.metrics}
-    blocks: list[Block] = [
-        Table(
-            caption=f"Scored cases, of {n:,}",
-            columns=(Column("metric", "text"), *(Column(name.text) for name in systems.names)),
-            groups=(Group(rows=tuple((label, *map("{:,}".format, counts)) for label, counts in scored.items())),),
-        )
-    ]
+    by_system = [Column(name.text) for name in systems.names]
+    blocks: list[Block] = []
+    if all((counts == n).all() for counts in scored.values()):
+        blocks.append(Paragraph(f"All {n:,} cases are scored by all metrics."))
+    else:
+        rows = tuple((label, *map("{:,}".format, counts)) for label, counts in scored.items())
+        columns = (Column("metric", "text"), *by_system)
+        blocks.append(Table(caption=f"Scored cases, of {n:,}", columns=columns, groups=(Group(rows=rows),)))
     kinds = sorted({kind for system in systems.joined.systems for kind in system.kinds})
     if kinds:
         rows = tuple((kind, *(f"{s.kinds.get(kind, 0):,}" for s in systems.joined.systems)) for kind in kinds)
         blocks.append(
             Table(
                 caption="Unscored rows of each file, by kind of failure",
-                columns=(Column("kind", "text"), *(Column(name.text) for name in systems.names)),
+                columns=(Column("kind", "text"), *by_system),
                 groups=(Group(rows=rows),),
                 note="A row with several kinds counts for each.",
             )
         )
-    elif all((counts == n).all() for counts in scored.values()):
-        blocks.append(Paragraph("Every case is scored."))
-    else:
-        blocks.append(Paragraph("No file says why a row is unscored."))
     blocks.append(_unread(systems))
+    if notes:
+        told = tuple((note, ", ".join(names) or "all") for note, names in notes.items())
+        columns = (Column("note", "text"), Column("systems", "text"))
+        blocks.append(Table(caption="Left out, and why", columns=columns, groups=(Group(rows=told),)))
     return Section(anchor="coverage", title="Coverage", blocks=tuple(blocks))
 
 
 def _unread(systems: Systems) -> Block:
+    counts: dict[str, tuple[int, int]] = {}  # of each distinct text: sentences, unread ones
     rows: list[tuple[Cell, ...]] = []
     for i, name in enumerate(systems.names):
         if systems.has_texts(i):
             pairs = [systems.texts(i, case) for case in range(len(systems.ids))]
-            rows.append((name, *(_unread_share([pair[side] for pair in pairs]) for side in (0, 1))))
+            rows.append((name, *(_share([_count(pair[side], counts) for pair in pairs]) for side in (0, 1))))
     if not rows:
         return NO_TEXTS
     return Table(
@@ -58,7 +65,13 @@ def _unread(systems: Systems) -> Block:
     )
 
 
-def _unread_share(texts: Sequence[str]) -> str:
-    read = [reading(text) for text in texts]
-    sentences = sum(one.sentences for one in read)
-    return f"{sum(len(one.unread) for one in read) / sentences:.1%} of {sentences:,}" if sentences else "\u2013"
+def _count(text: str, counts: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    if text not in counts:
+        read = reading(text)
+        counts[text] = read.sentences, len(read.unread)
+    return counts[text]
+
+
+def _share(counts: Sequence[tuple[int, int]]) -> str:
+    sentences = sum(count for count, _ in counts)
+    return f"{sum(unread for _, unread in counts) / sentences:.1%} of {sentences:,}" if sentences else "\u2013"

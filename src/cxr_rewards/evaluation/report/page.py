@@ -37,4 +37,4 @@ def to_html(page: Page) -> str:
         lstrip_blocks=True,
     )
     environment.filters["tick"] = tick
-    return environment.get_template("page.html").render(page=page, finding_columns=COLUMNS[1:])
+    return environment.get_template("page.html").render(page=page, finding_columns=COLUMNS[1:]).lstrip()

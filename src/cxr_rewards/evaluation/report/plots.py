@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Numbers = NDArray[np.float64]
 
-_BINS = 40
+_MOST_BINS, _FEWEST_BINS = 40, 10
 _SHADES = 5
 _COLUMNS, _ROWS = 32, 20
 _TAIL = 0.2
@@ -35,7 +35,9 @@ def distribution(title: str, label: str, bounds: tuple[float, float], systems: S
     """
     known = [(name, values[np.isfinite(values)]) for name, values in systems]
     x = _axis(np.concatenate([values for _, values in known]), bounds)
-    counts = [_counts(values, x) for _, values in known]
+    most = max((len(values) for _, values in known), default=0)
+    bins = min(max(math.isqrt(most), _FEWEST_BINS), _MOST_BINS)
+    counts = [_counts(values, x, bins) for _, values in known]
     y = axis_of([0.0, *(float(share.max(initial=0)) for share in counts)])
     paths = [
         Path(f"line s{name.look}", _steps([y.place(float(share)) for share in shares]))
@@ -111,9 +113,9 @@ def _bin(values: Numbers, axis: Axis, bins: int) -> NDArray[np.int64]:
     return np.clip(places, 0, bins - 1).astype(np.int64)
 
 
-def _counts(values: Numbers, axis: Axis) -> Numbers:
+def _counts(values: Numbers, axis: Axis, bins: int) -> Numbers:
     """Return the percentage of cases in each bin."""
-    return 100 * np.bincount(_bin(values, axis, _BINS), minlength=_BINS) / max(len(values), 1)
+    return 100 * np.bincount(_bin(values, axis, bins), minlength=bins) / max(len(values), 1)
 
 
 def _steps(heights: Sequence[float]) -> str:

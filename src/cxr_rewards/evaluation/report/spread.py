@@ -20,7 +20,7 @@ def distributions(systems: Systems) -> Section:
             told = ", ".join("no case" if found is None else f"{number(found[0])} in {found[1]:.1%}" for found in most)
             alike.append(f"{label} ({told})")
         else:
-            about = f"{label} ({direction(metric)})"
+            about = f"{label} ({direction(metric.higher_is_better)})"
             plots.append(distribution(label, about, metric.bounds, list(zip(systems.names, values, strict=True))))
     blocks: list[Block] = []
     if plots:

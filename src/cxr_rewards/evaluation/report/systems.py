@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Numbers = NDArray[np.float64]
 
 
+REWARD = "reward"
 NO_TEXTS = Paragraph("The files do not hold the reports, so this part is empty.")
 
 
@@ -52,7 +53,12 @@ class Systems:
     @property
     def main_metric(self) -> str:
         """The metric that cases are chosen by: the reward, or else the first."""
-        return "reward" if "reward" in self.joined.metrics else next(iter(self.joined.metrics))
+        return REWARD if REWARD in self.joined.metrics else next(iter(self.joined.metrics))
+
+    @property
+    def any_scored(self) -> bool:
+        """Whether a case is scored for all systems by some metric."""
+        return any(bool(np.isfinite(self.values(metric)).all(axis=0).any()) for metric in self.metrics)
 
     def values(self, metric: str) -> Numbers:
         """Return the scores, (systems, cases); NaN if unscored."""
