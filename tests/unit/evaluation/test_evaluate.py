@@ -541,3 +541,12 @@ def test_all_tables_of_real_reports_with_anothers_report_as_the_candidate(real_r
     assert all(group.cases >= 10 for group in result.changes.groups)
     assert [group.name for group in result.encounters.groups] == ["1", "2", "3"]
     assert len(result.groups) == 3
+
+
+def test_reports_in_which_nothing_is_read_have_no_labels_but_reasons(tmp_path):
+    table = [{**row, "candidate": "Thank you.", "reference": "Seen and agreed."} for row in rows()]
+    result = evaluated(write(tmp_path / "s.csv", table), by=("sex",))
+    assert (result.conditions[0].cases, result.conditions[0].unread) == (0, 40)
+    assert result.conditions[0].averages[0].f1.reason == "no condition is positive anywhere"
+    assert result.groups[0].overall.figures[MICRO_F1].reason == "no scored case"
+    assert names(result.changes) == ["first_study", "not_stated"]
