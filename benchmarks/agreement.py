@@ -9,7 +9,7 @@ ratings that the score puts in the right order, ties counting half.
 
 "Cross-validated" is what a choice of weights is worth on cases it has not seen: for each tenth of the cases the weights
 of the penalties of `rules` are chosen on the other nine tenths, from a grid, by tau-b plus accuracy, and the tenth is
-scored with them. `guarded` chooses among weights that leave no hole (benchmarks/hacking.py), `free` also among smaller
+scored with them. `guarded` chooses among weights that leave no hole (`cxr-rewards audit`), `free` also among smaller
 ones: the difference is what the guards cost. The share of cases is small, so expect some noise.
 """
 

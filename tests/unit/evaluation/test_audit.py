@@ -230,15 +230,18 @@ def test_texts_without_a_score_are_missing_and_counted_and_never_zero():
 
 class FailsAlways(Planted):
     name = "fails_always"
+    asked = 0
 
     def pays(self, case):
-        raise ValueError("no")
+        FailsAlways.asked += 1
+        raise ValueError("no answer")
 
 
-def test_a_reward_without_any_score_fails_the_check_of_scores():
-    found = made(CompositeReward([FailsAlways()]))
-    assert found.failed == ("scored",)
-    assert {check.verdict for check in found.checks} == {"FAIL", "not judged"}
+def test_a_reward_without_any_score_is_given_up_soon_with_the_reason():
+    FailsAlways.asked = 0
+    with pytest.raises(InputError, match=r"none of the first 40 texts has a score; 40 because: .*no answer"):
+        made(CompositeReward([FailsAlways()]))
+    assert FailsAlways.asked <= 80  # each perhaps twice, because a chunk that raises is tried one by one
 
 
 class Counted(Planted):

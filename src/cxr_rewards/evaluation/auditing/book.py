@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
+from cxr_rewards.errors import InputError
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Case
 
 PLACE = "{report}"
 """Stands for the report in a template."""
 _CHUNK = 1_000
+_FIRST = 40
+"""Texts after which a reward that has scored none is given up: a judge that does not answer is not asked further."""
 
 
 class _Key(NamedTuple):
@@ -49,13 +52,21 @@ class Book:
         return len(self._waiting)
 
     def score(self, advance: Callable[[int], None] = lambda _: None) -> None:
-        """Score what waits; `advance` is called with the number of texts that are done."""
+        """Score what waits; `advance` is called with the number of texts that are done.
+
+        Raises:
+            InputError: the first texts all have no score.
+        """
         keys = list(self._waiting)
-        for at in range(0, len(keys), _CHUNK):
-            chunk = keys[at : at + _CHUNK]
+        at, size = 0, _CHUNK if self._values else _FIRST
+        while chunk := keys[at : at + size]:
             for key, value in zip(chunk, self._ask([self._waiting[key] for key in chunk]), strict=True):
                 self._values[key] = value
             advance(len(chunk))
+            at, size = at + size, _CHUNK
+            if all(value is None for value in self._values.values()):
+                reason, count = self.reasons.most_common(1)[0]
+                raise InputError(f"none of the first {len(self._values)} texts has a score; {count} because: {reason}")
         self._waiting.clear()
         self._found.clear()
 

@@ -95,7 +95,8 @@ def audit(
 
     Raises:
         ConfigError: too few calls, or a template without `{report}`.
-        InputError: a file cannot be read, or has fewer than five references with an actionable or urgent finding.
+        InputError: a file cannot be read, or has fewer than five references with an actionable or urgent finding; or
+            none of the first texts has a score.
 
     Example:
         >>> from cxr_rewards import CompositeReward

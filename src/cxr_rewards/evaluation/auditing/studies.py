@@ -129,7 +129,8 @@ def partly_right(study: Study, share: float, others: Sequence[str], rng: random.
         if i not in lost:
             lines.append(text)
             continue
-        false = (o for o in rng.sample(others, len(others)) if not related(study.observations, observations_of(o)))
+        drawn = (other for other in rng.sample(others, len(others)) if other not in lines)
+        false = (other for other in drawn if not related(study.observations, observations_of(other)))
         lines += [next(false, "")]
     return " ".join(filter(None, lines))
 
