@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.text.chat import text_of, without_fence
 from cxr_rewards.text.reasoning import final_answer, unwrapped, with_reasoning
 from cxr_rewards.text.sections import SECTION_NAMES, sections
-
-_FENCE = re.compile(r"```[\w-]*[ \t]*\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,10 +59,7 @@ class Extract:
             text = final_answer(text, tag=self.answer_tag, box=self.boxed).text
         else:
             text = unwrapped(with_reasoning(text), tag=self.answer_tag, box=self.boxed)
-        text = text.strip()
-        fence = _FENCE.match(text)
-        if fence and text.endswith("```") and fence.end() <= len(text) - 3:
-            text = text[fence.end() : -3].strip()
+        text = without_fence(text.strip())
         return self._kept(text) if self.sections else text
 
     def _kept(self, text: str) -> str:
@@ -111,34 +106,3 @@ def completion_of(query: str, prompt: str, marker: str = "") -> str:
             "begins in it; give the text that begins one as marker"
         )
     return query[ends[of_prompt - 1] :]
-
-
-def text_of(completion: object) -> str:
-    """Return the text of a trainer's completion.
-
-    That is the assistant's last message if there are several; the joined texts of a message in parts, without
-    reasoning.
-
-    Raises:
-        InputError: it is not a text, a message or a list of messages.
-    """
-    if isinstance(completion, str):
-        return completion
-    if isinstance(completion, Mapping):
-        content = completion.get("content")
-        if content is None:
-            return ""
-        if isinstance(content, list | tuple):
-            parts = [
-                part.get("text") if isinstance(part, Mapping) else part for part in content if not _is_reasoning(part)
-            ]
-            return "".join(part for part in parts if isinstance(part, str))
-        return text_of(content)
-    if isinstance(completion, list | tuple):
-        ours = [m for m in completion if isinstance(m, Mapping) and m.get("role", "assistant") == "assistant"]
-        return text_of(ours[-1]) if ours else ""
-    raise InputError(f"a completion must be a text, a message or a list of messages, got {shorten(completion)}")
-
-
-def _is_reasoning(part: object) -> bool:
-    return isinstance(part, Mapping) and str(part.get("type", "")).startswith(("reasoning", "thinking"))

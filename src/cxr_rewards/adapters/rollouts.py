@@ -23,10 +23,11 @@ from cxr_rewards.adapters.cells import (
     rows_of,
     text_cell,
 )
-from cxr_rewards.adapters.completion import Extract, text_of
+from cxr_rewards.adapters.completion import Extract
 from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.reward.base import BaseReward
+from cxr_rewards.text.chat import text_of
 from cxr_rewards.types import Case, Failure, Reward
 
 OPTIONS_VARIABLE = "CXR_REWARDS_OPTIONS"

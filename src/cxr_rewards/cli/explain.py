@@ -34,7 +34,7 @@ def explain_case(
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Context such as age=63; repeat it for several.")
     ] = None,
     source: Annotated[
-        Path | None, typer.Option("--input", "-i", help="Take the case from a .csv, .tsv, .jsonl or .parquet instead.")
+        Path | None, typer.Option("--input", "-i", help="Take the case from a table instead, in any format of `score`.")
     ] = None,
     row: Annotated[int | None, typer.Option(min=1, help="Row of the input, 1 for the first.")] = None,
     case_id: Annotated[str | None, typer.Option("--id", help="Case of the input, by its id.")] = None,
@@ -59,7 +59,7 @@ def explain_case(
     from cxr_rewards.explain.build import explain
     from cxr_rewards.explain.case import find_case, text_of
     from cxr_rewards.explain.page import show
-    from cxr_rewards.files import choose_columns, open_table
+    from cxr_rewards.files import open_table
     from cxr_rewards.types import Case
 
     reward = build_reward(preset, config, None, allow_code=allow_code)
@@ -69,14 +69,12 @@ def explain_case(
         if (row is None) == (case_id is None):
             raise InputError(f"{source}: choose one case with --row or with --id")
         table = open_table(source)
-        columns = choose_columns(
-            table.columns,
+        columns = table.choose_columns(
             candidate=candidate_col,
             reference=reference_col,
             priors=prior_col or (),
             case_id="" if row is not None and id_col is None else id_col,
             context=context_col or (),
-            where=str(source),
         )
         note(f"{source}: {columns}")
         case = find_case(table, columns, row=row, case_id=case_id or "", max_chars=reward.max_chars)

@@ -21,7 +21,27 @@ CandidateColumn = Annotated[
         "an empty CSV cell is an empty report."
     ),
 ]
-ReferenceColumn = Annotated[str | None, typer.Option(help="Column of the reference reports.")]
+ReferenceColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the reference reports; several that hold a section each, such as findings,impression, are put "
+        "together as 'Findings: ... Impression: ...'."
+    ),
+]
+FormatOption = Annotated[
+    str | None,
+    typer.Option("--format", help="Format of IN if its name does not tell: csv, tsv, jsonl, json, parquet or xlsx."),
+]
+EncodingOption = Annotated[
+    str | None, typer.Option(help="Encoding of IN, such as cp1252 or utf-16-le; by default UTF-8, or as a mark says.")
+]
+DelimiterOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Delimiter of a CSV: one character, comma, semicolon, tab or pipe; by default as the header shows."
+    ),
+]
+SheetOption = Annotated[str | None, typer.Option(help="Sheet of an Excel file; by default the first.")]
 PriorColumn = Annotated[
     list[str] | None,
     typer.Option(help="Column of earlier reports: a JSON list or one text; repeat it for several, oldest first."),

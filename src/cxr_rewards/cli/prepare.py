@@ -13,12 +13,15 @@ from cxr_rewards.cli.options import (
     AllowCodeOption,
     CacheOption,
     ConfigOption,
+    DelimiterOption,
     DeviceOption,
     DtypeOption,
+    EncodingOption,
     JsonOption,
     PresetOption,
     PriorColumn,
     ReferenceColumn,
+    SheetOption,
 )
 from cxr_rewards.cli.rewards import build_reward
 from cxr_rewards.core.progress import Progress
@@ -72,32 +75,32 @@ def fetch(
 
 
 def warm(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="Reports: .csv, .tsv, .jsonl or .parquet.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="IN", help="Reports: .csv, .tsv, .jsonl, .json, .parquet or .xlsx.")
+    ],
     preset: PresetOption = "rules",
     config: ConfigOption = None,
     allow_code: AllowCodeOption = False,
     cache: CacheOption = None,
     reference_col: ReferenceColumn = None,
     prior_col: PriorColumn = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    sheet: SheetOption = None,
     device: DeviceOption = "",
     dtype: DtypeOption = "",
 ) -> None:
     """Fill a cache file with all features of the references (and priors) of IN, before a training run."""
-    from cxr_rewards.files import choose_columns, open_table
+    from cxr_rewards.files import open_table
     from cxr_rewards.files.warm import warm_file
 
     reward = build_reward(preset, config, cache, device=device, dtype=dtype, allow_code=allow_code)
     progress = Progress()
     progress.begin("opening")
     with shown(progress):
-        table = open_table(source)
-        columns = choose_columns(
-            table.columns,
-            reference=reference_col,
-            priors=prior_col or (),
-            where=str(source),
-            case_id="",
-            references_only=True,
+        table = open_table(source, encoding=encoding, delimiter=delimiter, sheet=sheet)
+        columns = table.choose_columns(
+            reference=reference_col, priors=prior_col or (), case_id="", references_only=True
         )
         done = warm_file(table, columns, reward, progress)
     bad = f", {done.bad_rows:,} rows left out" if done.bad_rows else ""

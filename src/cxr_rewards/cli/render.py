@@ -32,11 +32,17 @@ def _columns(table: Table, *names: str) -> None:
         table.add_column(name, justify="right" if right else "left", no_wrap=right or name == "95% interval")
 
 
-def print_summary(scored: Scored, reward: BaseReward) -> None:
-    """Print tables of all scores, of the statistics over the whole file, by subgroup, and of the failures."""
+def print_summary(scored: Scored, reward: BaseReward, *, error: bool = False) -> None:
+    """Print tables of all scores, of the statistics over the whole file, by subgroup, and of the failures.
+
+    Args:
+        scored: the result.
+        reward: what it was scored with.
+        error: print to stderr.
+    """
     from rich.table import Table
 
-    stream, summary = console(), scored.summary
+    stream, summary = console(error=error), scored.summary
     fresh = scored.rows - scored.resumed
     rate = f", {fresh / scored.seconds:,.0f} rows/s" if fresh and scored.seconds else ""
     before = f" ({scored.resumed:,} of them by an earlier run)" if scored.resumed else ""

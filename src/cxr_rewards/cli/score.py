@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,8 +22,11 @@ from cxr_rewards.cli.options import (
     CandidateColumn,
     ConfigOption,
     ContextColumn,
+    DelimiterOption,
     DeviceOption,
     DtypeOption,
+    EncodingOption,
+    FormatOption,
     IdColumn,
     JsonOption,
     JudgeModelOption,
@@ -26,6 +34,7 @@ from cxr_rewards.cli.options import (
     PresetOption,
     PriorColumn,
     ReferenceColumn,
+    SheetOption,
 )
 from cxr_rewards.cli.render import print_summary, summary_as_json
 from cxr_rewards.cli.rewards import build_ray_reward, build_reward, judges_of
@@ -34,7 +43,7 @@ from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import InputError
 
 if TYPE_CHECKING:
-    from cxr_rewards.files import Scored
+    from cxr_rewards.files import Inputs, Scored
     from cxr_rewards.reward.base import BaseReward
 
 
@@ -61,10 +70,20 @@ class Placeholder(StrEnum):
 
 def score(
     source: Annotated[
-        Path, typer.Argument(metavar="IN", help="Reports: .csv, .tsv, .jsonl or .parquet; or a folder of them.")
+        Path,
+        typer.Argument(
+            metavar="IN",
+            help="Reports: .csv, .tsv, .jsonl, .json, .parquet or .xlsx, text also as .gz or .zst; - for the standard "
+            "input; or a folder of files.",
+        ),
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", help="Where to write: .csv, .tsv, .jsonl or .parquet; of a folder, a folder.")
+        Path,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Where to write, in any of these formats; - for the standard output; of a folder, a folder.",
+        ),
     ],
     preset: PresetOption = "rules",
     config: ConfigOption = None,
@@ -78,6 +97,23 @@ def score(
         typer.Option("--no-ids", help="Use no column of case ids, for example if a file of rollouts repeats them."),
     ] = False,
     context_col: ContextColumn = None,
+    references: Annotated[
+        Path | None, typer.Option(help="File of the references, if IN has the candidates only; joined by --on.")
+    ] = None,
+    on: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of ids in both files, or COLUMN=COLUMN if it has another name in the references; by default "
+            "the usual name that both have, such as study_id."
+        ),
+    ] = None,
+    input_format: FormatOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    sheet: SheetOption = None,
+    out_format: Annotated[
+        str | None, typer.Option(help="Format of the standard output; by default that of the input.")
+    ] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -129,11 +165,18 @@ def score(
 ) -> None:
     """Score each row of IN and add columns for each component, the reward, and the reason if a row is unscored.
 
+    With `-o -` the scores go to the standard output and the summary to the standard error.
+
     Repeat the same command to resume an interrupted run. The output appears when it is complete. Exit code 1: nothing
     was scored, or some file of a folder was not.
     """
     if no_ids and id_col:
         raise InputError(f"give either --id-col {id_col} or --no-ids, not both")
+    from cxr_rewards.files import Inputs
+
+    inputs = Inputs(
+        kind=input_format, encoding=encoding, delimiter=delimiter, sheet=sheet, references=references, on=on
+    )
     judge = {"base_url": judge_url, "model": judge_model}
     settings: dict[str, Any] = {"device": device, "dtype": dtype, "allow_code": allow_code}
     with working("preparing the reward"):  # starts actors, reads weights for the signature
@@ -165,7 +208,7 @@ def score(
     }
     if engine is EngineName.ray:
         options["chunk"] = 4096 * workers  # enough to keep all actors busy
-    score_files(source, out, reward, named, options, as_json=as_json)
+    score_files(source, out, reward, named, options, inputs, as_json=as_json, out_format=out_format)
 
 
 def score_files(
@@ -174,30 +217,58 @@ def score_files(
     reward: BaseReward,
     named: Mapping[str, Any],
     options: Mapping[str, Any],
+    inputs: Inputs,
     *,
     as_json: bool,
+    out_format: str | None = None,
 ) -> None:
     """Score a file, or each file of a folder that has no scores yet, and print the summary.
 
     A file of a folder that cannot be scored is reported; the others keep their scores.
 
     Args:
-        source: a file or a folder.
-        out: where to write: a file or a folder, as `source`.
+        source: a file, a folder, or `-` for the standard input.
+        out: where to write: a file or a folder, as `source`, or `-` for the standard output.
         reward: the reward to score with.
         named: arguments of `choose_columns`.
         options: arguments of `score_file`; of a folder, `details` is a folder that gets `NAME.jsonl` for each file.
+        inputs: how the files are read.
         as_json: print one JSON document; for a folder it has a list of `files`.
+        out_format: of the standard output; `None`: that of the input.
     """
-    if not source.is_dir():
-        scored, _ = _score(source, out, reward, named, options)
-        if as_json:
-            typer.echo(json.dumps(summary_as_json(scored, reward), indent=2, ensure_ascii=False))
-        else:
-            print_summary(scored, reward)
-        if _nothing_scored(scored):
-            fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
+    to_stdout = str(out) == "-"
+    if out_format is not None and not to_stdout:
+        raise InputError(f"--out-format {out_format}: is for -o -; the name of a file gives its format")
+    if source.is_dir():
+        if to_stdout:
+            raise InputError(f"-o -: {source} is a folder, so give a folder for the scores")
+        _score_folder(source, out, reward, named, options, inputs, as_json=as_json)
         return
+    with _folder_of_output(to_stdout) as folder:
+        scored, _ = _score(source, out, reward, named, options, inputs, folder=folder, out_format=out_format)
+        if folder is not None:
+            with scored.out.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.buffer.flush()
+            scored = replace(scored, out=Path("stdout"))
+    if as_json:
+        typer.echo(json.dumps(summary_as_json(scored, reward), indent=2, ensure_ascii=False), err=to_stdout)
+    else:
+        print_summary(scored, reward, error=to_stdout)
+    if _nothing_scored(scored):
+        fail(f"none of the {scored.rows:,} rows was scored; the reasons are in {scored.out}")
+
+
+def _score_folder(
+    source: Path,
+    out: Path,
+    reward: BaseReward,
+    named: Mapping[str, Any],
+    options: Mapping[str, Any],
+    inputs: Inputs,
+    *,
+    as_json: bool,
+) -> None:
     from cxr_rewards.files import SUMS, Folder
 
     settings = {key: options[key] for key in ("on_error", "placeholders", "prefix")}
@@ -206,7 +277,7 @@ def score_files(
     if beside is not None:
         settings["details"] = True
         _make_details_folder(beside, source)
-    run = {"reward": reward.signature, "columns": named, "writes": list(SUMS), **settings}
+    run = {"reward": reward.signature, "columns": named, "writes": list(SUMS), **settings, **inputs.fingerprint()}
     folder = Folder(source, out, run, restart=options["restart"])
     for name, why in folder.left_out.items():
         note(f"{source / name}: left out: {why}")
@@ -220,7 +291,7 @@ def score_files(
                 files.append({"in": str(file.source), "out": str(file.target), "finished_before": True})
                 continue
             try:
-                scored, sha256 = _score(file.source, file.target, reward, named, own)
+                scored, sha256 = _score(file.source, file.target, reward, named, own, inputs)
             except InputError as error:
                 note(f"error: {error}")
                 files.append({"in": str(file.source), "error": str(error)})
@@ -241,31 +312,54 @@ def score_files(
 
 
 def _make_details_folder(folder: Path, source: Path) -> None:
-    from cxr_rewards.files.table import FORMATS
+    from cxr_rewards.files.formats import is_table
 
-    if folder.suffix.lower() in FORMATS:
+    if is_table(folder):
         raise InputError(f"--details {folder}: {source} is a folder, so give a folder for the details")
     folder.mkdir(parents=True, exist_ok=True)
 
 
-def _score(
-    source: Path, out: Path, reward: BaseReward, named: Mapping[str, Any], options: Mapping[str, Any]
-) -> tuple[Scored, str]:
-    """Return the result and the checksum of the input."""
-    from cxr_rewards.files import choose_columns, open_table, score_file
+@contextmanager
+def _folder_of_output(to_stdout: bool) -> Iterator[Path | None]:
+    """Yield a temporary folder for what goes to the standard output; `None` if nothing does."""
+    if not to_stdout:
+        yield None
+        return
+    with TemporaryDirectory(prefix="cxr_rewards-") as folder:
+        yield Path(folder)
 
+
+def _score(
+    source: Path,
+    out: Path,
+    reward: BaseReward,
+    named: Mapping[str, Any],
+    options: Mapping[str, Any],
+    inputs: Inputs,
+    *,
+    folder: Path | None = None,
+    out_format: str | None = None,
+) -> tuple[Scored, str]:
+    """Return the result and the checksum of the input; with a `folder`, write there in a format of the input's."""
+    from cxr_rewards.files import score_file
+
+    again = "nothing was written" if folder else "repeat the same command to resume"
     progress = Progress()
     progress.begin("opening")
     try:
         with shown(progress) as tell:
-            table = open_table(source)
-            columns = choose_columns(table.columns, where=str(source), **named)
-            tell(f"{source}: {columns}")
+            table = inputs.open(source)
+            for told in table.notes:
+                tell(f"{table.name}: {told}")
+            columns = table.choose_columns(**named)
+            tell(f"{table.name}: {columns}")
+            if folder is not None:
+                out = folder / f"scores.{out_format or table.kind}"
             scored = score_file(table, columns, reward, out, progress=progress, tell=tell, **options)
     except KeyboardInterrupt:
-        fail("interrupted; repeat the same command to resume", 130)
+        fail(f"interrupted; {again}", 130)
     except OSError as error:  # usually a full disk
-        fail(f"{os_error_message(error, out)}; fix that, then repeat the same command to resume")
+        fail(f"{os_error_message(error, out)}; fix that; {again}")
     finally:
         for model, tally in LEDGER.tallies().items():
             note(f"judge {model}: {tally}")

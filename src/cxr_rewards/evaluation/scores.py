@@ -416,10 +416,10 @@ def _text_columns(table: Table, made: Provenance | None) -> tuple[str, tuple[str
         columns = choose_columns(table.columns, where=str(table.path))
     except InputError:
         try:
-            return "", (choose_columns(table.columns, where=str(table.path), references_only=True).reference,)
+            return "", choose_columns(table.columns, where=str(table.path), references_only=True).references
         except InputError:
             return "", ()
-    return columns.candidate, (columns.reference,)
+    return columns.candidate, columns.references
 
 
 def _check_names(systems: Sequence[SystemScores]) -> None:

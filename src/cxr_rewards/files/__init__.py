@@ -7,9 +7,9 @@ open_table(path) ──► Table ──► choose_columns(table.columns) ──�
              write_table(out, table, columns, journal.results()) ◄────────────────────────── journal.append(results)
 ```
 
-The extension gives the format: `.csv`, `.tsv`, `.jsonl` / `.ndjson`, `.parquet` / `.pq`. Everything
-streams: memory does not grow with the number of rows. A row that cannot be read is reported with its place and does not
-affect other rows.
+The extension gives the format: `.csv`, `.tsv`, `.jsonl` / `.ndjson`, `.json`, `.parquet` / `.pq`, `.xlsx`; what is text
+may be compressed. All but Excel streams: memory does not grow with the number of rows. A row that cannot be read is
+reported with its place and does not affect other rows.
 """
 
 from cxr_rewards.files.cases import CaseRow, Placeholders, is_placeholder, read_cases, to_case
@@ -17,6 +17,8 @@ from cxr_rewards.files.columns import ColumnMap, choose_cluster, choose_columns
 from cxr_rewards.files.details import CaseDetails, read_details
 from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.folder import Folder
+from cxr_rewards.files.inputs import Inputs
+from cxr_rewards.files.join import JoinedTable
 from cxr_rewards.files.journal import Journal
 from cxr_rewards.files.open import open_table
 from cxr_rewards.files.provenance import Provenance, read_provenance
@@ -30,6 +32,8 @@ __all__ = [
     "CaseRow",
     "ColumnMap",
     "Folder",
+    "Inputs",
+    "JoinedTable",
     "Journal",
     "Placeholders",
     "Provenance",

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 import math
 import re
-import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from typing import Literal, NamedTuple
 
 from cxr_rewards.core.engine import MAX_CHARS
 from cxr_rewards.errors import InputError, TextTooLong, shorten
 from cxr_rewards.files.columns import ColumnMap
+from cxr_rewards.files.ids import Ids
 from cxr_rewards.files.table import Row, Table
+from cxr_rewards.text.chat import answer_of
 from cxr_rewards.types import Case
 
 Placeholders = Literal["absent", "text"]
@@ -25,6 +26,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 16  # a longer text is not a placeholder
+_LOOKS_LIKE_CHAT = re.compile(r"""\s*\[?\s*\{\s*"(role|content)"\s*:""")
 _LOOKS_LIKE_LIST = re.compile(r"""\[\s*["'].*\]""", re.DOTALL)
 
 
@@ -57,7 +59,9 @@ class CaseRow(NamedTuple):
 
     def absent(self, columns: ColumnMap) -> str:
         """Return which placeholders stand where the candidate or the reference should be; empty if none do."""
-        columns_without = [name for name in (columns.candidate, columns.reference) if name in self.placeholders]
+        sections = columns.references
+        lost = sections if all(name in self.placeholders for name in sections) else ()
+        columns_without = [name for name in (columns.candidate, *lost) if name in self.placeholders]
         return "; ".join(
             f"column {name!r}: {str(self.row.values[name]).strip()!r} stands for no report" for name in columns_without
         )
@@ -80,14 +84,14 @@ def read_cases(
         InputError: as `Table.rows`; a problem of one row is that item's `error`.
         OSError: no space for the temporary file that holds many case ids.
     """
-    reports = dict.fromkeys((columns.candidate, columns.reference, *columns.priors))
-    with closing(_Ids()) as ids:
+    reports = dict.fromkeys((columns.candidate, *columns.references, *columns.priors))
+    with closing(Ids()) as ids:
         for row in table.rows(columns.used):
             absent = tuple(name for name in reports if is_placeholder(row.values.get(name)))
             try:
                 case = to_case(row, columns, max_chars=max_chars, placeholders=placeholders)
                 if columns.case_id is not None and case.case_id:
-                    ids.add(case.case_id, row, columns.case_id)
+                    ids.add(case.case_id, row.number, row.line, f"{row.where}, column {columns.case_id!r}")
             except InputError as error:
                 yield CaseRow(row, None, error, absent)
             else:
@@ -98,9 +102,11 @@ def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeho
     """Return the case of one row.
 
     A missing candidate or reference (null, NaN, an absent key) is `None`, which the engine leaves unscored; an empty
-    CSV cell is an empty text, because CSV cannot tell the two apart. Priors in one column are a list, a JSON list of
-    texts or one text; blank ones are left out. Context and ids may be numbers; blank ones are left out. A placeholder
-    (`is_placeholder`) is taken as missing, unless `placeholders="text"`.
+    CSV cell is an empty text, because CSV cannot tell the two apart. A reference in several columns becomes one text,
+    `Findings: ... Impression: ...`, with `None` for a section that is absent or empty. Of a chat's messages, the
+    assistant's last answer is the report, without reasoning; of a list of one text, that text. Priors in one column are
+    a list, a JSON list of texts or one text; blank ones are left out. Context and ids may be numbers; blank ones are
+    left out. A placeholder (`is_placeholder`) is taken as missing, unless `placeholders="text"`.
 
     Raises:
         InputError: the row is bad; a text is not a text, is too long or holds NUL; or the priors are not a list of
@@ -127,7 +133,7 @@ def to_case(row: Row, columns: ColumnMap, *, max_chars: int = MAX_CHARS, placeho
         priors += [text for item in items if (text := _text(item, row, name, max_chars)).strip()]
     return Case(
         candidate=_report(get(columns.candidate), row, columns.candidate, max_chars),  # type: ignore[arg-type]  # None: unscored
-        reference=_report(get(columns.reference), row, columns.reference, max_chars),  # type: ignore[arg-type]
+        reference=_reference(get, row, columns, max_chars),  # type: ignore[arg-type]
         priors=tuple(priors),
         context={key: str(get(name)) for key, name in columns.context.items() if _given(get(name))},
         case_id=_name(get(columns.case_id)) if columns.case_id else f"row {row.number}",
@@ -148,7 +154,35 @@ def _name(value: object) -> str:
 
 
 def _report(value: object, row: Row, column: str, max_chars: int) -> str | None:
+    if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
+        value = value[0]
+    elif (messages := _messages(value)) is not None:
+        value = answer_of(messages)
     return None if _missing(value) else _text(value, row, column, max_chars)
+
+
+def _messages(value: object) -> object:
+    """Return a chat's messages, or one message; `None` if a cell is something else."""
+    if isinstance(value, str) and _LOOKS_LIKE_CHAT.match(value):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    several = value if isinstance(value, (list, tuple)) else [value]
+    chat = bool(several) and all(isinstance(one, Mapping) and "content" in one and "role" in one for one in several)
+    return value if chat else None
+
+
+def _reference(get: Callable[[str], object], row: Row, columns: ColumnMap, max_chars: int) -> str | None:
+    """Return the reference; one in sections as ReXrank writes it, `Findings: ... Impression: None`."""
+    texts = [_report(get(name), row, name, max_chars) for name in columns.references]
+    if len(texts) == 1:
+        return texts[0]
+    given = [(text or "").strip() for text in texts]
+    if not any(given):
+        return None if None in texts else ""
+    parts = zip(columns.headings, given, strict=True)
+    return " ".join(f"{heading}: {text or 'None'}" for heading, text in parts)
 
 
 def _text(value: object, row: Row, column: str, max_chars: int) -> str:
@@ -184,36 +218,3 @@ def _listed(value: object, row: Row, column: str) -> list[object]:
             ) from None
         return [value]
     return items if isinstance(items, list) else [value]
-
-
-class _Ids:
-    """The case ids seen so far, in a temporary file if they are many, so that memory does not grow with the table."""
-
-    def __init__(self) -> None:
-        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
-        for statement in (
-            "PRAGMA journal_mode = OFF",
-            "PRAGMA synchronous = OFF",
-            "CREATE TABLE ids (id TEXT PRIMARY KEY, row INTEGER, line INTEGER) WITHOUT ROWID",
-            "BEGIN",
-        ):
-            self._db.execute(statement)
-
-    def close(self) -> None:
-        self._db.close()
-
-    def add(self, case_id: str, row: Row, column: str) -> None:
-        try:
-            new = self._db.execute("INSERT OR IGNORE INTO ids VALUES (?, ?, ?)", (case_id, row.number, row.line))
-        except sqlite3.OperationalError as error:  # not the row's fault, as an InputError would be
-            raise OSError(
-                f"the temporary file of case ids: {error}; free some space, or take no ids with --no-ids"
-            ) from error
-        if new.rowcount:
-            return
-        number, line = self._db.execute("SELECT row, line FROM ids WHERE id = ?", (case_id,)).fetchone()
-        first = f"row {number}" if line is None else f"row {number} (line {line})"
-        raise InputError(
-            f"{row.where}, column {column!r}: case id {shorten(case_id)} is already that of {first}; "
-            "make ids unique, name another column with --id-col, or take none with --no-ids"
-        )

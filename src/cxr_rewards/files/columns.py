@@ -26,15 +26,20 @@ _CANDIDATE = (
         "prediction",
         "response",
     ),
+    ("gen_report", "hypotheses", "model_prediction", "predictions"),
 )
 _REFERENCE = (
     ("reference", "reference_report"),
     ("gold", "ground_truth", "ground_truth_report", "groundtruth", "gt", "gt_report", "target", "target_report"),
     ("report", "true_report"),
+    ("answer", "ref", "references"),
 )
+_SECTIONS = (("findings", "impression"), ("section_findings", "section_impression"))
+_ROLE = re.compile(r"(section|reference|ground_truth|gt|ref)_|_(section|text)$")
 _PRIORS = (("priors", "prior_reports", "previous_reports"), ("prior", "prior_report", "previous_report"))
 _NUMBERED_PRIOR = re.compile(r"(?:prior|prior_report|previous_report)_?(\d+)")
 _CASE_ID = (("case_id",), ("id",))
+_STUDIES = ("studyid", "study", "studyuid", "studyinstanceuid", "accession", "accessionnumber", "examid")
 _CLUSTER = (
     # patients
     "patientid",
@@ -44,13 +49,7 @@ _CLUSTER = (
     "subjectid",
     "subject",
     # studies
-    "studyid",
-    "study",
-    "studyuid",
-    "studyinstanceuid",
-    "accession",
-    "accessionnumber",
-    "examid",
+    *_STUDIES,
     # groups of rollouts
     "groupid",
     "group",
@@ -71,7 +70,8 @@ class ColumnMap:
     """Columns of a table that hold the parts of a case.
 
     Attributes:
-        candidate, reference: column names.
+        candidate: a column name.
+        reference: a column name, or several of columns that hold a section each.
         priors: one column that holds a list, or several that hold one report each, oldest first; empty: no priors.
         case_id: the column whose values name the cases, each at most once; `None`: cases are named by row number.
         group: the column whose equal values make a group; `None`: no groups.
@@ -79,22 +79,37 @@ class ColumnMap:
     """
 
     candidate: str
-    reference: str
+    reference: str | tuple[str, ...]
     priors: tuple[str, ...] = ()
     case_id: str | None = None
     group: str | None = None
     context: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """The columns of the reference."""
+        return (self.reference,) if isinstance(self.reference, str) else self.reference
+
+    @property
+    def headings(self) -> tuple[str, ...]:
+        """The headings of the sections that the columns of the reference hold.
+
+        Example:
+            >>> ColumnMap(candidate="c", reference=("section_findings", "GT Impression", "history")).headings
+            ('Findings', 'Impression', 'History')
+        """
+        return tuple(_ROLE.sub("", _usual(name)).replace("_", " ").strip().capitalize() for name in self.references)
+
+    @property
     def used(self) -> tuple[str, ...]:
         """All columns that are read, each once."""
-        named = (self.candidate, self.reference, *self.priors, self.case_id, self.group, *self.context.values())
+        named = (self.candidate, *self.references, *self.priors, self.case_id, self.group, *self.context.values())
         return tuple(dict.fromkeys(name for name in named if name is not None))
 
     def __str__(self) -> str:
         parts = [
             f"candidate from {self.candidate!r}",
-            f"reference from {self.reference!r}",
+            f"reference from {_listed(self.references)}",
             f"priors from {_listed(self.priors)}" if self.priors else "no priors",
             f"case ids from {self.case_id!r}" if self.case_id else "no case ids",
         ]
@@ -124,7 +139,8 @@ def choose_columns(
 
     Args:
         columns: the table's.
-        candidate, reference, case_id: column names; `None` to look for the usual ones. An empty `case_id`: take none.
+        candidate, reference, case_id: column names; `None` to look for the usual ones. Several columns of the
+            reference, each with a section, are separated by commas. An empty `case_id`: take none.
         group: a column name; `None`: no groups.
         priors, context: column names; empty to look for the usual ones. A context key is the column's name in lower
             case with underscores.
@@ -140,26 +156,71 @@ def choose_columns(
         candidate from 'Prediction', reference from 'Ground Truth', priors from 'prior_1', 'prior_2', no case ids,
         context from 'age'
     """
-    named = [*(name for name in (candidate, reference, case_id or None, group) if name is not None), *priors, *context]
+    sections = split_names(reference, columns)
+    named = [*(name for name in (candidate, case_id or None, group) if name is not None), *sections, *priors, *context]
     for name in named:
         if name not in columns:
             raise InputError(unknown_name(where, "column", name, columns))
-    if candidate is not None and candidate == reference:
+    if candidate is not None and candidate in sections:
         raise InputError(
             f"{where}: column {candidate!r} is named for both candidate and reference; "
             "name two with --candidate-col and --reference-col"
         )
     free = _Free([name for name in columns if name not in named], columns, where)
+    sections = sections or free.reference()
     if references_only:
-        candidate = reference = reference or free.required("reference", _REFERENCE, "--reference-col")
+        candidate = sections[0]
     return ColumnMap(
         candidate=candidate or free.required("candidate", _CANDIDATE, "--candidate-col"),
-        reference=reference or free.required("reference", _REFERENCE, "--reference-col"),
+        reference=sections[0] if len(sections) == 1 else sections,
         priors=tuple(priors) or free.priors(),
         case_id=(case_id or None) if case_id is not None else free.one("case ids", _CASE_ID, "--id-col"),
         group=group,
         context=free.context() if not context else {_usual(name): name for name in context},
     )
+
+
+def split_names(names: str | None, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of a reference that the user named: one, or several separated by commas.
+
+    Example:
+        >>> split_names("findings, impression", ["findings", "impression"]), split_names("a,b", ["a,b"])
+        (('findings', 'impression'), ('a,b',))
+    """
+    if names is None:
+        return ()
+    if names in columns or "," not in names:
+        return (names,)
+    return tuple(dict.fromkeys(part.strip() for part in names.split(",") if part.strip()))
+
+
+def find_candidate(columns: Sequence[str], where: str) -> str:
+    """Return the column of the candidates in a table that has no references.
+
+    Raises:
+        InputError: there is none, or several fit equally.
+    """
+    return _Free(columns, columns, where).required(
+        "candidate", (*_CANDIDATE, ("report",), ("text",)), "--candidate-col"
+    )
+
+
+def find_reference(columns: Sequence[str], where: str) -> tuple[str, ...]:
+    """Return the columns of the reference in a table that has no candidates.
+
+    Raises:
+        InputError: there is none, or several fit equally.
+    """
+    return _Free(columns, columns, where).reference((*_REFERENCE, ("text",)))
+
+
+def find_shared_id(columns: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns of two tables that may hold the ids of their cases, by the usual names."""
+    forms = {
+        form for ranks in (_CASE_ID, (_STUDIES, ("uid", "image_id", "dicom_id"))) for rank in ranks for form in rank
+    }
+    forms = {form.replace("_", "") for form in forms}
+    return tuple(name for name in columns if name in others and _usual(name).replace("_", "") in forms)
 
 
 def choose_cluster(columns: Sequence[str], cluster: str | None, used: ColumnMap, *, where: str = "input") -> str:
@@ -190,7 +251,7 @@ def choose_cluster(columns: Sequence[str], cluster: str | None, used: ColumnMap,
         return ""
     if used.group:
         return used.group
-    taken = {used.candidate, used.reference, used.case_id, *used.priors}
+    taken = {used.candidate, *used.references, used.case_id, *used.priors}
     free = {_usual(name).replace("_", ""): name for name in reversed(columns) if name not in taken}
     return next((free[form] for form in _CLUSTER if form in free), "")
 
@@ -221,6 +282,15 @@ class _Free:
                 f"or rename it {ranks[0][0]!r}"
             )
         return name
+
+    def reference(self, ranks: Sequence[Sequence[str]] = _REFERENCE) -> tuple[str, ...]:
+        name = self.one("reference", ranks, "--reference-col")
+        if name is not None:
+            return (name,)
+        for pair in _SECTIONS:
+            if all(len(self._by_form.get(form, ())) == 1 for form in pair):
+                return tuple(self._by_form[form][0] for form in pair)
+        return (self.required("reference", ranks, "--reference-col"),)
 
     def priors(self) -> tuple[str, ...]:
         numbered = self._matching(lambda form: _NUMBERED_PRIOR.fullmatch(form) is not None)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import IO, Any, TypedDict, cast
 
 from cxr_rewards.errors import InputError
+from cxr_rewards.files.formats import compression_of, format_of
 from cxr_rewards.files.open import open_table
-from cxr_rewards.files.table import FRAME_ROWS, format_of
-from cxr_rewards.files.write import in_one_step, plain, sink_parquet
+from cxr_rewards.files.table import FRAME_ROWS
+from cxr_rewards.files.values import plain
+from cxr_rewards.files.write import in_one_step, sink_parquet
 from cxr_rewards.types import Reward, Score
 
 COLUMNS = ("row", "case_id", "reward", "reason", "reason_kind", "gates", "parts")
@@ -80,6 +82,8 @@ def check_details(path: str | Path, others: Iterable[Path], *, force: bool) -> P
             is missing.
     """
     path = Path(path)
+    if compression_of(path):
+        raise InputError(f"{path}: details are written uncompressed; write .jsonl or .parquet")
     if format_of(path) not in ("jsonl", "parquet"):
         raise InputError(f"{path}: details are nested, which {path.suffix} cannot hold; write .jsonl or .parquet")
     if path.is_dir():

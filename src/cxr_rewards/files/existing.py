@@ -7,8 +7,9 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from cxr_rewards.errors import InputError
+from cxr_rewards.files.content import reading
+from cxr_rewards.files.formats import compression_of, format_of
 from cxr_rewards.files.open import open_table
-from cxr_rewards.files.table import format_of
 
 SUMS = ("reward", "reason", "reason_kind")
 """The result columns after those of the components."""
@@ -69,7 +70,7 @@ def _columns(path: Path) -> list[str]:
     """Return the columns of a table; for JSONL the keys of the first line, so as not to read the whole file."""
     if format_of(path) != "jsonl":
         return list(open_table(path).columns)
-    with path.open("rb") as file:
+    with path.open("rb") as packed, reading(packed, compression_of(path)) as file:
         first = json.loads(file.readline(_LONGEST_LINE))
     return list(first) if isinstance(first, dict) else []
 

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cxr_rewards.errors import InputError
+from cxr_rewards.files.formats import FORMATS, is_table, looks_like_json_table
 from cxr_rewards.files.own_files import read_own, replace_own
-from cxr_rewards.files.table import FORMATS
+from cxr_rewards.files.provenance import SUFFIX
 
 _RECORD = "cxr_rewards_folder"
 
@@ -108,15 +109,24 @@ def _look_through(source: Path) -> tuple[list[Path], dict[str, str]]:
     for path in sorted(source.iterdir()):
         if path.is_dir():
             left_out[path.name] = "a folder"
-        elif path.name.startswith("."):
+        elif path.name.startswith((".", "~$")):  # the latter: a file that Excel has open
             left_out[path.name] = "hidden"
-        elif path.suffix.lower() not in FORMATS:
+        elif path.name.endswith(SUFFIX):
+            left_out[path.name] = "the record of a file of scores"
+        elif not is_table(path):
             left_out[path.name] = f"not a {', '.join(FORMATS)} file"
         elif not path.is_file():
             left_out[path.name] = "not a regular file"
+        elif path.suffix.lower() == ".json" and not _holds_rows(path):
+            left_out[path.name] = "JSON, but neither a list of objects nor objects by their ids"
         else:
             tables.append(path)
     return tables, left_out
+
+
+def _holds_rows(path: Path) -> bool:
+    with path.open("rb") as file:
+        return looks_like_json_table(file.read(100_000))
 
 
 def _check_distinct(tables: list[Path], out: Path) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from cxr_rewards.errors import InputError, shorten
+from cxr_rewards.files.content import Content
 from cxr_rewards.files.table import Row, Table, place
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def _float(text: str) -> float:
     return value
 
 
-def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def object_of_pairs(pairs: list[tuple[str, object]]) -> dict[str, object]:
     values = dict(pairs)
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
@@ -45,22 +45,24 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return values
 
 
-_decode = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_no_constant, parse_float=_float).decode
-_decode_leniently = json.JSONDecoder(
+_decode = json.JSONDecoder(object_pairs_hook=object_of_pairs, parse_constant=_no_constant, parse_float=_float).decode
+decode_leniently = json.JSONDecoder(
     parse_constant=lambda _: None, parse_float=lambda text: None if math.isinf(float(text)) else float(text)
 ).decode
 
 
-def _parse(raw: bytes) -> tuple[dict[str, object], str]:
+def parse_row(raw: bytes, decode: Callable[[str], Any] = _decode) -> tuple[dict[str, object], str]:
     """Return the fields of a line, as far as they can be read, and its problem."""
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
         column = len(raw[: error.start].decode()) + 1
         byte = raw[error.start]
-        return _rescue(raw), f", column {column}: byte 0x{byte:02X} is not UTF-8; save the file as UTF-8"
+        return _rescue(
+            raw
+        ), f", column {column}: byte 0x{byte:02X} is not UTF-8; save the file as UTF-8, or name its --encoding"
     try:
-        values = _decode(text)
+        values = decode(text)
     except json.JSONDecodeError as error:
         return {}, f", column {error.colno}: broken JSON: {error.msg}; each line must be one whole JSON object"
     except RecursionError:
@@ -98,7 +100,7 @@ def _half_pair(value: object) -> bool:
 def _rescue(raw: bytes) -> dict[str, object]:
     """Read a line that is JSON except for a detail, and leave out values that cannot be written again."""
     try:
-        values = _decode_leniently(raw.decode(errors="replace"))
+        values = decode_leniently(raw.decode(errors="replace"))
     except (ValueError, RecursionError):
         return {}
     if type(values) is not dict:
@@ -117,9 +119,9 @@ def _kind(value: object) -> str:
 class JsonlTable(Table):
     """A JSONL file; cells are any JSON values, and a row may lack a key."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, content: Content) -> None:
         """Read the whole file once for the columns and their types."""
-        super().__init__(path)
+        super().__init__(content)
         kinds: dict[str, set[str]] = {}
         first_error = None
         row = None
@@ -134,9 +136,11 @@ class JsonlTable(Table):
                     f"{row.where}: more than {MAX_COLUMNS:,} different keys; use the same keys in every row"
                 )
         if row is None:
-            raise InputError(f"{path}: has only blank lines; expected at least one row")
+            raise InputError(f"{self.name}: has only blank lines; expected at least one row")
         if not kinds:
-            raise InputError(f"{path}: no line can be read as a JSON object; the first: {first_error or 'is empty'}")
+            raise InputError(
+                f"{self.name}: no line can be read as a JSON object; the first: {first_error or 'is empty'}"
+            )
         self.columns = tuple(kinds)
         self._kinds = kinds
 
@@ -166,16 +170,16 @@ class JsonlTable(Table):
         return pl.Series(name, cells, dtype=kind)
 
     def _rows(self, columns: Collection[str] | None) -> Iterator[Row]:  # noqa: ARG002 - all cells are read anyway
-        path = str(self.path)
+        path = self.name
         number = 0
-        with self.path.open("rb") as file:
+        with self._content.readable.open("rb") as file:
             for line, raw in enumerate(file, 1):
                 if line == 1:
                     raw = raw.removeprefix(b"\xef\xbb\xbf")
                 if raw.isspace() or not raw:
                     continue
                 number += 1
-                values, problem = _parse(raw.rstrip(b"\r\n"))
+                values, problem = parse_row(raw.rstrip(b"\r\n"))
                 yield Row(
                     path, number, line, values, InputError(place(path, number, line) + problem) if problem else None
                 )

@@ -17,8 +17,8 @@ from typing import Any, Literal, TypedDict, cast
 from cxr_rewards import __version__
 from cxr_rewards.errors import InputError
 from cxr_rewards.files.columns import ColumnMap
+from cxr_rewards.files.formats import format_of
 from cxr_rewards.files.own_files import read_own, replace_own
-from cxr_rewards.files.table import format_of
 from cxr_rewards.reward.base import BaseReward
 
 KEY = "cxr_rewards"
@@ -106,7 +106,7 @@ def describe_run(
     reward: BaseReward,
     columns: ColumnMap,
     *,
-    source: Path,
+    source: str,
     rows: int,
     cluster: str = "",
     prefix: str = "",
@@ -118,11 +118,11 @@ def describe_run(
         format=FORMAT,
         version=__version__,
         date=datetime.now(UTC).isoformat(timespec="seconds"),
-        input=source.name,
+        input=Path(source).name,
         rows=rows,
         columns=UsedColumns(
             candidate=columns.candidate,
-            reference=[columns.reference],
+            reference=list(columns.references),
             priors=list(columns.priors),
             id=columns.case_id,
             cluster=cluster or None,

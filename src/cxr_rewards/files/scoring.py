@@ -20,12 +20,14 @@ from cxr_rewards.files.columns import ColumnMap, choose_cluster
 from cxr_rewards.files.detail_columns import choose_detail_columns
 from cxr_rewards.files.details import check_details, write_details
 from cxr_rewards.files.existing import SUMS, check_replaceable
+from cxr_rewards.files.formats import format_of
 from cxr_rewards.files.journal import Journal
 from cxr_rewards.files.provenance import check_record, describe_run, relative_path
 from cxr_rewards.files.results import BETWEEN, READ_TEXTS, Keep, RowResult, score_rows
 from cxr_rewards.files.summary import Summary, age_band, check_subgroups, is_age_column, subgroup_columns
 from cxr_rewards.files.table import Table
 from cxr_rewards.files.write import check_output, write_table
+from cxr_rewards.files.write_excel import check_fits_excel
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Score
 
@@ -94,8 +96,8 @@ def score_file(
         table: from `open_table`.
         columns: from `choose_columns`.
         reward: the reward to score with; not one that normalises within groups, whose values depend on other rows.
-        out: `.csv`, `.tsv`, `.jsonl` or `.parquet`. An earlier file of scores is replaced, another file only by
-            `force`.
+        out: `.csv`, `.tsv`, `.jsonl`, `.json`, `.parquet` or `.xlsx`; text also compressed (`.csv.gz`). An earlier file
+            of scores is replaced, another file only by `force`.
         details: `.jsonl` or `.parquet`: a file with everything that explains each score (see
             `cxr_rewards.files.read_details`), written beside the output.
         detail_columns: names of further columns from the details, such as `chexprompt.significant`; see
@@ -127,8 +129,8 @@ def score_file(
     by = subgroup_columns(by)
     for name in by:
         if name not in table.columns:
-            raise InputError(unknown_name(str(table.path), "column", name, table.columns))
-    cluster = choose_cluster(table.columns, cluster, columns, where=str(table.path))
+            raise InputError(unknown_name(table.name, "column", name, table.columns))
+    cluster = choose_cluster(table.columns, cluster, columns, where=table.name)
     keep = Keep(choose_detail_columns(detail_columns, reward), details=details is not None)
     if keep.details or keep.columns:
         reward = reward.with_details()
@@ -136,13 +138,15 @@ def score_file(
     added |= {prefix + column.name: column.kind for column in keep.columns}
     added |= {prefix + name: float if name == "reward" else str for name in SUMS}
     target = check_output(out, table, added)
+    if format_of(target) == "xlsx":
+        check_fits_excel(table, len(added))
     names = {*component_names(), *reward.components}
 
     def check_targets() -> Path | None:
         if not force:
             check_replaceable(target, list(added), names)
             check_record(target)
-        return None if details is None else check_details(details, (table.path, target), force=force)
+        return None if details is None else check_details(details, (*table.paths, target), force=force)
 
     beside = check_targets()
     progress = progress or Progress()
@@ -179,7 +183,7 @@ def score_file(
         made = describe_run(
             reward,
             columns,
-            source=table.path,
+            source=table.name,
             rows=total,
             cluster=groups.cluster,
             prefix=prefix,
@@ -233,7 +237,7 @@ def _check_rows(
         cure = "nothing was scored. Fix them, or leave them unscored with --on-error keep-going"
         raise InputError("\n".join(errors) + f"{more}\n{bad:,} of {total:,} rows cannot be read; {cure}")
     if bad == total:
-        raise InputError("\n".join([*errors, f"none of the {total:,} rows of {table.path} can be read"]))
+        raise InputError("\n".join([*errors, f"none of the {total:,} rows of {table.name} can be read"]))
     return total
 
 
@@ -242,7 +246,11 @@ def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMa
     place = first.row.where.partition(": ")[2]
     if placeholders == "text":
         return f"{cell} (first: {place}), taken as the text of a report; --placeholders absent takes them as absent"
-    what = "unscored" if column in (columns.candidate, columns.reference) else "no priors"
+    what = "no priors"
+    if column in (columns.candidate, columns.reference):
+        what = "unscored"
+    elif column in columns.references:
+        what = "a section that is not there"
     return f"{cell} (first: {place}), taken as absent: {what}; --placeholders text takes them as reports"
 
 

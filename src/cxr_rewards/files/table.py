@@ -1,28 +1,21 @@
-"""A table on disk, row by row: the part that CSV, JSONL and Parquet share."""
+"""A table on disk, row by row: the part that all formats share."""
 
 from __future__ import annotations
 
 import hashlib
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cxr_rewards.errors import InputError
+from cxr_rewards.files.columns import ColumnMap, choose_columns
+from cxr_rewards.files.content import Content
 
 if TYPE_CHECKING:
     import polars as pl
-
-FORMATS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".parquet": "parquet",
-    ".pq": "parquet",
-}
-"""Format by extension, in lower case."""
 
 FRAME_ROWS = 5_000
 """Rows held in memory at once if a format works in batches: about 10 MB of reports."""
@@ -34,9 +27,8 @@ class Row(NamedTuple):
     Attributes:
         file: the table's path, for messages.
         number: 1 for the first data row.
-        line: the physical line it starts on, 1 for the first line of the file; `None` in Parquet.
-        values: cell by column: text in CSV, any value in JSONL and Parquet. A bad row has the values that could be
-            read.
+        line: the physical line it starts on, 1 for the first line of the file or sheet; `None` in Parquet.
+        values: cell by column: text in CSV, any value in other formats. A bad row has the values that could be read.
         error: why the row is bad; `None` for a good one.
     """
 
@@ -67,16 +59,36 @@ class Table(ABC):
 
     Attributes:
         path: the file.
+        name: of the file, for messages.
+        kind: its format, one of `KINDS`.
         columns: column names in order. In JSONL, the keys of all rows in order of first appearance.
+        key: the column that holds the keys of a JSON object of rows; `None` for other tables.
+        notes: how the file was read, if that is not plain from its name, such as a delimiter that was found.
     """
 
     columns: tuple[str, ...]
+    kind: str = ""
+    key: str | None = None
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, content: Content) -> None:
         """Open with `open_table`, which picks the class and checks the path."""
-        self.path = path
+        self.path, self.name = content.path, content.name
+        self.notes: list[str] = []
+        self._content = content
+        weakref.finalize(self, content.forget)
         self._state = self._now()
         self._digest = self._sha256()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files that are read."""
+        return (self.path,)
+
+    def choose_columns(self, **named: Any) -> ColumnMap:
+        """Find the columns of a case, as `choose_columns` does with the same arguments; cases are named by `key`."""
+        if self.key is not None and named.get("case_id") is None:
+            named = {**named, "case_id": self.key}
+        return choose_columns(self.columns, where=self.name, **named)
 
     def __iter__(self) -> Iterator[Row]:
         """Iterate over all rows with all columns."""
@@ -131,7 +143,7 @@ class Table(ABC):
             same = False
         if not same:
             raise InputError(
-                f"{self.path}: has changed since it was opened; leave it alone, and start again with --restart"
+                f"{self.name}: has changed since it was opened; leave it alone, and start again with --restart"
             )
         self._state = now
 
@@ -142,17 +154,3 @@ class Table(ABC):
     def _sha256(self) -> str:
         with self.path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def format_of(path: Path) -> str:
-    """Return `csv`, `tsv`, `jsonl` or `parquet`.
-
-    Raises:
-        InputError: another extension.
-    """
-    try:
-        return FORMATS[path.suffix.lower()]
-    except KeyError:
-        raise InputError(
-            f"{path}: unknown extension {path.suffix!r}; known: {', '.join(FORMATS)}. Convert the file or rename it"
-        ) from None

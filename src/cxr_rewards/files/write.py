@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import date, datetime, time
 from functools import partial
 from io import TextIOWrapper
-from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 from cxr_rewards.errors import InputError
+from cxr_rewards.files.content import writing
+from cxr_rewards.files.drawn import DrawnResults, Result
+from cxr_rewards.files.formats import TEXT_FORMATS, compression_of, format_of
 from cxr_rewards.files.own_files import create_new, sync_folder
 from cxr_rewards.files.provenance import Provenance, as_parquet_metadata, forget_provenance, write_provenance
-from cxr_rewards.files.table import Row, Table, format_of
+from cxr_rewards.files.table import Table
+from cxr_rewards.files.values import cell_text, plain
+from cxr_rewards.files.write_excel import write_excel
 
 if TYPE_CHECKING:
     import polars as pl
-
-Result = Sequence[float | str | None]
-"""One row's results, in the order of the result columns; `None` for a missing one."""
 
 ROW_GROUP = 10_000
 """Rows of a Parquet row group: polars holds several in memory at once."""
@@ -38,6 +37,8 @@ def check_output(out: str | Path, table: Table, columns: Iterable[str]) -> Path:
             itself, or the input already has a column of the same name as a result.
     """
     out = Path(os.path.realpath(out))
+    if compression_of(out) and format_of(out) not in TEXT_FORMATS:
+        raise InputError(f"{out}: {format_of(out)} files are compressed as they are; leave out {out.suffix}")
     format_of(out)
     if out.is_dir():
         raise InputError(f"{out}: is a folder; give a file")
@@ -45,12 +46,12 @@ def check_output(out: str | Path, table: Table, columns: Iterable[str]) -> Path:
         raise InputError(f"{out}: the folder {str(out.parent)!r} does not exist; create it first")
     if not os.access(out.parent, os.W_OK):
         raise InputError(f"{out}: the folder {str(out.parent)!r} is not writable; choose another output")
-    if out.exists() and out.samefile(table.path):
+    if out.exists() and any(path.exists() and out.samefile(path) for path in table.paths):
         raise InputError(f"{out}: is the input itself; give another output")
     clash = [name for name in columns if name in table.columns]
     if clash:
         raise InputError(
-            f"{table.path}: already has the result column{'s' * (len(clash) > 1)} {', '.join(map(repr, clash))}; "
+            f"{table.name}: already has the result column{'s' * (len(clash) > 1)} {', '.join(map(repr, clash))}; "
             "rename or drop them in the input, or give the new names a prefix with --prefix"
         )
     return out
@@ -68,12 +69,15 @@ def write_table(
     The file appears under its name in one step when it is complete; if anything fails, an earlier file stays. Numbers
     are written so that they read back exactly. A missing result is an empty cell in CSV, null elsewhere.
 
+    A JSON file is an object of objects if the input was one, and else a list. A text format whose name ends in `.gz` or
+    `.zst` is compressed.
+
     Between formats: CSV cells are strings. JSONL columns get one Parquet type each (Boolean, Int64, Float64,
     String), mixed and nested ones JSON text. In CSV, nested values are JSON text, dates ISO 8601, binary base64.
     In JSONL, a NaN of a Parquet file is null. Parquet to Parquet keeps the types.
 
     Args:
-        out: `.csv`, `.jsonl` or `.parquet`.
+        out: `.csv`, `.tsv`, `.jsonl`, `.json`, `.parquet` or `.xlsx`.
         table: the input.
         columns: `float` or `str` by name of the result column.
         results: one item for each row of the input, bad rows included. For Parquet another thread draws them.
@@ -99,14 +103,14 @@ def write_table(
     """
     out = check_output(out, table, columns)
     kind = format_of(out)
-    drawn = _Results(results, len(columns), table)
+    drawn = DrawnResults(results, len(columns), table)
     with in_one_step(out) as file:
         if kind == "parquet":
-            rows = _write_parquet(
-                file, table, columns, drawn, {} if provenance is None else as_parquet_metadata(provenance)
-            )
+            metadata = {} if provenance is None else as_parquet_metadata(provenance)
+            rows = _write_parquet(file, table, columns, drawn, metadata)
         else:
-            rows = _WRITERS[kind](file, table, columns, drawn)
+            with writing(file, compression_of(out)) as packed:
+                rows = _WRITERS[kind](packed, table, columns, drawn)
         forget_provenance(out)
     if provenance is not None and kind != "parquet":
         write_provenance(out, provenance)
@@ -133,46 +137,13 @@ def in_one_step(out: Path) -> Iterator[IO[bytes]]:
     sync_folder(out.parent)
 
 
-class _Results:
-    """Draws results in chunks, and checks that there are as many as rows."""
-
-    def __init__(self, results: Iterable[Result], width: int, table: Table) -> None:
-        self._results = iter(results)
-        self._width = width
-        self._table = table
-        self.drawn = 0
-
-    def take(self, count: int) -> list[Result]:
-        chunk = list(islice(self._results, count))
-        self.drawn += len(chunk)
-        if len(chunk) < count:
-            raise InputError(f"{self._table.path}: has more rows than the {self.drawn} results; {self._cure}")
-        for result in chunk:
-            if len(result) != self._width:
-                raise ValueError(f"expected {self._width} results a row, got {len(result)}")
-        return chunk
-
-    def end(self) -> int:
-        if next(self._results, None) is not None:
-            raise InputError(f"{self._table.path}: has {self.drawn} rows, fewer than there are results; {self._cure}")
-        return self.drawn
-
-    _cure = "the input changed while it was scored; pass --restart"
-
-
-def _chunks(rows: Iterable[Row], results: _Results) -> Iterator[tuple[Row, Result]]:
-    rows = iter(rows)
-    while chunk := list(islice(rows, 1_000)):
-        yield from zip(chunk, results.take(len(chunk)), strict=True)
-
-
 def _write_csv(
-    file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results, separator: str = ","
+    file: IO[bytes], table: Table, columns: Mapping[str, type], results: DrawnResults, separator: str = ","
 ) -> int:
     names = table.columns
     text = TextIOWrapper(file, encoding="utf-8", newline="")
     text.write(_csv_line([*names, *columns], separator))
-    for row, result in _chunks(table, results):
+    for row, result in results.beside(table):
         get = row.values.get
         text.write(_csv_line([get(name) for name in names] + list(result), separator))
     text.detach()
@@ -181,7 +152,7 @@ def _write_csv(
 
 def _csv_line(cells: Iterable[object], separator: str) -> str:
     # Twice as fast as csv.writer on reports; unlike that, it quotes a lone carriage return, which ends a row too.
-    texts = [cell if type(cell) is str else _cell(cell) for cell in cells]
+    texts = [cell if type(cell) is str else cell_text(cell) for cell in cells]
     for i, text in enumerate(texts):
         if '"' in text:
             texts[i] = '"' + text.replace('"', '""') + '"'
@@ -190,20 +161,38 @@ def _csv_line(cells: Iterable[object], separator: str) -> str:
     return separator.join(texts) + "\n"
 
 
-def _write_jsonl(file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results) -> int:
-    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode
-    for row, result in _chunks(table, results):
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(", ", ": ")).encode
+
+
+def _write_jsonl(file: IO[bytes], table: Table, columns: Mapping[str, type], results: DrawnResults) -> int:
+    for values in _objects(table, columns, results):
+        file.write((_encode(values) + "\n").encode())
+    return results.end()
+
+
+def _write_json(file: IO[bytes], table: Table, columns: Mapping[str, type], results: DrawnResults) -> int:
+    """Write an object of objects by the input's key if it has one, else a list of objects."""
+    key = table.key
+    file.write(b"[" if key is None else b"{")
+    for number, values in enumerate(_objects(table, columns, results)):
+        before = "" if key is None else f"{_encode(str(values.pop(key)))}: "
+        file.write((f"{',' * (number > 0)}\n{before}{_encode(values)}").encode())
+    file.write(b"\n]\n" if key is None else b"\n}\n")
+    return results.end()
+
+
+def _objects(table: Table, columns: Mapping[str, type], results: DrawnResults) -> Iterator[dict[str, object]]:
+    for row, result in results.beside(table):
         values = {name: value if type(value) is str else plain(value) for name, value in row.values.items()}
         for name, item in zip(columns, result, strict=True):
             if isinstance(item, float) and not math.isfinite(item):
                 raise InputError(f"{row.where}: {name} is {item!r}, which JSON cannot hold; write .csv or .parquet")
             values[name] = item
-        file.write((encode(values) + "\n").encode())
-    return results.end()
+        yield values
 
 
 def _write_parquet(
-    file: IO[bytes], table: Table, columns: Mapping[str, type], results: _Results, metadata: Mapping[str, str]
+    file: IO[bytes], table: Table, columns: Mapping[str, type], results: DrawnResults, metadata: Mapping[str, str]
 ) -> int:
     import polars as pl
 
@@ -257,42 +246,10 @@ def sink_parquet(
         raise OSError(f"cannot be written: {error}") from error  # the system's fault, such as a full disk
 
 
-_WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], _Results], int]] = {
+_WRITERS: Mapping[str, Callable[[IO[bytes], Table, Mapping[str, type], DrawnResults], int]] = {
     "csv": _write_csv,
     "tsv": partial(_write_csv, separator="\t"),
     "jsonl": _write_jsonl,
+    "json": _write_json,
+    "xlsx": write_excel,
 }
-
-
-def plain(value: object) -> object:
-    """Return a value as JSON can hold it."""
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
-    return _as_text(value)
-
-
-def _cell(value: object) -> str:
-    """Convert a value to the text of a CSV cell."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, (Mapping, list, tuple)):
-        return json.dumps(plain(value), ensure_ascii=False)
-    return _as_text(value)
-
-
-def _as_text(value: object) -> str:
-    if isinstance(value, (date, datetime, time)):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return str(value)

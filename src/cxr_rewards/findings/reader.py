@@ -20,7 +20,7 @@ from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fr
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.unread import is_aside, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, change_between, walk
-from cxr_rewards.text.sections import Section, sections
+from cxr_rewards.text.sections import Section, is_blank, sections
 from cxr_rewards.text.sentences import sentences
 from cxr_rewards.text.tidy import lower, tidy
 
@@ -94,7 +94,7 @@ def reading(text: str) -> Reading:
         ['zebra']
     """
     tidied = without_legend(tidy(text))
-    parts = sections(tidied)
+    parts = [part for part in sections(tidied) if not is_blank(tidied, part)]
     own = [part for part in parts if part.name in READ_SECTIONS]
     run_on = [part for part in parts if part.name in RUN_ON_SECTIONS]
     if run_on and all(part.name in _SHORT for part in own):

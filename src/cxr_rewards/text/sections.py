@@ -74,6 +74,20 @@ _PROSE_BEFORE = re.compile(
 _WORD_BEFORE = re.compile(r"([A-Za-z]+)[,]?[ ]*\Z")
 
 
+_NOTHING = re.compile(r"\s*(none|nan|null|n/a)?[.\s]*", re.IGNORECASE)
+
+
+def is_blank(text: str, section: Section) -> bool:
+    """Return whether a section has a heading, but no content: blank, or `None` as ReXrank writes it.
+
+    Example:
+        >>> report = "Findings: No effusion. Impression: None"
+        >>> [is_blank(report, section) for section in sections(report)]
+        [False, True]
+    """
+    return bool(section.name) and _NOTHING.fullmatch(text, section.start, section.end) is not None
+
+
 def _name(term: str) -> str:
     key = " ".join(term.replace("-", " ").replace("(s)", "").split())
     return _NAME.get(key) or _NAME[key.removesuffix("s")]

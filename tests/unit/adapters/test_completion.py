@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from cxr_rewards.adapters.completion import Extract, text_of
+from cxr_rewards.adapters.completion import Extract
 from cxr_rewards.errors import ConfigError, InputError
+from cxr_rewards.text.chat import text_of
 
 REPORT = "FINDINGS: Clear lungs. IMPRESSION: Normal chest."
 

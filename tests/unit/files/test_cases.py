@@ -11,7 +11,7 @@ import pytest
 from cxr_rewards import CompositeReward
 from cxr_rewards.errors import InputError
 from cxr_rewards.files import ColumnMap, Row, choose_columns, open_table, read_cases, to_case
-from cxr_rewards.files.cases import _Ids
+from cxr_rewards.files.ids import Ids
 from cxr_rewards.types import Case
 
 COLUMNS = ColumnMap(candidate="c", reference="r", priors=("p",), case_id="i", group="g", context={"age": "a"})
@@ -82,7 +82,7 @@ def test_priors_in_several_columns_keep_their_order_and_their_brackets() -> None
     [
         ({"c": 3.5}, "column 'c': expected text, got 3.5; choose another column, or write it as text"),
         ({"r": True}, "column 'r': expected text, got True; choose another column, or write it as text"),
-        ({"r": ["x"]}, "column 'r': expected text, got ['x']; choose another column, or write it as text"),
+        ({"r": ["x", "y"]}, "column 'r': expected text, got ['x', 'y']; choose another column, or write it as text"),
         ({"c": "x" * 1_001}, "column 'c': has 1,001 characters, more than 1,000; shorten it, or raise max_chars"),
         ({"c": "ab\0c"}, "column 'c': has a NUL character after 2 characters; remove it"),
         ({"p": '["x", 1]'}, "column 'p': expected text, got 1; choose another column, or write it as text"),
@@ -137,12 +137,12 @@ def test_ids_repeat_freely_where_none_are_taken(tmp_path: Path) -> None:
 
 
 def test_no_space_for_the_ids_is_no_fault_of_a_row() -> None:
-    ids = _Ids()
+    ids = Ids()
     ids._db.execute("PRAGMA max_page_count = 2")
 
     def fill() -> None:
         for i in range(1_000):
-            ids.add(f"study {i}", row(), "i")
+            ids.add(f"study {i}", i, None, "in.csv")
 
     with pytest.raises(OSError, match="temporary file of case ids: database or disk is full; .* --no-ids"):
         fill()

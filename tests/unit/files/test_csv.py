@@ -53,15 +53,14 @@ def test_byte_order_mark_is_not_part_of_the_first_column(tmp_path: Path) -> None
         ("\n\n", "has only blank lines; expected a header and at least one row"),
         ("a,b\n", "has a header (a, b) but no rows; add rows below it"),
         ("a,b,a\n1,2,3\n", "header (line 1): column name 'a' appears twice; rename one of them"),
-        (
-            ",a, \n1,2,3\n",
-            "header (line 1): column 1, 3 has no name; name it or leave it out (pandas: to_csv(index=Fal",
-        ),
-        ("a;b\n1;2\n", "header (line 1) is separated by ';'; save the file with commas"),
+        (",, \n1,2,3\n", "header (line 1) names no column; write the names of the columns there"),
+        (",Unnamed: 0\n1,2\n", "header (line 1): column name 'Unnamed: 0' appears twice; rename one of them"),
+        ("a;b\n1,2;3;4\n", "header (line 1) seems to be separated by ';', but the first rows do not fit that; name"),
+        ("a;b|c\n1;2|3\n", "header (line 1) seems to be separated by ';' or '|', and the first rows fit both; name"),
         ('a,"b\n1,2\n', "header (line 1) has a quote that is not closed properly; close it"),
-        (b"a,b\xe9\n1,2\n", "header (line 1) has bytes that are not UTF-8; save the file as UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), "is UTF-16, not UTF-8; save it as UTF-8 (Excel: 'CSV UTF-8')"),
-        ("a,b\n1,2\n".encode("utf-16-le"), "header (line 1) has NUL bytes: the file is UTF-16 or binary"),
+        (b"a,b\xe9\n1,2\n", "header (line 1) has bytes that are not UTF-8; save the file as UTF-8, or name its enc"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "header (line 1) has NUL bytes: the file is UTF-16 or binary; name its enc"),
+        (b"PK\x03\x04...", "is a ZIP or Excel file, not csv; name it .xlsx, or unpack it"),
     ],
 )
 def test_unusable_file_is_refused_at_once(tmp_path: Path, content: str | bytes, message: str) -> None:
@@ -72,7 +71,7 @@ def test_unusable_file_is_refused_at_once(tmp_path: Path, content: str | bytes, 
 
 def test_path_errors_say_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "reports.csv").write_text("a,b\n1,2\n")
-    (tmp_path / "reports.xlsx").write_text("x")
+    (tmp_path / "reports.xls").write_text("x")
     with pytest.raises(InputError, match=r"report\.csv: no such file\. Did you mean 'reports\.csv'\?"):
         open_table(tmp_path / "report.csv")
     with pytest.raises(InputError, match="no such file; check the path"):
@@ -81,9 +80,9 @@ def test_path_errors_say_what_to_do(tmp_path: Path) -> None:
         open_table(tmp_path / "nowhere" / "in.csv")
     with pytest.raises(InputError, match="is a folder; give a file"):
         open_table(tmp_path)
-    known = r"\.csv, \.tsv, \.jsonl, \.ndjson, \.parquet, \.pq"
-    with pytest.raises(InputError, match=rf"unknown extension '\.xlsx'; known: {known}\. Convert"):
-        open_table(tmp_path / "reports.xlsx")
+    known = r"\.csv, \.tsv, \.jsonl, \.ndjson, \.json, \.parquet, \.pq, \.xlsx, and \.gz or \.zst after it"
+    with pytest.raises(InputError, match=rf"unknown extension '\.xls'; known: {known}\. Convert"):
+        open_table(tmp_path / "reports.xls")
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")

@@ -33,16 +33,19 @@ def states(folder: Folder) -> dict[str, bool]:
 
 
 def test_every_format_is_taken_in_any_case_and_the_rest_is_reported(source: Path, tmp_path: Path) -> None:
-    names = ["a.csv", "b.CSV", "c.tsv", "d.jsonl", "e.NDJSON", "f.parquet", "g.pq"]
-    for name in [*names, "notes.txt", "h.csv.gz", "._a.csv"]:
+    names = ["a.csv", "b.CSV", "c.tsv", "d.jsonl", "e.NDJSON", "f.parquet", "g.pq", "h.csv.gz", "i.xlsx", "j.json"]
+    for name in [*names, "notes.txt", "x.csv.bz2", "._a.csv", "~$i.xlsx", "a.csv.meta.json", "config.json"]:
         (source / name).write_text(TABLE)
+    (source / "j.json").write_text('{"s1": {"candidate": "a"}}')
+    (source / "config.json").write_text('{"model": "mine", "layers": {"a": 1}}')
     (source / "sub.csv").mkdir()
     if hasattr(os, "mkfifo"):
         os.mkfifo(source / "pipe.csv")
     folder = Folder(source, tmp_path / "out", RUN)
     assert [file.source.name for file in folder.files] == names
     assert [file.target for file in folder.files] == [tmp_path / "out" / name for name in names]
-    assert {"notes.txt", "h.csv.gz", "._a.csv", "sub.csv"} <= set(folder.left_out)
+    assert {"notes.txt", "x.csv.bz2", "._a.csv", "~$i.xlsx", "config.json", "sub.csv"} <= set(folder.left_out)
+    assert folder.left_out["a.csv.meta.json"] == "the record of a file of scores"
     assert folder.left_out["sub.csv"] == "a folder"
     assert folder.left_out.get("pipe.csv", "not a regular file") == "not a regular file"
 

@@ -71,7 +71,6 @@ def test_whole_surrogate_pairs_and_escaped_text_are_good(tmp_path: Path) -> None
         (b"\n \n", "has only blank lines; expected at least one row"),
         (b'[{"a": 1},\n{"a": 2}]\n', "no line can be read as a JSON object; the first: "),
         (b"{}\n", "no line can be read as a JSON object; the first: is empty"),
-        ('{"a": 1}'.encode("utf-16"), "is UTF-16, not UTF-8"),
     ],
 )
 def test_unusable_file_is_refused_at_once(tmp_path: Path, content: bytes, message: str) -> None:

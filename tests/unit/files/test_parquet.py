@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from cxr_rewards.errors import InputError
-from cxr_rewards.files import open_table, table
+from cxr_rewards.files import open_table
+from cxr_rewards.files.formats import format_of
 from cxr_rewards.files.table import FRAME_ROWS
 
 pl = pytest.importorskip("polars")
@@ -84,4 +85,4 @@ def test_changed_file_is_refused_as_frames_too(tmp_path: Path) -> None:
     saved(tmp_path, a=["x", "yyy"])
     with pytest.raises(InputError, match="has changed since it was opened"):
         rows.frames()
-    assert table.format_of(Path("x.PQ")) == "parquet"
+    assert format_of(Path("x.PQ")) == "parquet"

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cxr_rewards.text.sections import SECTION_NAMES, sections
+from cxr_rewards.findings import reading
+from cxr_rewards.text.sections import SECTION_NAMES, is_blank, sections
 from cxr_rewards.text.sentences import sentences
 
 
@@ -170,3 +171,18 @@ def test_hostile_text_takes_little_time(text):
     sections(text)
     sentences(text)
     assert time.process_time() - begin < 0.8
+
+
+@pytest.mark.parametrize("nothing", ["None", "none.", " N/A", "nan", ""])
+def test_a_section_that_says_nothing_is_blank_and_no_part_of_the_reading(nothing):
+    text = f"Findings: Small left effusion. Impression: {nothing}"
+    assert [is_blank(text, section) for section in sections(text)] == [False, True]
+    told, alone = reading(text), reading("Findings: Small left effusion.")
+    assert (told.findings, told.sentences, told.unread) == (alone.findings, alone.sentences, ())
+    turned = reading(f"Findings: {nothing} Impression: No acute disease.")
+    assert (turned.sentences, turned.unread) == (1, ())
+
+
+def test_a_denial_is_not_a_blank_section():
+    text = "Findings: None acute. Impression: No."
+    assert [is_blank(text, section) for section in sections(text)] == [False, False]
