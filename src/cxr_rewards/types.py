@@ -127,6 +127,10 @@ class Score:
     failure: Failure | None = None
 
 
+_SHOWN = 200
+"""Characters of a reason that a notebook shows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reward:
     """The combined number for one case, with everything it was made of.
@@ -150,6 +154,38 @@ class Reward:
         """The distinct failures, in order; parts that share a failed feature count once."""
         failures = [*(part.failure for part in self.parts.values()), self.failure]
         return tuple(dict.fromkeys(failure for failure in failures if failure is not None))
+
+    def to_dict(self, *, details: bool = False) -> dict[str, Any]:
+        """Return a row of a table, JSON-compatible: the columns that `cxr-rewards score` adds.
+
+        Args:
+            details: also add `gates`, `signature` and `details`, the details of each component.
+
+        Example:
+            >>> Reward(0.5, {"bleu": Score(0.5)}).to_dict()
+            {'bleu': 0.5, 'reward': 0.5, 'reason': None, 'reason_kind': None}
+        """
+        row: dict[str, Any] = {label: part.value for label, part in self.parts.items()}
+        row |= {"reward": self.value, "reason": self.reasons or None, "reason_kind": "; ".join(self.kinds) or None}
+        if details:
+            told = {label: dict(part.details) for label, part in self.parts.items()}
+            row |= {"gates": list(self.gates), "signature": self.signature, "details": told}
+        return row
+
+    def _repr_html_(self) -> str:
+        """Return a small table for notebooks, in the colours of the page."""
+        from html import escape
+
+        def row(name: str, value: float | None, why: str, tag: str = "td") -> str:
+            number = "-" if value is None else f"{value:.4g}"
+            why = why if len(why) <= _SHOWN else f"{why[:_SHOWN]}..."
+            cells = "".join(f'<{tag} style="text-align:left">{escape(cell)}</{tag}>' for cell in (name, number, why))
+            return f"<tr>{cells}</tr>"
+
+        gated = f"gate closed: {', '.join(self.gates)}" if self.gates else ""
+        rows = [row(label, part.value, str(part.failure or "")) for label, part in self.parts.items()]
+        why = gated if self.failure is None else str(self.failure)
+        return f"<table><tbody>{''.join(rows)}{row('reward', self.value, why, 'th')}</tbody></table>"
 
     def unread_share(self, role: str) -> float:
         """Return the share of a text's sentences of which nothing was read, as the components that read findings tell.

@@ -34,7 +34,10 @@ PUBLIC = {
         "Audit Comparison Estimate Evaluation JoinedScores NonInferiority Pair Protocol SystemScores audit change_of "
         "compare evaluate join_scores load_scores reward_of tables_of"
     ),
-    "cxr_rewards.files": "CaseDetails Provenance Scored choose_columns open_table read_details read_provenance score_file",
+    "cxr_rewards.files": (
+        "CaseDetails JoinedTable Provenance Scored choose_columns open_table read_details read_provenance score_file "
+        "score_frame to_frame"
+    ),
     "cxr_rewards.findings": "Finding compare merge read reading significance",
     "cxr_rewards.formulas.radcliq": "Metrics radcliq",
     "cxr_rewards.judges.details": "JudgeDetails Verdict",

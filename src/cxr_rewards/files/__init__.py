@@ -17,6 +17,7 @@ from cxr_rewards.files.columns import ColumnMap, choose_cluster, choose_columns
 from cxr_rewards.files.details import CaseDetails, read_details
 from cxr_rewards.files.existing import SUMS, check_replaceable
 from cxr_rewards.files.folder import Folder
+from cxr_rewards.files.frames import score_frame, to_frame
 from cxr_rewards.files.inputs import Inputs
 from cxr_rewards.files.join import JoinedTable
 from cxr_rewards.files.journal import Journal
@@ -50,6 +51,8 @@ __all__ = [
     "read_details",
     "read_provenance",
     "score_file",
+    "score_frame",
     "to_case",
+    "to_frame",
     "write_table",
 ]

@@ -233,12 +233,18 @@ def _check_rows(
     for name, row in first.items():
         tell(_placeholder_note(row, name, counts[name], columns, placeholders))
     if bad and on_error == "stop":
-        more = f"\n... and {bad - _SHOWN:,} more" if bad > _SHOWN else ""
-        cure = "nothing was scored. Fix them, or leave them unscored with --on-error keep-going"
-        raise InputError("\n".join(errors) + f"{more}\n{bad:,} of {total:,} rows cannot be read; {cure}")
+        raise bad_rows_error(errors, bad, total)
     if bad == total:
         raise InputError("\n".join([*errors, f"none of the {total:,} rows of {table.name} can be read"]))
     return total
+
+
+def bad_rows_error(errors: Sequence[object], bad: int, total: int) -> InputError:
+    """Return the error of `bad` rows of `total`: the first few of their errors, and what to do."""
+    more = f"\n... and {bad - _SHOWN:,} more" if bad > _SHOWN else ""
+    cure = "nothing was scored. Fix them, or leave them unscored with --on-error keep-going"
+    first = "\n".join(map(str, errors[:_SHOWN]))
+    return InputError(f"{first}{more}\n{bad:,} of {total:,} rows cannot be read; {cure}")
 
 
 def _placeholder_note(first: CaseRow, column: str, count: int, columns: ColumnMap, placeholders: Placeholders) -> str:
