@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 MAX_BYTES = 50_000_000
-"""Largest file that is read: its content may need twenty times as much memory."""
+"""Largest file that is read: its content needs several times as much memory."""
 
 
 class ExcelTable(Table):
