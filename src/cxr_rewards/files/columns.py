@@ -167,11 +167,11 @@ def choose_columns(
             "name two with --candidate-col and --reference-col"
         )
     free = _Free([name for name in columns if name not in named], columns, where)
+    if not references_only:
+        candidate = candidate or free.required("candidate", _CANDIDATE, "--candidate-col")
     sections = sections or free.reference()
-    if references_only:
-        candidate = sections[0]
     return ColumnMap(
-        candidate=candidate or free.required("candidate", _CANDIDATE, "--candidate-col"),
+        candidate=sections[0] if references_only or candidate is None else candidate,
         reference=sections[0] if len(sections) == 1 else sections,
         priors=tuple(priors) or free.priors(),
         case_id=(case_id or None) if case_id is not None else free.one("case ids", _CASE_ID, "--id-col"),
