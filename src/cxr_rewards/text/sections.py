@@ -30,7 +30,8 @@ _HEADINGS = {
     "|final diagnosis|interpretation|assessment|diagnostic impression|overall impression|radiologic impression",
     "indication": "indication|indications|clinical indication|clinical indications|reason for exam|reason for study"
     "|reason for examination|reason for the exam|reason for the study|reason for this examination|reason for test"
-    "|reason for visit|clinical question|reason|clinical data",
+    "|reason for visit|clinical question|reason|clinical data|request|clinical request|reason for request"
+    "|reason for referral|referral|presenting complaint|clinical notes|clinical summary",
     "history": "history|clinical history|patient history|clinical information|clinical details|clinical context"
     "|medical history|relevant history|provided history|past medical history|clinical background",
     "comparison": "comparison|comparisons|comparison study|comparison studies|comparison exam|comparison date"

@@ -14,6 +14,8 @@ from cxr_rewards.findings.layout.words import WORD, Value, layout_words
 
 _BREAK = re.compile(r"[,;()\[\]{}\n|/](?=\W|\Z|(?<=[;()\[\]{}\n|]))|\s+-{1,2}\s+|:(?=\s)|[.!](?=\s|\Z)|\s{2,}|,")
 _PREPOSITION = re.compile(r"(?:on|in|at|within|over|along|of|for|to|by)\b")
+_BARE = frozenset(("no", "n", "nope", "false", "absent", "0", "zero", "ve", "not present", "-", "--"))
+"""Values that deny a finding, and say nothing of a structure."""
 _EDGE = " \t\n*_\"'`{}[]|,;.:!"
 
 
@@ -238,4 +240,17 @@ def _of_other(plain: str, label: Label, spans: Sequence[Span], values: Sequence[
             passages += _joined(plain, spans, (start, end)) if not passages else [(start, end)]
         elif label.kind == "denial" or (label.kind == "normal" and read[0].name in ("present", "likely")):
             return [compose(plain, spans, spans[-1])]
+        elif label.kind in ("structure", "normal") and read[0].name == "absent" and not passages:
+            passages += _nothing_wrong(plain, label, spans, (start, end), read[1])
     return passages
+
+
+def _nothing_wrong(
+    plain: str, label: Label, spans: Sequence[Span], value: Span, rest: Span | None
+) -> Sequence[Passage]:
+    """Return that a structure has nothing wrong with it: "Bones: nil"; a bare "no" or a sign denies nothing of it."""
+    if rest is not None or label.kind == "normal":
+        return _joined(plain, spans, value) if " " in plain[slice(*trimmed(plain, *value))] else ()
+    if plain[slice(*trimmed(plain, *value))] in _BARE or not plain[value[0] : value[1]].strip(_EDGE):
+        return ()
+    return [compose(plain, [*spans, "normal"], spans[-1])]

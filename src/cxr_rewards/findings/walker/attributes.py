@@ -30,6 +30,7 @@ LOCATION = frozenset(("side", "place"))
 _LISTS = frozenset(("place", "descriptor"))
 _BECAME = "became"
 """Cue of a number that has changed."""
+_BOTH = (("side", "bilateral"),)
 
 
 def read_modifier(state: State) -> None:
@@ -87,14 +88,49 @@ def read_modifier(state: State) -> None:
 
 
 def _attributes(state: State) -> Iterable[tuple[str, Value]]:
-    """Return the attributes that a phrase states. A distance is the size of a device, and of no other finding."""
+    """Return the attributes that a phrase states: "both" none if it means two findings.
+
+    A distance is the size of a device, and of no other finding.
+    """
     attributes = state.item.attributes
+    if attributes == _BOTH and _means_two_findings(state):
+        return ()
     if not attributes or attributes[0][0] != "distance":
         return attributes
     mentions = state.clause.mentions
     if mentions and mentions[-1].observation and mentions[-1].observation not in state.known.devices:
         return ()
     return [("size", attributes[0][1])]
+
+
+def _continued(state: State) -> list[Mention]:
+    """Return the findings of the clause before, if this one begins with the current phrase, or goes on about them."""
+    clause, first = state.clause, state.clause.begins + 1
+    if clause.begins >= 0 and first == state.index and state.item.first - state.items[first - 1].last == 1:
+        return [] if clause.parts else state.before  # "but has decreased"
+    return subjects(state)
+
+
+def _is_of_past(state: State) -> bool:
+    """Return whether a verb of this clause speaks of an earlier time."""
+    begins = max(state.clause.begins + 1, state.index - LOOK)
+    return state.past and any(item.kind == "past" for item in state.items[begins : state.index])
+
+
+def _is_of_now(state: State) -> bool:
+    """Return whether a word for the present stands close before the phrase, or right after it."""
+    i, items = state.index, state.items
+    return any(item.kind == "now" for item in (*items[max(0, i - 2) : i], *items[i + 1 : i + 2]))
+
+
+def _means_two_findings(state: State) -> bool:
+    """Return whether "both" means two findings, and not two sides: "both consolidation and effusion", "both: ..."."""
+    i, items = state.index, state.items
+    if state.item.end - state.item.start != len("both") or i + 1 >= len(items):
+        return False
+    if items[i + 1].kind == "introduce":
+        return True
+    return [item.kind for item in items[i + 1 : i + 4]] == ["observation", "and", "observation"]
 
 
 def _is_of_replacement(state: State) -> bool:
@@ -399,6 +435,9 @@ def _give_to_previous(state: State, slot: str, value: Value) -> None:
     effusions, stable" of the last.
     """
     item, mentions = state.item, heads(state)
+    continued = not mentions and slot == "change"
+    if continued:  # "had improved, but is worse"
+        mentions = [mention for mention in _continued(state) if mention.certainty not in DENIED]
     if not mentions:
         wait(state, slot, value, item)
         return
@@ -424,4 +463,10 @@ def _give_to_previous(state: State, slot: str, value: Value) -> None:
         if slot == "change" and mention.change == "stable" and value in ("increased", "decreased"):
             mention.change = cast("Change", value)  # "residual edema, improved"
             continue
+        if slot == "change" and mention.change and value != "stable":
+            if not _is_of_past(state) and (continued or "change" in mention.past or _is_of_now(state)):
+                mention.change = cast("Change", value)  # "was improving, now worse"
+            continue
+        if slot == "change" and state.past and not mention.change:
+            mention.past = (*mention.past, "change")
         mention.give(slot, value)

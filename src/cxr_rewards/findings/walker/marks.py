@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import cast
 
-from cxr_rewards.findings.finding import Change
+from cxr_rewards.findings.finding import Change, Side
 from cxr_rewards.findings.walker.lookahead import (
     has_side,
     other_side_follows,
@@ -86,8 +86,12 @@ def or_(state: State) -> None:
 
 
 def introduce(state: State) -> None:
-    """Read a colon: "Unchanged: cardiomegaly, effusion" says it of all that follow; in "Heart: normal" it is a verb."""
+    """Read a colon: "Unchanged: cardiomegaly, effusion" says it of all that follow; in "Heart: normal" it is a verb.
+
+    "Left lung: effusion, consolidation" says of both where they are.
+    """
     state.clause.verb = True
+    state.listed_side = _side_of_list(state)
     before = state.items[state.index - 1] if state.index else None
     if before is not None and before.kind == "deny_backward" and not state.clause.mentions:
         state.scope.denied = state.known.cues[before.names[0]]  # "ruled out: pneumothorax, effusion"
@@ -98,6 +102,18 @@ def introduce(state: State) -> None:
         state.listed_change = cast("Change", change)
         state.waiting.pop("change", None)
         state.change_used = True
+
+
+_LONGEST_HEAD = 4
+"""Most phrases before a colon that together can name a side."""
+
+
+def _side_of_list(state: State) -> Side:
+    """Return the side that all before a colon names, and nothing else; "" if there is other."""
+    head = state.items[max(state.clause.begins + 1, state.index - _LONGEST_HEAD) : state.index]
+    sides = {str(value) for item in head for slot, value in item.attributes if slot == "side"}
+    only = len(head) < _LONGEST_HEAD and all(item.kind == "modifier" or item.names == ("lungs",) for item in head)
+    return cast("Side", sides.pop()) if only and len(sides) == 1 and not state.clause.mentions else ""
 
 
 def open_(state: State) -> None:

@@ -102,6 +102,7 @@ class State:
         spare: a second severity or size of the last finding, for its other side or place ("5 mm in the left apex and
             9 mm at the right base"): the attribute, this value and the first one; None for none.
         listed_change: change of everything that follows ("unchanged: cardiomegaly, effusion").
+        listed_side: side of everything that follows, up to one of another side ("left: effusion, consolidation").
         location_of: finding whose location the next findings share ("opacity at the left base, likely pneumonia").
         refined: index of an observation still to be read → the more precise one it means, and whether only possible.
         last_device: the last device, to which a position belongs.
@@ -136,6 +137,7 @@ class State:
     bundles: list[tuple[Side, Waiting]]
     spare: tuple[str, float, float] | None
     listed_change: Change
+    listed_side: Side
     location_of: Mention | None
     refined: dict[int, tuple[str, bool]]
     last_device: Mention | None
@@ -171,6 +173,7 @@ class State:
         self.bundles = []
         self.spare = None
         self.listed_change = ""
+        self.listed_side = ""
         self.location_of = None
         self.refined = {}
         self.last_device = None

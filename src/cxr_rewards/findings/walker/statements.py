@@ -128,6 +128,11 @@ def _keep(state: State, mention: Mention, attributes: Iterable[Attribute]) -> No
         mention.give(slot, value)
     if state.listed_change:
         mention.give("change", state.listed_change)
+    if state.listed_side:
+        if mention.side in ("", state.listed_side):
+            mention.side = state.listed_side
+        else:
+            state.listed_side = ""
     observation, known, clause = mention.observation, state.known, state.clause
     if (mention.side or mention.place) and observation and known.observations[observation].unpaired:
         mention.side = ""

@@ -25,6 +25,21 @@ _OPERATION = "postsurgical_change"
 _BEFORE_PREDICATE = frozenset(("verb", "modifier", "read_over"))
 _IN_LIST = frozenset(("comma", "modifier", "begin_statement"))
 _NOUNS = ("structure", "observation")
+_ENDS_REMARK = frozenset(
+    (
+        "observation",
+        "quality",
+        "end_clause",
+        "end_scope",
+        "explain",
+        "doubt_forward",
+        "deny_forward",
+        "open",
+        "close",
+        *JOINS,
+    )
+)
+"""Kinds of phrase behind which no structure is what an abnormality was denied of."""
 _OTHER_TIMES = ("now", "date_both", "compare_back")
 _JOINS = frozenset((*JOINS, "deny_forward"))
 """What joins findings in a list: "fluid, edema or collapse", "neither fluid nor edema"."""
@@ -353,11 +368,27 @@ def _read_abnormality(state: State) -> None:
     j = next_of(state.items, state.index, _NOUNS)
     if j is not None and state.items[j].kind == "observation" and not _joined(state, j):
         return  # "no findings of edema"
-    if not targets and j is not None and state.items[j].kind == "structure":
-        targets = [state.items[j].names[0]]
-    for name in targets or ["chest"]:
-        rule_out(state, name, acute=True)
+    places = [(name, "") for name in targets] or _structures_after(state) or [("chest", "")]
+    for name, side in places:
+        rule_out(state, name, cast("Side", side), acute=True)
     state.clause.parts = []
+
+
+def _structures_after(state: State) -> list[tuple[str, str]]:
+    """Return the structures listed behind a quality, with their sides: "no abnormality in the left lung or bones"."""
+    listed: list[tuple[str, str]] = []
+    side, last = "", state.item.last
+    for item in state.items[state.index + 1 : state.index + 1 + LOOK]:
+        if item.first - last > (2 if listed else REACH):
+            break
+        side = next((str(value) for slot, value in item.attributes if slot == "side"), side)
+        if item.kind == "structure":
+            listed.append((item.names[0], side))
+            side = ""
+        elif item.kind != "modifier" and (item.kind not in JOINS if listed else item.kind in _ENDS_REMARK):
+            break
+        last = item.last
+    return listed
 
 
 def _joined(state: State, j: int) -> bool:

@@ -245,3 +245,19 @@ def test_time_grows_in_proportion_to_length(part):
 
     seconds(1000)
     assert seconds(100_000) < 40 * max(seconds(10_000), 0.02)
+
+
+@pytest.mark.parametrize("value", ["nil", "none", "no abnormality", "no abnormality detected", "nothing seen"])
+@pytest.mark.parametrize("label", ["Lungs", "Bones", "Left lung", "HEART", "Pleura"])
+def test_nothing_said_of_a_structure_means_that_it_is_normal(label, value):
+    assert said(f"{label}: {value}") == said(f"{label}: normal")
+
+
+@pytest.mark.parametrize("value", ["no", "-", "0", "absent"])
+def test_a_bare_no_says_nothing_of_a_structure(value):
+    assert not read(f"Lungs: {value}")
+
+
+def test_a_normal_label_before_a_denial_is_read_with_it():
+    observations = {f.observation for f in read("Normal examination: no abnormality of the lungs or bones.")}
+    assert {"airspace_opacity", "fracture", "lung_opacity"} <= observations

@@ -92,3 +92,22 @@ def test_lungs_are_clear_on_the_side_that_is_named(text, side):
     assert {(f.observation, f.certainty, f.side) for f in read(text) if f.observation == "lung_opacity"} == {
         ("lung_opacity", "absent", side)
     }
+
+
+@pytest.mark.parametrize("text", ["No abnormality of the {} or {}.", "No abnormality is seen in the {} or the {}."])
+@pytest.mark.parametrize(("one", "two"), [("lungs", "bones"), ("pleura", "lungs"), ("bones", "pleura")])
+def test_an_abnormality_is_denied_of_each_structure_listed_behind_it(text, one, two):
+    denied = {"lungs": "airspace_opacity", "bones": "fracture", "pleura": "pleural_abnormality"}
+    observations = {f.observation for f in read(text.format(one, two))}
+    assert {denied[one], denied[two]} <= observations
+    assert "heart_failure" not in observations
+
+
+@pytest.mark.parametrize("text", ["The lungs are of normal volume.", "The lungs are normal in volume."])
+def test_a_normal_volume_does_not_clear_the_lungs(text):
+    assert {f.observation for f in read(text)} == {"low_lung_volumes", "hyperinflation"}
+
+
+@pytest.mark.parametrize("when", ["post-biopsy", "post drainage", "significant post-extubation"])
+def test_a_finding_after_a_procedure_can_be_denied(when):
+    assert {(f.observation, f.certainty) for f in read(f"No {when} pneumothorax.")} == {("pneumothorax", "absent")}

@@ -266,3 +266,40 @@ def test_a_side_stays_with_what_it_is_said_of(text, expected):
 )
 def test_a_device_exchanged_for_another_such_is_still_there(text, expected):
     assert found(text, "chest_tube") == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The effusion had shrunk, but it is larger.",
+        "The effusion had improved on Monday but is now worse again.",
+        "Effusion improved at first and has since increased.",
+        "The effusion was smaller yesterday and has grown larger today.",
+        "The effusion, which had been decreasing, is larger.",
+    ],
+)
+def test_of_two_changes_the_later_counts(text):
+    assert found(text, "pleural_effusion") == ["present increased"]
+
+
+@pytest.mark.parametrize("text", ["The effusion has increased but was smaller last week.", "Effusion is larger again."])
+def test_a_change_of_an_earlier_time_does_not_count(text):
+    assert found(text, "pleural_effusion") == ["present increased"]
+
+
+@pytest.mark.parametrize("name", ["Left", "Left lung", "LEFT SIDE", "On the left"])
+def test_a_side_before_a_colon_is_that_of_all_that_follow(name):
+    text = f"{name}: small effusion, lower lobe atelectasis."
+    assert [found(text, observation) for observation in ("pleural_effusion", "atelectasis")] == [["present left"]] * 2
+
+
+def test_a_side_before_a_colon_ends_at_another_side():
+    text = "Right lung: consolidation, heart enlarged, left effusion, pneumothorax."
+    assert found(text, "pleural_effusion") == ["present left"]
+    assert found(text, "pneumothorax") == ["present"]
+    assert found(text, "cardiomegaly") == ["present"]
+
+
+def test_both_before_two_findings_is_no_side():
+    assert found("Both atelectasis and effusion are seen on the right.", "pleural_effusion") == ["present right"]
+    assert found("Both effusions are small.", "pleural_effusion") == ["present bilateral"]
