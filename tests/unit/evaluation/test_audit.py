@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import pytest
 from tests.command_line import run
@@ -265,6 +266,7 @@ def test_no_more_texts_are_scored_than_allowed_and_their_number_is_told_before(m
     assert found.calls == Counted.asked <= most
     ((before, text),) = told
     assert before == 0
+    assert found.calls <= int(re.search(r"at most ([\d,]+) texts", text)[1].replace(",", "")) <= most
     assert f"{found.sick} of " in text
 
 

@@ -13,7 +13,7 @@ from cxr_rewards.types import Case
 
 PLACE = "{report}"
 """Stands for the report in a template."""
-_CHUNK = 1_000
+_CHUNK = 256
 _FIRST = 40
 """Texts after which a reward that has scored none is given up: a judge that does not answer is not asked further."""
 

@@ -202,8 +202,8 @@ class _Trial:
 
     @property
     def most_calls(self) -> int:
-        """The number of texts that remain to be scored, with a search as long as it can get."""
-        return self.book.waiting + self.size.search_calls
+        """The number of texts that remain to be scored, with a search as long as it can get, and what it finds."""
+        return self.book.waiting + self.size.search_calls + len(self.chosen)
 
     def write(self) -> None:
         """Write all texts except those of the search."""
