@@ -343,7 +343,7 @@ def _score(
     """Return the result and the checksum of the input; with a `folder`, write there in a format of the input's."""
     from cxr_rewards.files import score_file
 
-    again = "nothing was written" if folder else "repeat the same command to resume"
+    again = "repeat the same command" if folder else "repeat the same command to resume"
     progress = Progress()
     progress.begin("opening")
     try:
@@ -359,7 +359,7 @@ def _score(
     except KeyboardInterrupt:
         fail(f"interrupted; {again}", 130)
     except OSError as error:  # usually a full disk
-        fail(f"{os_error_message(error, out)}; fix that; {again}")
+        fail(f"{os_error_message(error, out)}; fix that, then {again}")
     finally:
         for model, tally in LEDGER.tallies().items():
             note(f"judge {model}: {tally}")
