@@ -34,6 +34,7 @@ PUBLIC = {
         "Audit Comparison Estimate Evaluation JoinedScores NonInferiority Pair Protocol SystemScores audit change_of "
         "compare evaluate join_scores load_scores reward_of tables_of"
     ),
+    "cxr_rewards.evaluation.report": "ReportOptions build_report write_page",
     "cxr_rewards.files": (
         "CaseDetails JoinedTable Provenance Scored choose_columns open_table read_details read_provenance score_file "
         "score_frame to_frame"

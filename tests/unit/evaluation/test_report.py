@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ import pytest
 from tests.command_line import run
 
 from cxr_rewards.evaluation.report import ReportOptions, build_report
-from cxr_rewards.evaluation.report.blocks import Name, axis_of
+from cxr_rewards.evaluation.report.blocks import LOOKS, Name, axis_of
 from cxr_rewards.evaluation.report.origin import published, weights_in
 from cxr_rewards.evaluation.report.page import to_html
 from cxr_rewards.evaluation.report.plots import density, distribution
@@ -392,6 +393,32 @@ def test_an_axis_holds_its_values_and_has_ticks(values, pad):
     assert len(axis.ticks) >= 2
     assert axis.low < axis.high
     assert all(axis.low <= value <= axis.high for value in values if np.isfinite(value))
+
+
+def luminance(colour):
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one, two):
+    low, high = sorted((luminance(one), luminance(two)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("scheme", [0, 1], ids=["light", "dark"])
+def test_colours_have_the_contrast_of_wcag_aa(scheme):
+    style = files("cxr_rewards.evaluation.report").joinpath("style.css").read_text(encoding="utf-8")
+    found = re.findall(r":root \{([^}]*)\}", style)[scheme]
+    colours = {
+        n: c if len(c) == 7 else "#" + "".join(2 * x for x in c[1:]) for n, c in re.findall(r"--([\w]+): (#\w+)", found)
+    }
+    for name in ("text", "soft", "link"):
+        assert contrast(colours[name], colours["page"]) >= 4.5, name
+    for name in ("band", "false", "missed", "contradicted", "differs", "matched", "statement", "denied"):
+        assert contrast(colours["text"], colours[name]) >= 4.5, name
+    for i in range(LOOKS):
+        assert contrast(colours[f"s{i}"], colours["page"]) >= 3, i
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)

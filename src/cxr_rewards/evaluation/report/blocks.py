@@ -100,7 +100,7 @@ def number(value: float | None) -> str:
 
 def interval(low: float | None, high: float | None) -> str:
     """Return an interval as text."""
-    return "\u2013" if low is None or high is None else f"{number(low)}\u00a0to\u00a0{number(high)}"
+    return "\u2013" if low is None or high is None else f"{number(low)} to {number(high)}"
 
 
 def direction(higher_is_better: bool | None) -> str:
