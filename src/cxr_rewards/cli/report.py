@@ -8,6 +8,7 @@ from typing import Annotated, cast, get_args
 import typer
 
 from cxr_rewards.cli.console import note, working
+from cxr_rewards.cli.options import ConfigOption, PriorColumn
 
 
 def report(
@@ -32,6 +33,17 @@ def report(
     cluster: Annotated[
         str | None, typer.Option(help="Column of patients; by default found. 'none': all cases are independent.")
     ] = None,
+    prior_col: PriorColumn = None,
+    order_by: Annotated[
+        str, typer.Option(help="Column of dates or numbers that orders a patient's studies, for encounters.")
+    ] = "",
+    chexbert: Annotated[
+        bool, typer.Option("--chexbert", help="Label with CheXbert's weights if the details lack its labels.")
+    ] = False,
+    preset: Annotated[
+        str, typer.Option("--preset", "-p", help="Preset that made the scores; by default that of the files' record.")
+    ] = "",
+    config: ConfigOption = None,
     baseline: Annotated[str, typer.Option(help="Compare each system with this one only. Default: all pairs.")] = "",
     allow: Annotated[
         list[str] | None,
@@ -57,11 +69,17 @@ def report(
     for given in allow or ():
         if given not in get_args(Difference):
             raise InputError(unknown_name("--allow", "difference", given, get_args(Difference)))
+    if preset and config is not None:
+        raise InputError(f"give either --preset {preset} or --config {config}, not both")
     check_page(out, files, force=force)
     options = ReportOptions(
         title=title,
         cluster="" if cluster == "none" else cluster,
         by=tuple(by or ()),
+        priors=tuple(prior_col or ()),
+        order_by=order_by,
+        chexbert=chexbert,
+        reward=preset if config is None else str(config),
         baseline=baseline,
         allow=cast("tuple[Difference, ...]", tuple(allow or ())),
         cases=cases,

@@ -245,6 +245,16 @@ def test_a_third_system_and_a_baseline_make_two_pairs(tmp_path):
     ]
 
 
+def test_dates_order_the_encounters_and_a_preset_scores_the_baselines(tmp_path):
+    rows = ["study_id,patient_id,date,candidate,reference,reward"]
+    rows += [f"s{i},p{i // 3},2024-01-{i % 28 + 1:02},{CANDIDATES[i % 3]},{REFERENCE},{i % 5 / 5}" for i in range(36)]
+    (tmp_path / "a.csv").write_text("\n".join(rows))
+    _, parsed = page_of(tmp_path, tmp_path / "a.csv", options=["--order-by", "date", "--preset", "rules"])
+    encounters = section_of(parsed, "Encounters", "Score and length")
+    assert re.search(r"1 12 cases .* 2 12 cases .* 3 12 cases", encounters)
+    assert "most frequent report" in encounters
+
+
 def test_allowed_differences_of_the_files_are_a_warning(tmp_path):
     files = [
         write_scores(tmp_path / "a.csv", some_rows(12)),

@@ -36,6 +36,10 @@ class ReportOptions:
         by: columns of groups; also `change` and `encounter`.
         baseline: the system to which the others are compared; empty: all pairs are.
         allow: what may differ between the files, see `join_scores`.
+        priors: columns of earlier reports; empty: those that the files name, or the usual names.
+        order_by: column of dates or numbers that orders the studies of a patient; empty: the number of earlier reports.
+        chexbert: label with CheXbert if the details lack its labels; needs its weights.
+        reward: that made the scores, for the reports that need no image: a preset or a TOML; empty: that of the record.
         cases: how many worst cases of each system to show, and how many in which systems differ most.
         resamples: of the bootstrap.
         seed: of its random numbers.
@@ -46,6 +50,10 @@ class ReportOptions:
     by: tuple[str, ...] = ()
     baseline: str = ""
     allow: tuple[Difference, ...] = ()
+    priors: tuple[str, ...] = ()
+    order_by: str = ""
+    chexbert: bool = False
+    reward: str = ""
     cases: int = 5
     resamples: int = RESAMPLES
     seed: int = SEED
@@ -111,13 +119,16 @@ def _evaluations(
     protocol = Protocol(
         by=options.by,
         cluster=options.cluster,
+        priors=options.priors,
+        order_by=options.order_by,
+        chexbert=options.chexbert,
         resamples=min(options.resamples, PROTOCOL_RESAMPLES),
         seed=options.seed,
     )
     for i, system in enumerate(scores):
         tell(f"conditions, changes and groups of {system.name}")
         # The baselines are made of the references, which all systems share.
-        reward, why = (None, "") if i else reward_of(system)
+        reward, why = (None, "") if i else reward_of(system, options.reward)
         main = Systems.of_one(system).main_metric
         evaluation = evaluate(system, replace(protocol, metrics=(main,)), reward=reward)
         notes = (*evaluation.notes, f"no baselines: {why}") if why else evaluation.notes
