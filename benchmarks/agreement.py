@@ -10,7 +10,8 @@ ratings that the score puts in the right order, ties counting half.
 "Cross-validated" is what a choice of weights is worth on cases it has not seen: for each tenth of the cases the weights
 of the penalties of `rules` are chosen on the other nine tenths, from a grid, by tau-b plus accuracy, and the tenth is
 scored with them. `guarded` chooses among weights that leave no hole (`cxr-rewards audit`), `free` also among smaller
-ones: the difference is what the guards cost. The share of cases is small, so expect some noise.
+ones: the difference is what the guards cost. The share of cases is small, so expect some noise; `cxr-rewards calibrate`
+fits weights without a grid, and gives intervals.
 """
 
 from __future__ import annotations
@@ -18,26 +19,28 @@ from __future__ import annotations
 import itertools
 import json
 import statistics
+from math import isnan
 from pathlib import Path
 from typing import Any
 
-from scipy.stats import kendalltau
+import numpy as np
+from numpy.typing import NDArray
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.core.registry import component_names, load_component
+from cxr_rewards.evaluation.calibration.agreement import kendall_tau_b, pairwise_accuracy
+from cxr_rewards.evaluation.calibration.validation import cross_validate
 from cxr_rewards.judges.component import JudgeComponent
 from report import options_of, report
 
 
-def pairwise(rows: list[dict[str, Any]], values: list[float]) -> float:
-    """Return the share of differently rated pairs of one case in the right order."""
-    right = []
-    for i, j in itertools.combinations(range(len(rows)), 2):
-        apart = rows[i]["mean"] - rows[j]["mean"]
-        if rows[i]["case"] == rows[j]["case"] and apart:
-            agreement = apart * (values[i] - values[j])
-            right.append(0.5 if agreement == 0 else float(agreement > 0))
-    return statistics.mean(right)
+def agreement(rows: list[dict[str, Any]], values: list[float]) -> tuple[float, float]:
+    """Return tau-b with the mean ratings, and the share of differently rated pairs of one case in the right order."""
+    pairs = [(i, j) for i, j in itertools.combinations(range(len(rows)), 2) if rows[i]["case"] == rows[j]["case"]]
+    first, second = np.array(pairs).T
+    scores, means = np.array(values), np.array([row["mean"] for row in rows])
+    tau = kendall_tau_b(scores, means)[0]
+    return float(tau), float(pairwise_accuracy(scores[first] - scores[second], means[first] - means[second])[0])
 
 
 MAIN = "findings_soft_f1"
@@ -64,25 +67,20 @@ def cross_validated(
     rows: list[dict[str, Any]], scores: dict[str, list[float]], grid: Grid, folds: int = 10
 ) -> list[float]:
     """Return each row's score with weights that were chosen without its case."""
-    values = [0.0] * len(rows)
-    cases = sorted({row["case"] for row in rows}, key=str)
+    names = sorted({row["case"] for row in rows}, key=str)
+    codes = np.array([names.index(row["case"]) for row in rows])
     mixed = {
         weights: [mix(scores, grid, weights, i) for i in range(len(rows))]
         for weights in itertools.product(*grid.values())
     }
-    for fold in range(folds):
-        held_out = set(cases[fold::folds])
-        train = [i for i, row in enumerate(rows) if row["case"] not in held_out]
-        train_rows = [rows[i] for i in train]
-        means = [row["mean"] for row in train_rows]
-        best: tuple[float, tuple[float, ...]] = (-2.0, ())
-        for weights, values_of in mixed.items():
-            known = [values_of[i] for i in train]
-            worth = float(kendalltau(known, means).statistic) + pairwise(train_rows, known)
-            best = max(best, (worth, weights))
-        for i in set(range(len(rows))) - set(train):
-            values[i] = mixed[best[1]][i]
-    return values
+
+    def predict(known: NDArray[np.int64], held_out: NDArray[np.int64]) -> NDArray[np.float64]:
+        seen = [rows[i] for i in known]
+        best = max((sum(agreement(seen, [mixed[weights][i] for i in known])), weights) for weights in mixed)
+        return np.array(mixed[best[1]])[held_out]
+
+    parts = [np.arange(len(names))[fold::folds] for fold in range(folds)]
+    return [float(value) for value in cross_validate(codes, parts, predict)]
 
 
 def by_rules(name: str) -> bool:
@@ -112,13 +110,10 @@ def main() -> None:
     ]
     guarded, free = (cross_validated(rows, scores, grid) for grid in (GUARDED, FREE))
     scores |= {"cross-validated, guarded": guarded, "cross-validated, free": free}
-    means = [row["mean"] for row in rows]
+    found = {name: agreement(rows, values) for name, values in scores.items()}
     result = {
-        name: {
-            "kendall_tau_b": round(float(kendalltau(values, means).statistic), 3) if len(set(values)) > 1 else None,
-            "pairwise_accuracy": round(pairwise(rows, values), 3),
-        }
-        for name, values in scores.items()
+        name: {"kendall_tau_b": None if isnan(tau) else round(tau, 3), "pairwise_accuracy": round(accuracy, 3)}
+        for name, (tau, accuracy) in found.items()
     }
     report({"rows": len(rows), **result}, options.json)
 

@@ -31,8 +31,9 @@ PUBLIC = {
         "JudgeTransportError MissingDependencyError ModelLoadError ModelWarning SetupError VerdictParseError"
     ),
     "cxr_rewards.evaluation": (
-        "Audit Comparison Estimate Evaluation JoinedScores NonInferiority Pair Protocol SystemScores audit change_of "
-        "compare evaluate join_scores load_scores reward_of tables_of"
+        "Audit Calibration Comparison Estimate Evaluation JoinedScores NonInferiority Pair Protocol "
+        "RatingColumns Ratings SystemScores audit calibrate change_of compare evaluate join_scores "
+        "load_scores read_ratings reward_of tables_of"
     ),
     "cxr_rewards.evaluation.report": "ReportOptions build_report write_page",
     "cxr_rewards.files": (

@@ -10,6 +10,7 @@ import typer
 
 from cxr_rewards.cli.audit import audit_reward
 from cxr_rewards.cli.cache import cache_app
+from cxr_rewards.cli.calibrate import calibrate
 from cxr_rewards.cli.catalogue import components, presets, show
 from cxr_rewards.cli.compare import compare_files
 from cxr_rewards.cli.console import note, os_error_message
@@ -41,6 +42,7 @@ app.command()(presets)
 app.command()(show)
 app.command("fake-judge")(fake_judge)
 app.command("judge-check")(judge_check)
+app.command()(calibrate)
 app.command()(serve)
 app.command()(fetch)
 app.command()(warm)

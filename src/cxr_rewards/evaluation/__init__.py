@@ -8,6 +8,7 @@ from cxr_rewards._lazy import lazy
 
 __all__ = [
     "Audit",
+    "Calibration",
     "Comparison",
     "Estimate",
     "Evaluation",
@@ -15,13 +16,17 @@ __all__ = [
     "NonInferiority",
     "Pair",
     "Protocol",
+    "RatingColumns",
+    "Ratings",
     "SystemScores",
     "audit",
+    "calibrate",
     "change_of",
     "compare",
     "evaluate",
     "join_scores",
     "load_scores",
+    "read_ratings",
     "reward_of",
     "tables_of",
 ]
@@ -30,6 +35,9 @@ if TYPE_CHECKING:
     from cxr_rewards.evaluation.auditing.result import Audit
     from cxr_rewards.evaluation.auditing.run import audit
     from cxr_rewards.evaluation.baselines import reward_of
+    from cxr_rewards.evaluation.calibration.calibrate import Calibration, calibrate
+    from cxr_rewards.evaluation.calibration.rating_columns import RatingColumns
+    from cxr_rewards.evaluation.calibration.ratings import Ratings, read_ratings
     from cxr_rewards.evaluation.changes import change_of
     from cxr_rewards.evaluation.comparing import compare
     from cxr_rewards.evaluation.comparison import Comparison, Estimate, NonInferiority, Pair
@@ -41,6 +49,8 @@ if TYPE_CHECKING:
 __getattr__, __dir__ = lazy(
     __name__,
     {
+        "Audit": "cxr_rewards.evaluation.auditing.result",
+        "Calibration": "cxr_rewards.evaluation.calibration.calibrate",
         "Comparison": "cxr_rewards.evaluation.comparison",
         "Estimate": "cxr_rewards.evaluation.comparison",
         "Evaluation": "cxr_rewards.evaluation.protocol",
@@ -48,15 +58,18 @@ __getattr__, __dir__ = lazy(
         "NonInferiority": "cxr_rewards.evaluation.comparison",
         "Pair": "cxr_rewards.evaluation.comparison",
         "Protocol": "cxr_rewards.evaluation.protocol",
+        "RatingColumns": "cxr_rewards.evaluation.calibration.rating_columns",
+        "Ratings": "cxr_rewards.evaluation.calibration.ratings",
         "SystemScores": "cxr_rewards.evaluation.scores",
+        "audit": "cxr_rewards.evaluation.auditing.run",
+        "calibrate": "cxr_rewards.evaluation.calibration.calibrate",
         "change_of": "cxr_rewards.evaluation.changes",
         "compare": "cxr_rewards.evaluation.comparing",
         "evaluate": "cxr_rewards.evaluation.evaluating",
         "join_scores": "cxr_rewards.evaluation.scores",
         "load_scores": "cxr_rewards.evaluation.scores",
+        "read_ratings": "cxr_rewards.evaluation.calibration.ratings",
         "reward_of": "cxr_rewards.evaluation.baselines",
         "tables_of": "cxr_rewards.evaluation.protocol_tables",
-        "Audit": "cxr_rewards.evaluation.auditing.result",
-        "audit": "cxr_rewards.evaluation.auditing.run",
     },
 )

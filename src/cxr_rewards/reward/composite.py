@@ -131,18 +131,21 @@ class CompositeReward(BaseReward):
         return cls._from(parse_config(preset_text(name), where), where, overrides)
 
     @classmethod
-    def from_config(cls, path: str | Path, /, **overrides: Any) -> CompositeReward:
+    def from_config(cls, path: str | Path | RewardConfig, /, **overrides: Any) -> CompositeReward:
         """Build the reward that a TOML file describes (see `cxr_rewards.reward.config`); overrides as in `from_preset`.
 
-        A file is data: one whose settings name Python code is refused without `allow_code=True`.
+        Instead of a path it takes what `load_config` returns. A file is data: one whose settings name Python code is
+        refused without `allow_code=True`.
 
         Raises:
             ConfigError: the file is absent, is not TOML, does not describe a reward, or names code that is not allowed;
                 names the file and the place.
             MissingDependencyError: a component needs a package that is not installed; holds the pip line.
         """
-        from cxr_rewards.reward.config import load_config
+        from cxr_rewards.reward.config import RewardConfig, load_config
 
+        if isinstance(path, RewardConfig):
+            return cls._from(path, path.name, overrides)
         return cls._from(load_config(path), str(path), overrides)
 
     @classmethod
