@@ -37,7 +37,7 @@ def page_of(audit: Audit) -> Page:
     """Return the page of an audit."""
     about = (
         f"{len(audit.failed)} of {len(audit.checks)} checks failed. {audit.sick:,} sick references of "
-        f"{audit.references:,} read, {audit.calls:,} texts scored, seed {audit.seed}. {audit.signature}"
+        f"{audit.references:,} read, {audit.calls:,} texts scored, seed {audit.seed}."
     )
     sections = [_verdicts(audit), _policies(audit)]
     if audit.doses:
@@ -56,7 +56,7 @@ def _table(caption: str, names: tuple[str, ...], rows: tuple[tuple[str, ...], ..
 
 
 def _limit(check: Check) -> str:
-    return f"{'≥' if check.passes == 'at_least' else '≤'} {check.limit:g}"
+    return f"{'≥' if check.passes == 'at_least' else '≤'}\u00a0{check.limit:g}"
 
 
 def _verdicts(audit: Audit) -> Section:
@@ -68,7 +68,7 @@ def _verdicts(audit: Audit) -> Section:
             if check.verdict == verdict
         )
         if rows:
-            groups.append(Group(head=head, about=f"{len(rows)} checks", rows=rows))
+            groups.append(Group(head=head, about=f"{len(rows)} of {len(audit.checks)} checks", rows=rows))
     names = ("check", "question", "value", "limit", "unit", "worst")
     columns = tuple(Column(name, "number" if name in ("value", "limit") else "text") for name in names)
     cures = (
@@ -81,7 +81,7 @@ def _verdicts(audit: Audit) -> Section:
 
 
 def _policies(audit: Audit) -> Section:
-    axis = axis_of([0.0, 1.0, *(policy.level for policy in audit.policies)])
+    axis = axis_of([0.0, 1.0, *(policy.level for policy in audit.policies)], pad=True)
     groups = [group for group in GROUPS if any(group in policy.by_group for policy in audit.policies)]
     rows = tuple(_policy(policy, axis, groups) for policy in audit.policies)
     columns = (
@@ -91,7 +91,6 @@ def _policies(audit: Audit) -> Section:
         Column("level", "plot", axis),
         *(Column(group.replace("_", " ")) for group in groups),
         Column("unscored"),
-        Column("example", "text"),
     )
     note = (
         "Mean reward on sick references, and by the gravest finding of the reference. Level: 0 is a report with none "
@@ -105,7 +104,6 @@ def _policies(audit: Audit) -> Section:
 
 def _policy(policy: Policy, axis: Axis, groups: list[str]) -> tuple[str | Name | Strip, ...]:
     look = _LOOKS[policy.kind].look
-    text = policy.example
     return (
         Name(policy.name, look),
         number(policy.value),
@@ -113,13 +111,12 @@ def _policy(policy: Policy, axis: Axis, groups: list[str]) -> tuple[str | Name |
         Strip(axis, look, policy.level, zero=0.0),
         *(number(policy.by_group.get(group)) for group in groups),
         f"{policy.unscored:,}",
-        text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…",
     )
 
 
 def _doses(doses: tuple[Dose, ...]) -> Section:
     x = axis_of([100 * dose.share for dose in doses])
-    y = axis_of([value for dose in doses for value in (dose.clinical, dose.others)])
+    y = axis_of([value for dose in doses for value in (dose.clinical, dose.others)], pad=True)
 
     def line(look: int, values: list[float]) -> Path:
         points = zip((x.place(100 * dose.share) for dose in doses), map(y.place, values), strict=True)
@@ -160,4 +157,16 @@ def _details(audit: Audit) -> Section:
     )
     columns = (Column("tried", "text"), Column("value"))
     table = Table(caption="All that was tried", columns=columns, groups=groups)
-    return Section(anchor="details", title="Details", blocks=(table,))
+    texts = tuple((policy.name, shortened(policy.example)) for policy in audit.policies)
+    examples = Table(
+        caption="An example of each text",
+        columns=(Column("policy", "text"), Column("example", "text")),
+        groups=(Group(rows=texts),),
+    )
+    signature = Paragraph(f"Signature of the reward: {audit.signature}")
+    return Section(anchor="details", title="Details", blocks=(table, examples, signature))
+
+
+def shortened(text: str) -> str:
+    """Return an example as the page shows it."""
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
