@@ -136,6 +136,9 @@ def _numbered(sentence: str) -> list[Item]:
         Item("modifier", (), (("distance" if _AWAY.match(sentence, end) else "size", size),), 0, 0, start, end)
         for start, end, size in _sizes(sentence)
     ]
+    if "aort" in sentence and (wide := _wide_aorta(sentence)):
+        starts = {item.start for item in wide}
+        phrases = [*wide, *(item for item in phrases if item.start not in starts)]
     phrases += [Item("structure", (name,), places, 0, 0, start, end) for start, end, places, name in _levels(sentence)]
     if _DIGIT.search(sentence) is not None:
         phrases += [Item("date_both", (), (), 0, 0, *match.span()) for match in _YEAR.finditer(sentence)]
@@ -157,6 +160,25 @@ def _ratios(sentence: str) -> list[tuple[int, int, str]]:
             large = ratio >= _LARGEST_NORMAL_RATIO
         ratios.append((match.start(2), match.end(2), "enlarged" if large else "normal"))
     return ratios
+
+
+_AORTA = re.compile(
+    rf"aort(?:ic|a)(?: (?:arch|knuckle|knob|root))?(?: (?:diameter|calib(?:er|re)|width))?"
+    rf"(?: (?:of|is|now|measures|measuring|measured|about|approximately|at))* {_NUMBER} ?(mm|cm)(?![a-z])"
+)
+_NAMED_WIDE = re.compile("aneurysm|dilat|enlarg|ectasia|ectatic|balloon|widen")
+_LARGEST_NORMAL_AORTA = 40.0
+
+
+def _wide_aorta(sentence: str) -> list[Item]:
+    """Return the diameter of an aorta that is too wide, and not called so: "aortic knuckle of 5 cm"."""
+    if _NAMED_WIDE.search(sentence) is not None:
+        return []
+    return [
+        Item("quality", ("enlarged",), (("size", size),), 0, 0, match.start(1), match.end())
+        for match in _AORTA.finditer(sentence)
+        if (size := float(match[1]) * (10 if match[2] == "cm" else 1)) > _LARGEST_NORMAL_AORTA
+    ]
 
 
 def _levels(sentence: str) -> list[tuple[int, int, tuple[Attribute, ...], str]]:

@@ -24,6 +24,13 @@ DENIED_OR_DOUBTED = {
     "Left pneumothorax: absent.": ["pneumothorax absent left"],
     "Neither edema nor fluid.": ["pulmonary_edema absent", "pleural_effusion absent"],
     "The drain has fallen out.": ["chest_tube absent resolved"],
+    "The aortic knuckle measures 5 cm.": ["aortic_aneurysm present"],
+    "The aortic knuckle measures 30 mm.": [],
+    "ETT tip 5 cm above the aortic arch.": ["endotracheal_tube present"],
+    "The trachea is pushed to the right by a mass at the left apex.": [
+        "tracheal_deviation present right",
+        "lung_mass present left",
+    ],
     "The breathing tube has gone too far.": ["endotracheal_tube present"],
     "A port replaces the PICC.": ["port present", "picc absent resolved"],
     "The effusion has gone from the left base.": ["pleural_effusion absent left resolved"],

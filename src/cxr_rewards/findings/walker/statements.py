@@ -56,7 +56,7 @@ def add_finding(
         mention.of_structure = True
     source = state.location_of
     if source is not None and not mention.side and not mention.place and not _is_directed(state, observation):
-        mention.side, mention.place = source.side, source.place
+        mention.side, mention.place = "" if _is_directed(state, source.observation) else source.side, source.place
     _keep(state, mention, attributes)
     if source is not None and observation:
         _explain_away(state, source, mention)

@@ -120,7 +120,8 @@ def read_quality(state: State) -> None:
             add_finding(state, _IN_LIST_OF_FINDINGS[item.names[0]], use_attributes=False)
         return
     for slot, value in item.attributes:
-        if len(state.mentions) > before and (slot == "severity" or (slot, item.names[0]) == ("change", "enlarged")):
+        of_finding = slot in ("severity", "size") or (slot, item.names[0]) == ("change", "enlarged")
+        if len(state.mentions) > before and of_finding:
             if state.mentions[-1].certainty not in DENIED:  # "the heart is not big" denies any enlargement
                 state.mentions[-1].give(slot, value)  # "large heart", "larger heart"
         elif slot == "severity":
