@@ -43,8 +43,10 @@ _QUESTION = {True: "questioned", False: "query"}
 """Whether a question mark follows a word directly → the word of cues.toml that it is read as."""
 _COMPANY = 6
 """How many words before and after a phrase tell its sense."""
-_PARTS = frozenset((",", ";", ":", "(", ")", "[", "]", "and", "or", "but", "with"))
+_PARTS = frozenset((",", ";", "(", ")", "[", "]", "and", "or", "but", "with"))
 """Words that part a phrase from what stands beyond."""
+_PARTS_BEHIND = _PARTS | {":"}
+"""The same for what stands behind: a label tells the sense of its value, but the value not that of the label."""
 _SHORT = 5
 """Words up to this length are not corrected."""
 _NUMBER = r"([0-9]{1,4}(?:\.[0-9]{1,3})?)"
@@ -227,16 +229,18 @@ def _in_company(node: Node, tokens: list[str], first: int, last: int, said: set[
         if sense.follows.isdisjoint(said) and sense.precedes.isdisjoint(said):
             continue  # as most
         before, behind = tokens[max(0, first - _COMPANY) : first], tokens[last + 1 : last + 1 + _COMPANY]
-        if sense.follows.isdisjoint(_near(reversed(before))) and sense.precedes.isdisjoint(_near(behind)):
+        if sense.follows.isdisjoint(_near(reversed(before), _PARTS)) and sense.precedes.isdisjoint(
+            _near(behind, _PARTS_BEHIND)
+        ):
             continue
         if not sense.unless or sense.unless.isdisjoint(said):
             return cast("Entry", sense.entry)
     return cast("Entry", node[""])
 
 
-def _near(words: Iterable[str]) -> Iterator[str]:
+def _near(words: Iterable[str], parts: frozenset[str]) -> Iterator[str]:
     """Yield words up to the first that parts them from the phrase."""
-    return takewhile(lambda word: word not in _PARTS, words)
+    return takewhile(lambda word: word not in parts, words)
 
 
 def _words(known: Ontology, sentence: str, tokens: list[str], starts: list[int]) -> list[str]:

@@ -261,3 +261,9 @@ def test_a_bare_no_says_nothing_of_a_structure(value):
 def test_a_normal_label_before_a_denial_is_read_with_it():
     observations = {f.observation for f in read("Normal examination: no abnormality of the lungs or bones.")}
     assert {"airspace_opacity", "fracture", "lung_opacity"} <= observations
+
+
+@pytest.mark.parametrize("value", ["satisfactory", "high", "displaced", "removed"])
+@pytest.mark.parametrize("label", ["ETT", "Right IJ line", "Left chest drain"])
+def test_a_label_tells_the_sense_of_its_value(label, value):
+    assert said(f"{label}: {value}") == said(f"{label} is {value}.")
