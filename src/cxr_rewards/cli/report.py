@@ -61,8 +61,9 @@ def report(
     different cases with their findings marked, coverage, and what made the scores.
     """
     from cxr_rewards.errors import InputError, unknown_name
+    from cxr_rewards.evaluation.joining import Difference
     from cxr_rewards.evaluation.report import ReportOptions, build_report, check_page, write_page
-    from cxr_rewards.evaluation.scores import Difference, load_scores
+    from cxr_rewards.evaluation.scores import load_scores
 
     if name and len(name) != len(files):
         raise InputError(f"{len(name)} --name for {len(files)} files; give one for each file, in their order")

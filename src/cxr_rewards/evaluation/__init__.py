@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from cxr_rewards.evaluation.comparing import compare
     from cxr_rewards.evaluation.comparison import Comparison, Estimate, NonInferiority, Pair
     from cxr_rewards.evaluation.evaluating import evaluate
+    from cxr_rewards.evaluation.joining import JoinedScores, join_scores
     from cxr_rewards.evaluation.protocol import Evaluation, Protocol
     from cxr_rewards.evaluation.protocol_tables import tables_of
-    from cxr_rewards.evaluation.scores import JoinedScores, SystemScores, join_scores, load_scores
+    from cxr_rewards.evaluation.scores import SystemScores, load_scores
 
 __getattr__, __dir__ = lazy(
     __name__,
@@ -54,7 +55,7 @@ __getattr__, __dir__ = lazy(
         "Comparison": "cxr_rewards.evaluation.comparison",
         "Estimate": "cxr_rewards.evaluation.comparison",
         "Evaluation": "cxr_rewards.evaluation.protocol",
-        "JoinedScores": "cxr_rewards.evaluation.scores",
+        "JoinedScores": "cxr_rewards.evaluation.joining",
         "NonInferiority": "cxr_rewards.evaluation.comparison",
         "Pair": "cxr_rewards.evaluation.comparison",
         "Protocol": "cxr_rewards.evaluation.protocol",
@@ -66,7 +67,7 @@ __getattr__, __dir__ = lazy(
         "change_of": "cxr_rewards.evaluation.changes",
         "compare": "cxr_rewards.evaluation.comparing",
         "evaluate": "cxr_rewards.evaluation.evaluating",
-        "join_scores": "cxr_rewards.evaluation.scores",
+        "join_scores": "cxr_rewards.evaluation.joining",
         "load_scores": "cxr_rewards.evaluation.scores",
         "read_ratings": "cxr_rewards.evaluation.calibration.ratings",
         "reward_of": "cxr_rewards.evaluation.baselines",

@@ -15,6 +15,7 @@ from cxr_rewards.evaluation import corpus
 from cxr_rewards.evaluation.comparison import Comparison, Estimate, NonInferiority, Pair, System
 from cxr_rewards.evaluation.corpus import SystemMeasure
 from cxr_rewards.evaluation.groups import UNKNOWN, age_bands
+from cxr_rewards.evaluation.joining import Difference, JoinedScores, join_scores
 from cxr_rewards.evaluation.resampling import (
     RESAMPLES,
     SEED,
@@ -27,7 +28,7 @@ from cxr_rewards.evaluation.resampling import (
     sign_flip,
     sum_by_cluster,
 )
-from cxr_rewards.evaluation.scores import Difference, JoinedScores, SystemScores, join_scores, load_scores
+from cxr_rewards.evaluation.scores import SystemScores, load_scores
 from cxr_rewards.files.columns import ColumnMap, choose_cluster
 from cxr_rewards.files.summary import LEVEL, MIN_CLUSTERS, check_subgroups, is_age_column
 

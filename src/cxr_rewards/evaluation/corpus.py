@@ -27,7 +27,8 @@ from cxr_rewards.components.chexpert_rule_f1 import ChexpertRuleF1
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.engine import Engine
 from cxr_rewards.errors import InputError
-from cxr_rewards.evaluation.scores import JoinedScores, SystemScores
+from cxr_rewards.evaluation.joining import JoinedScores
+from cxr_rewards.evaluation.scores import SystemScores
 from cxr_rewards.files.details import CaseDetails, read_details
 from cxr_rewards.formulas.chexpert import CONDITIONS, FIVE, Uncertain, positives
 from cxr_rewards.judges.details import SORTS

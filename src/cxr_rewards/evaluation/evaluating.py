@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -42,7 +41,7 @@ from cxr_rewards.evaluation.texts import (
 from cxr_rewards.files import choose_cluster, choose_columns, read_details
 from cxr_rewards.files.columns import ColumnMap
 from cxr_rewards.files.provenance import read_provenance
-from cxr_rewards.files.summary import MAX_GROUPS
+from cxr_rewards.files.summary import MAX_GROUPS, is_age_column
 from cxr_rewards.findings import CHEXPERT
 from cxr_rewards.types import Case
 
@@ -63,7 +62,6 @@ from cxr_rewards.evaluation.protocol import (
 
 _NO_ENCOUNTERS = "encounters are unknown: no column of earlier reports (--prior-col), nor of dates (--order-by)"
 _NO_COLUMNS = ColumnMap(candidate="", reference="")
-_AGE = re.compile(r"(patient[_ -]?)?age([_ -](in[_ -])?years|[_ -]at[_ -][a-z]+)?", re.IGNORECASE)  # not age_group
 
 
 def evaluate(
@@ -368,7 +366,7 @@ class _Run:
         derived = {CHANGE: changes, ENCOUNTER: encounters}
         if name in self.system.columns or name not in derived:
             cells = self.system.column(name)
-            bands = age_bands(cells, self.protocol.age_edges) if _AGE.fullmatch(name.strip()) else []
+            bands = age_bands(cells, self.protocol.age_edges) if is_age_column(name) else []
             return bands if any(band != "unknown" for band in bands) else cells
         if not any(derived[name]):
             why = _NO_ENCOUNTERS if name == ENCOUNTER else self.notes[0]

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 
 from cxr_rewards.errors import ConfigError, InputError
-from cxr_rewards.evaluation.scores import join_scores, load_scores
+from cxr_rewards.evaluation.joining import join_scores
+from cxr_rewards.evaluation.scores import load_scores
 
 
 @pytest.fixture

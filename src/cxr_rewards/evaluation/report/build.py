@@ -11,6 +11,7 @@ from cxr_rewards.evaluation.baselines import reward_of
 from cxr_rewards.evaluation.comparing import compare
 from cxr_rewards.evaluation.comparison import Comparison
 from cxr_rewards.evaluation.evaluating import evaluate
+from cxr_rewards.evaluation.joining import Difference, join_scores
 from cxr_rewards.evaluation.protocol import RESAMPLES as PROTOCOL_RESAMPLES
 from cxr_rewards.evaluation.protocol import Evaluation, Protocol
 from cxr_rewards.evaluation.report.blocks import Page, Section
@@ -23,7 +24,7 @@ from cxr_rewards.evaluation.report.protocol import protocol_sections
 from cxr_rewards.evaluation.report.spread import distributions, length
 from cxr_rewards.evaluation.report.systems import Systems
 from cxr_rewards.evaluation.resampling import RESAMPLES, SEED, cluster_codes
-from cxr_rewards.evaluation.scores import Difference, SystemScores, join_scores
+from cxr_rewards.evaluation.scores import SystemScores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

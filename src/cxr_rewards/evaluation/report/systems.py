@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cxr_rewards.evaluation.joining import JoinedScores
 from cxr_rewards.evaluation.report.blocks import LOOKS, Name, Paragraph
-from cxr_rewards.evaluation.scores import JoinedScores, Metric, SystemScores
+from cxr_rewards.evaluation.scores import Metric, SystemScores
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
