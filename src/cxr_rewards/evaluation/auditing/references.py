@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from cxr_rewards.errors import InputError
 from cxr_rewards.files import choose_columns, open_table
 from cxr_rewards.files.cases import is_placeholder, read_cases
 from cxr_rewards.files.table import Table
 from cxr_rewards.types import Case
 
-_SECTIONS = ("findings", "impression")
-
 
 def load_references(source: str | Path | Iterable[Case | str], *, reports: bool = False) -> list[Case]:
     """Return cases with references.
 
-    A file needs a column of references as `score` finds it, or columns `findings` and `impression`, which are joined.
+    A file needs columns of references as `score` finds them. Sections in columns of their own are joined without
+    headings, because the audit moves sentences around.
 
     Args:
         source: a file, or texts or cases.
@@ -29,13 +27,9 @@ def load_references(source: str | Path | Iterable[Case | str], *, reports: bool 
     if not isinstance(source, (str, Path)):
         return [case if isinstance(case, Case) else Case(candidate="", reference=case) for case in source]
     table = open_table(source)
-    try:
-        columns = choose_columns(table.columns, where=str(source), references_only=not reports)
-    except InputError:
-        joined = [name for name in table.columns if name.strip().lower() in _SECTIONS]
-        if reports or not joined:
-            raise
-        return _joined(table, joined)
+    columns = choose_columns(table.columns, where=str(source), references_only=not reports)
+    if len(columns.references) > 1 and not reports:
+        return _joined(table, columns.references)
     found = []
     for row in read_cases(table, columns):
         if row.error is not None:
@@ -45,7 +39,7 @@ def load_references(source: str | Path | Iterable[Case | str], *, reports: bool 
     return found
 
 
-def _joined(table: Table, names: list[str]) -> list[Case]:
+def _joined(table: Table, names: Sequence[str]) -> list[Case]:
     found = []
     for row in table.rows(names):
         if row.error is not None:
