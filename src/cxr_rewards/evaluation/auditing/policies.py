@@ -1,4 +1,4 @@
-"""What the policies of an audit write for each study."""
+"""Texts that the policies of an audit write for each study."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def form_name(form: str) -> str:
 
 @dataclass(frozen=True)
 class Sources:
-    """What policies draw from.
+    """Material that policies draw from.
 
     Attributes:
         studies: all references, in random order.

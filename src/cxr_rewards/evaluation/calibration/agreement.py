@@ -80,7 +80,7 @@ def _blocks(n: int) -> Iterator[slice]:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Judgments:
-    """What raters say of candidates.
+    """Judgments of candidates by raters.
 
     Attributes:
         values: (candidates,): the mean rating, higher is better; NaN if there is none. None if there are only
