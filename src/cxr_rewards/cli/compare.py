@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from cxr_rewards.cli.console import console, note, working
+from cxr_rewards.cli.options import LowerIsBetterOption, MetricsOption, NamesOption, OnOption
 from cxr_rewards.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -56,19 +57,10 @@ def compare_files(
     files: Annotated[
         list[Path], typer.Argument(metavar="A B ...", help="Files of scores, one for each system: the output of score.")
     ],
-    name: Annotated[
-        list[str] | None, typer.Option(help="Name of a system; once for each file, in order. Default: the file's name.")
-    ] = None,
-    on: Annotated[
-        str | None,
-        typer.Option(help="Column of case ids that joins the files. Detected by default; 'none': row by row."),
-    ] = None,
-    metrics: Annotated[
-        list[str] | None, typer.Option(help="Metrics or columns, separated by commas. Default: reward and components.")
-    ] = None,
-    lower_is_better: Annotated[
-        list[str] | None, typer.Option(help="Columns of other programs that are better if lower, separated by commas.")
-    ] = None,
+    name: NamesOption = None,
+    on: OnOption = None,
+    metrics: MetricsOption = None,
+    lower_is_better: LowerIsBetterOption = None,
     allow: Annotated[
         list[Allowed] | None,
         typer.Option(help="What may differ between the files; ids: compare the cases that all files have."),

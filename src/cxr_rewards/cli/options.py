@@ -14,6 +14,19 @@ AllowCodeOption = Annotated[
     bool,
     typer.Option("--allow-code", help="Let the reward's TOML name Python code to run; by default it is only data."),
 ]
+MetricsOption = Annotated[
+    list[str] | None, typer.Option(help="Metrics or columns, separated by commas. Default: reward and components.")
+]
+LowerIsBetterOption = Annotated[
+    list[str] | None, typer.Option(help="Columns of other programs that are better if lower, separated by commas.")
+]
+NamesOption = Annotated[
+    list[str] | None,
+    typer.Option("--name", help="Name of a system, instead of its file's; once for each file, in order."),
+]
+OnOption = Annotated[
+    str | None, typer.Option(help="Column of case ids that joins the files; by default found. 'none': row by row.")
+]
 CandidateColumn = Annotated[
     str | None,
     typer.Option(

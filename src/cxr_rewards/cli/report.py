@@ -8,24 +8,23 @@ from typing import Annotated, cast, get_args
 import typer
 
 from cxr_rewards.cli.console import note, working
-from cxr_rewards.cli.options import ConfigOption, PriorColumn
+from cxr_rewards.cli.options import (
+    ConfigOption,
+    LowerIsBetterOption,
+    MetricsOption,
+    NamesOption,
+    OnOption,
+    PriorColumn,
+)
 
 
 def report(
     files: Annotated[list[Path], typer.Argument(metavar="SCORES...", help="Files of scores, one for each system.")],
     out: Annotated[Path, typer.Option("--output", "-o", help="The page to write, .html.")],
-    name: Annotated[
-        list[str] | None, typer.Option(help="Name of a system, instead of its file's; repeat it, once for each file.")
-    ] = None,
-    on: Annotated[
-        str | None, typer.Option(help="Column of case ids that joins the files; by default found. 'none': row by row.")
-    ] = None,
-    metrics: Annotated[
-        list[str] | None, typer.Option(help="Metrics or columns, separated by commas. Default: reward and components.")
-    ] = None,
-    lower_is_better: Annotated[
-        list[str] | None, typer.Option(help="Columns of other programs that are better if lower, separated by commas.")
-    ] = None,
+    name: NamesOption = None,
+    on: OnOption = None,
+    metrics: MetricsOption = None,
+    lower_is_better: LowerIsBetterOption = None,
     by: Annotated[
         list[str] | None,
         typer.Option(help="Column of subgroups; ages in bands; also `change` and `encounter`. Repeat it for several."),

@@ -321,7 +321,7 @@ def _groups(comparison: Comparison) -> Table:
         rows=_blanked(rows, starts, 2),
         numbers=frozenset({"cases", "mean"}),
         sections=starts,
-        caption="gap: best group's mean less the worst's; both are chosen anew in each resample",
+        caption="gap: mean of the best group minus that of the worst; each resample picks its own",
     )
 
 

@@ -6,7 +6,7 @@
 - `1/mean` of RadCliQ and FineRadScore, by which ReXrank ranks.
 - Of judges that count errors: errors a report, and the shares of reports with at most 1, exactly 2, exactly 3 and at
   least 4 significant ones. Of RadFact: mean precision, mean recall, and the F1 of these two.
-- Gaps between groups: the best group's mean less the worst's. Best and worst are chosen anew in each resample.
+- Gaps between groups: the mean of the best group minus that of the worst. Each resample picks its own best and worst.
 
 What a mean of scores does not tell is read from the file of details (`cxr-rewards score --details`), from columns of
 details (`chexprompt.significant`; `chexpert_rule_f1.tp`, `.fp` and `.fn`), or from the texts by the rule-based reader.
@@ -206,7 +206,7 @@ def _of_columns(name: str, values: Numbers, statistic: Statistic, **about: Any) 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Table:
-    """What the details say of each case of a file: NaN for a case without.
+    """Numbers from the details of each case of a file; NaN for a case without.
 
     Attributes:
         numbers: (cases, k).

@@ -1,4 +1,4 @@
-"""What an evaluation of a file of scores is asked for, and its result."""
+"""Options of an evaluation of a file of scores, and its result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHANGE, ENCOUNTER = "change", "encounter"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Protocol:
-    """What to evaluate.
+    """Options of an evaluation.
 
     Attributes:
         metrics: of the tables of groups; empty: `reward`, or all if there is none.

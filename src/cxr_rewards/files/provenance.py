@@ -75,7 +75,7 @@ class UsedComponent(TypedDict):
 
 
 class Provenance(TypedDict):
-    """What made a file of scores.
+    """Record of the reward, columns and version that made a file of scores.
 
     Attributes:
         format: tells it from other JSON.

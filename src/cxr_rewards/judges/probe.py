@@ -75,7 +75,7 @@ class Speed(NamedTuple):
 
 @dataclass
 class ServerProbe:
-    """What was found out about one address of a judge.
+    """Findings about one address of a judge.
 
     Attributes:
         model, address: what was asked, and where.

@@ -1,4 +1,4 @@
-"""What a guessed sentence gains if it is true and costs if it is false, by its form."""
+"""Gain of a guessed sentence that is true, and cost of one that is false, by form."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ _TIED = 10
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Problem:
-    """What is fitted: parts of a reward for rated candidates.
+    """Parts of a reward for rated candidates, to which weights are fitted.
 
     Attributes:
         labels: of the fitted parts.

@@ -29,7 +29,7 @@ from cxr_rewards.evaluation.scores import SystemScores
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOptions:
-    """What the page shows.
+    """Options of the page.
 
     Attributes:
         title: of the page; empty: the systems' names.

@@ -87,7 +87,7 @@ def _gap_table(systems: Systems, pairs: Sequence[Pair]) -> Table:
             Column("smaller gap", "text"),
         ),
         groups=(Group(rows=tuple(rows)),),
-        note="Best and worst group are chosen anew in each resample. Smaller is better.",
+        note="Each resample picks its own best and worst group. Smaller is better.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a section states, in the making."""
+"""Statements of a section, in the making."""
 
 from __future__ import annotations
 

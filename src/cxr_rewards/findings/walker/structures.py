@@ -42,7 +42,7 @@ _ENDS_REMARK = frozenset(
 """Kinds of phrase behind which no structure is what an abnormality was denied of."""
 _OTHER_TIMES = ("now", "date_both", "compare_back")
 _JOINS = frozenset((*JOINS, "deny_forward"))
-"""What joins findings in a list: "fluid, edema or collapse", "neither fluid nor edema"."""
+"""Kinds of phrase that join findings in a list: "fluid, edema or collapse", "neither fluid nor edema"."""
 _IN_LIST_OF_FINDINGS = {"fluid": "pleural_effusion"}
 """Quality → what it is in a list of findings, where it is said of no structure."""
 
