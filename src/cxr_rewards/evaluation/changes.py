@@ -66,9 +66,14 @@ _NOTHING_NEW = re.compile(
 _AERATION: tuple[tuple[ChangeKind, re.Pattern[str]], ...] = (
     (
         "regression",
-        re.compile(r"\b(improv\w+|better|increased)\b[^.;]*\baerat|\baerat\w+[^.;]*\bimprov|\bclearing of\b", re.I),
+        re.compile(
+            r"\b(improv\w+|better|increased)\b[^.;]{0,200}\baerat|\baerat\w+[^.;]{0,200}\bimprov|\bclearing of\b", re.I
+        ),
     ),
-    ("progression", re.compile(r"\b(worse\w*|decreas\w+|diminished)\b[^.;]*\baerat|\baerat\w+[^.;]*\bworse", re.I)),
+    (
+        "progression",
+        re.compile(r"\b(worse\w*|decreas\w+|diminished)\b[^.;]{0,200}\baerat|\baerat\w+[^.;]{0,200}\bworse", re.I),
+    ),
 )
 """Changes of what is better if there is more of it, which are no finding."""
 _SENTENCE_END = re.compile(r"[.;\n]\s")

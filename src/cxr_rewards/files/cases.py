@@ -26,7 +26,7 @@ _PLACEHOLDER = re.compile(
     re.IGNORECASE,
 )
 _LONGEST = 16  # a longer text is not a placeholder
-_LOOKS_LIKE_CHAT = re.compile(r"""\s*\[?\s*\{\s*"(role|content)"\s*:""")
+_LOOKS_LIKE_CHAT = re.compile(r"""\s*(?:\[\s*)?\{\s*"(role|content)"\s*:""")
 _LOOKS_LIKE_LIST = re.compile(r"""\[\s*["'].*\]""", re.DOTALL)
 
 

@@ -10,8 +10,9 @@ CONTEXT = "context"
 PATIENT = ("age", "sex", "indication")
 """Columns that are made of it."""
 
-_PART = re.compile(r"\s*(age|gender|sex)\s*:\s*([^.:]*?)\s*(?:\.|$)", re.IGNORECASE)
-_INDICATION = re.compile(r"\s*indication\s*:\s*(.*\S)?\s*", re.IGNORECASE | re.DOTALL)
+# Blanks after a colon belong to the value: so each character is tried once.
+_PART = re.compile(r"\s*(age|gender|sex)\s*:([^.:]*)(?:\.|$)", re.IGNORECASE)
+_INDICATION = re.compile(r"\s*indication\s*:", re.IGNORECASE)
 _UNKNOWN = ("", "none", "nan", "unknown", "n/a")
 
 
@@ -29,8 +30,8 @@ def patient_of(context: object) -> dict[str, str]:
     told: dict[str, str] = {}
     at = 0
     while part := _PART.match(context, at):
-        told.setdefault("age" if part[1].lower() == "age" else "sex", part[2])
+        told.setdefault("age" if part[1].lower() == "age" else "sex", part[2].strip())
         at = part.end()
     if at and (rest := _INDICATION.match(context, at)):
-        told["indication"] = rest[1] or ""
+        told["indication"] = context[rest.end() :].strip()
     return {name: value for name, value in told.items() if value.lower() not in _UNKNOWN}

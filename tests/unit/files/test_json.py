@@ -1,6 +1,7 @@
 """JSON in one piece: lists of objects, and objects by their ids as ReXrank writes them."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from cxr_rewards import CompositeReward
 from cxr_rewards.errors import InputError
 from cxr_rewards.files import Table, json_table, open_table, read_cases, read_provenance, score_file, write_table
+from cxr_rewards.files.patients import patient_of
 
 REXRANK: dict[str, dict[str, Any]] = {
     "s1": {
@@ -165,3 +167,10 @@ def test_entries_are_read_piece_by_piece(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(json_table, "LONGEST_ENTRY", 100)
     with pytest.raises(InputError, match="broken JSON"):
         open_table(saved(tmp_path, '{"s1": {"report": "' + "x" * 5_000 + '"}}'))
+
+
+@pytest.mark.parametrize("context", ["Age:{}:", "Age:5.Indication:{}", "{}Age:5.Gender:F."])
+def test_blanks_in_a_context_take_linear_time(context):
+    start = time.process_time()
+    patient_of(context.format(" " * 200_000))
+    assert time.process_time() - start < 15
