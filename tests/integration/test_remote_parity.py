@@ -10,7 +10,7 @@ from tests.serving import served
 from cxr_rewards import Case, CompositeReward
 from cxr_rewards.errors import ConfigError, SetupError
 from cxr_rewards.explain.build import explain
-from cxr_rewards.files import choose_columns, open_table, score_file
+from cxr_rewards.files import choose_columns, open_table, read_details, score_file
 from cxr_rewards.remote.http import RemoteReward
 from cxr_rewards.remote.load import load_reward
 
@@ -23,12 +23,12 @@ PAIRS = [
 CASE = Case(candidate="Small left effusion. No edema.", reference="Left effusion with edema.", priors=("Clear.",))
 
 
-def scored(reward, folder, name):
+def scored(reward, folder, name, **options):
     with (folder / "in.csv").open("w", newline="") as file:
         csv.writer(file).writerows([("candidate", "reference"), *PAIRS])
     table = open_table(folder / "in.csv")
     columns = choose_columns(table.columns, where="in.csv")
-    return score_file(table, columns, reward, folder / f"{name}.csv")
+    return score_file(table, columns, reward, folder / f"{name}.csv", **options)
 
 
 @pytest.mark.usefixtures("models")
@@ -42,6 +42,20 @@ def test_statistics_of_a_file_are_those_of_a_local_reward(tmp_path, details):
         theirs = scored(RemoteReward(url, details=details), tmp_path, "remote")
     assert theirs.corpus == ours.corpus
     assert (tmp_path / "remote.csv").read_text() == (tmp_path / "local.csv").read_text()
+
+
+@pytest.mark.parametrize("details", [True, False])
+def test_the_details_of_a_file_are_those_of_a_local_reward(tmp_path, details):
+    """They are fetched for the file, also by a reward that else does without."""
+    local = CompositeReward(["findings_score", "bleu"])
+    with served(local) as url:
+        rewards = {"local": local, "remote": RemoteReward(url, details=details)}
+        for name, reward in rewards.items():
+            scored(reward, tmp_path, name, details=tmp_path / f"{name}.jsonl", detail_columns=["bleu.brevity_penalty"])
+    assert (tmp_path / "remote.csv").read_text() == (tmp_path / "local.csv").read_text()
+    ours, theirs = (list(read_details(tmp_path / f"{name}.jsonl")) for name in rewards)
+    assert theirs == ours
+    assert ours[0]["parts"]["findings_score"]["details"]["matched"]
 
 
 @pytest.mark.usefixtures("models")

@@ -283,7 +283,7 @@ class JudgeClient:
             self._count(prompt, completion)
             used = prompt + completion
             try:
-                reply.check()
+                reply.check(cut_off=question.form.reads_cut_off)
                 question.check(reply.text)
             except VerdictParseError as error:
                 error.reply = reply.text

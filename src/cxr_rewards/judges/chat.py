@@ -69,6 +69,7 @@ class Form(NamedTuple):
         name: the schema's name.
         structured: how the reply is bound to the schema, see `JudgeSettings.structured`.
         path: end of the address: `CHAT`, or `TEXT`, to which the only message goes as a text without a chat template.
+        reads_cut_off: whether a reply that reached the limit of tokens is read as far as it goes.
     """
 
     fields: str
@@ -76,6 +77,7 @@ class Form(NamedTuple):
     name: str
     structured: str
     path: str = CHAT
+    reads_cut_off: bool = False
 
     @property
     def most_tokens(self) -> int:
@@ -164,8 +166,8 @@ class Reply(NamedTuple):
         size = len(self.text.encode("utf-8", "surrogatepass"))
         return size // 4 + 1 if counted is None else min(counted, max(most, size) + _OVERHEAD_TOKENS)
 
-    def check(self) -> None:
-        """Raise for a reply that is not whole.
+    def check(self, *, cut_off: bool = False) -> None:
+        """Raise for a reply that is not whole; one that was cut off passes if `cut_off`.
 
         Raises:
             JudgeRefusal: the model declined.
@@ -174,7 +176,7 @@ class Reply(NamedTuple):
         """
         if self.refusal or self.finish in _FILTERED:
             raise JudgeRefusal(f"the model refused: {self.refusal[:_LONGEST] or self.finish}")
-        if self.finish in _CUT_OFF:
+        if self.finish in _CUT_OFF and not cut_off:
             raise VerdictParseError(f"the reply was cut off after {self.usage[1] or '?'} tokens; raise max_tokens")
         if self.finish in _BROKEN:
             raise RetryLater("malformed", f"the reply is not whole: the server ended it with {self.finish!r}")

@@ -25,7 +25,7 @@ _ENDPOINT = (
     "How the server is asked: completions, with the text that GREEN's chat template makes; chat, if the server was "
     "started with that template."
 )
-_FAILURES = "Read a reply as the published code does: a section that is missing or cannot be read counts 0."
+_FAILURES = "Read a reply as the published code does: what is missing, cannot be read or was cut off counts 0."
 _RENDERED = "<|user|>\n{}</s>\n<|assistant|>\n</s>\n<|assistant|>\n"
 """The template applied to one turn of the user and an empty one of the assistant."""
 
@@ -47,7 +47,8 @@ class GreenOfficialReply(OfficialReply):
 
     def form(self) -> Form:
         """Return the fields of a request other than its prompt."""
-        return super().form()._replace(path=CHAT if self.endpoint == "chat" else TEXT)
+        path = CHAT if self.endpoint == "chat" else TEXT
+        return super().form()._replace(path=path, reads_cut_off=self.upstream_failures)
 
     @classmethod
     def parse(cls, reply: str) -> GreenVerdict:
@@ -66,9 +67,9 @@ class GreenOfficial(ErrorJudge, OfficialJudge):
 
     Its prompt is added from a checkout by `cxr-rewards prompts add green`. Reports stand in it as they are, so that a
     report can speak to the judge: use `green` to train. Serve StanfordAIMI/GREEN-radllama2-7b with 16-bit floats.
-    Published code lets prompt and reply share 2,048 tokens; here the reply alone may have `max_tokens`, and one that is
-    cut off is unscored. It counts a section that is missing as 0; here such a reply is asked for again and the case is
-    unscored, unless `upstream_failures`.
+    Published code counts a section that is missing as 0, also of a reply that is cut off; here such a reply is asked
+    for again and the case is unscored, unless `upstream_failures`. It lets prompt and reply share 2,048 tokens; here
+    the reply alone may have `max_tokens`.
 
     Range: [0, 1].
 
@@ -78,7 +79,7 @@ class GreenOfficial(ErrorJudge, OfficialJudge):
     """
 
     name = "green_official"
-    version = 1
+    version = 2
     summary = "GREEN with its published prompt and arithmetic"
     reply = GreenOfficialReply
     types = tuple(TYPES)

@@ -123,6 +123,19 @@ def test_a_missing_section_is_unscored_unless_the_published_reading_is_asked_for
     assert len(requests) == len(CASES)  # nothing is asked again
 
 
+def test_a_reply_that_is_cut_off_is_read_as_far_as_it_goes_only_as_the_published_code_does(published):
+    def respond(request):
+        looping = WHOLE.partition("[Matched Findings]:")[0] + "[Matched Findings]:\n2. Heart; lungs; heart; heart"
+        return {"choices": [{"text": looping, "finish_reason": "length"}]}
+
+    rewards, _ = asked(respond)
+    assert rewards[0].value is None
+    assert "cut off" in rewards[0].parts["green_official"].failure.error
+    rewards, requests = asked(respond, upstream_failures=True)
+    assert [reward.value for reward in rewards] == [2 / 5] * len(CASES)
+    assert len(requests) == len(CASES)
+
+
 def test_the_hash_of_the_file_is_in_the_signature(published, tmp_path):
     from cxr_rewards.judges.official import store
 
