@@ -16,7 +16,7 @@ PUBLIC = {
     "cxr_rewards": (
         "BaseReward Case Component CompositeReward Failure Feature Reward Score __version__ load_reward"
     ),
-    "cxr_rewards.adapters": "Diagnostics Extract Rollouts Samples",
+    "cxr_rewards.adapters": "Diagnostics Extract RolloutLog Rollouts Samples",
     "cxr_rewards.adapters.openrlhf": "reward_func",
     "cxr_rewards.adapters.swift": "register",
     "cxr_rewards.adapters.trl": "as_trl reward",

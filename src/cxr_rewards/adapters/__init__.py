@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 from cxr_rewards._lazy import lazy
 
-__all__ = ["Diagnostics", "Extract", "Rollouts", "Samples"]
+__all__ = ["Diagnostics", "Extract", "RolloutLog", "Rollouts", "Samples"]
 
 if TYPE_CHECKING:
     from cxr_rewards.adapters.completion import Extract
     from cxr_rewards.adapters.diagnostics import Diagnostics
+    from cxr_rewards.adapters.rollout_log import RolloutLog
     from cxr_rewards.adapters.rollouts import Rollouts
     from cxr_rewards.adapters.samples import Samples
 
@@ -19,6 +20,7 @@ __getattr__, __dir__ = lazy(
     {
         "Diagnostics": "cxr_rewards.adapters.diagnostics",
         "Extract": "cxr_rewards.adapters.completion",
+        "RolloutLog": "cxr_rewards.adapters.rollout_log",
         "Rollouts": "cxr_rewards.adapters.rollouts",
         "Samples": "cxr_rewards.adapters.samples",
     },

@@ -25,6 +25,7 @@ from cxr_rewards.adapters.cells import (
 )
 from cxr_rewards.adapters.completion import Extract
 from cxr_rewards.adapters.diagnostics import Diagnostics
+from cxr_rewards.adapters.rollout_log import RolloutLog
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.text.chat import text_of
@@ -63,6 +64,7 @@ class Rollouts:
             group's scored rollouts: no advantage either way), `raise`, or a number, which must lie below every reward
             that a report can get. If a whole group is unscored, the mean is that of the batch.
         diagnostics: watches the run: a `Diagnostics`, or the path of its file; None: no diagnostics.
+        rollout_log: writes every rollout with its rewards: a `RolloutLog`, or the path of its file; None: no such file.
 
     Raises:
         ConfigError: `unscored` is none of these, or a reward that is normalised within groups has no `group_size`.
@@ -77,12 +79,15 @@ class Rollouts:
     extract: Extract | Mapping[str, object] = field(default_factory=Extract)
     unscored: Unscored = None
     diagnostics: Diagnostics | str | Path | None = None
+    rollout_log: RolloutLog | str | Path | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.extract, Extract):
             object.__setattr__(self, "extract", extract_of(self.extract))
         if isinstance(self.diagnostics, str | Path):
             object.__setattr__(self, "diagnostics", Diagnostics(self.diagnostics))
+        if isinstance(self.rollout_log, str | Path):
+            object.__setattr__(self, "rollout_log", RolloutLog(self.rollout_log))
         if self.reward.total.normalize == "group" and not self.group_size:
             raise ConfigError(
                 f"rollouts: {self.reward.name} is normalised within groups: give group_size, the rollouts of a study "
@@ -219,13 +224,15 @@ class Rollouts:
         rewards = self.reward.score_batch(cases)
         seconds = time.perf_counter() - start
         metrics: dict[str, float] = {}
-        if isinstance(self.diagnostics, Diagnostics):
-            try:
+        try:
+            if isinstance(self.diagnostics, Diagnostics):
                 metrics = self.diagnostics.observe(self.reward, cases, rewards, seconds=seconds, step=step)
-            except Warning:  # a caller's filter makes errors of them
-                raise
-            except Exception as error:  # noqa: BLE001 - it only watches: it must not end a training run
-                warnings.warn(f"diagnostics: this step is left out: {type(error).__name__}: {error}", stacklevel=2)
+            if isinstance(self.rollout_log, RolloutLog):
+                self.rollout_log.add(cases, rewards, step=step)
+        except Warning:  # a caller's filter makes errors of them
+            raise
+        except Exception as error:  # noqa: BLE001 - it only watches: it must not end a training run
+            warnings.warn(f"diagnostics: this step is left out: {type(error).__name__}: {error}", stacklevel=2)
         return Scored(cases, rewards, self._values(cases, rewards), metrics)
 
     def _values(self, cases: Sequence[Case], rewards: Sequence[Reward]) -> list[float | None]:

@@ -43,6 +43,7 @@ class Samples:
         group: key of the study; without it samples of equal reference and priors are a group. For the diagnostics.
         extract: how to take the report out of a completion, as arguments of `Extract`.
         diagnostics: a folder that gets a file of diagnostics from each process, `<pid>.jsonl`, with a line per batch.
+        rollout_log: a folder that gets every rollout with its rewards, `<pid>.jsonl` from each process.
         wait_s: how long a sample waits for others, in seconds.
 
     Raises:
@@ -65,6 +66,7 @@ class Samples:
         group: str = "",
         extract: Mapping[str, object] | None = None,
         diagnostics: str = "",
+        rollout_log: str = "",
         wait_s: float = 0.02,
     ) -> None:
         given = {"judge": judge, "cache": cache, "allow_code": allow_code}
@@ -80,8 +82,12 @@ class Samples:
             raise ConfigError(f"{reward.name}: missing must be a number or None, got {missing!r}")
         self.unscored, self.missing = float(unscored), None if missing is None else float(missing)
         self.has_cut = False  # whether a report was found in a query: then the marker of the assistant's turn is right
-        watch = Path(diagnostics) / f"{os.getpid()}.jsonl" if diagnostics else None
-        self.rollouts = Rollouts(reward=reward, unscored=self.unscored, extract=extract or {}, diagnostics=watch)
+        watch, kept = (
+            Path(folder) / f"{os.getpid()}.jsonl" if folder else None for folder in (diagnostics, rollout_log)
+        )
+        self.rollouts = Rollouts(
+            reward=reward, unscored=self.unscored, extract=extract or {}, diagnostics=watch, rollout_log=kept
+        )
         self.priors, self.context, self.group = priors, tuple(context), group
         self._batches: Coalescer[Case, Reward] = Coalescer(
             lambda cases: self.rollouts.score_cases(list(cases)).rewards, wait_s=wait_s

@@ -61,7 +61,7 @@ def register(
         reward: the reward to score with; None: the one that `CXR_REWARDS_CONFIG` names, else `rules`.
         asynchronous: let ms-swift await it beside its other asynchronous rewards.
         **options: of `cxr_rewards.adapters.rollouts.Rollouts`: reference, priors, context, group, extract, unscored,
-            diagnostics.
+            diagnostics, rollout_log.
 
     Returns:
         The class, whose name is the metric's.

@@ -12,24 +12,29 @@ from pathlib import Path
 from typing import Any
 
 from cxr_rewards.adapters.completion import Extract
-from cxr_rewards.adapters.diagnostics import Diagnostics
+from cxr_rewards.adapters.diagnostics import Diagnostics, Log, check_log, logged
+from cxr_rewards.adapters.rollout_log import RolloutLog
 from cxr_rewards.adapters.rollouts import Rollouts, Scored, options_from_environment
 from cxr_rewards.remote.load import load_reward
 from cxr_rewards.reward.base import BaseReward
 
-Log = Callable[..., object]
+Hook = Callable[..., object]
+_OF_TRL = frozenset(("reward/mean", "reward/std", "zero_variance_groups"))
+"""Logged by trl itself, as `reward`, `reward_std` and `frac_reward_zero_std`."""
 
 
 class TrlReward:
     """A reward function as trl calls it: picklable, with a `__name__` of its own.
 
     Called with `prompts`, `completions` and the dataset's columns, it returns a float per completion, None if it is
-    unscored (trl leaves such rows out). Through trl's hooks it logs `reward/<component>/mean`, the unscored share, the
-    judges' cost and what `Diagnostics` finds, and adds a column of each component to the table of completions.
+    unscored (trl leaves such rows out). Through trl's hooks, which reach every logger that `report_to` names, it logs
+    the numbers of `Diagnostics` that `log` chooses, and adds a column of each component with a weight to the table of
+    completions.
     """
 
-    def __init__(self, rollouts: Rollouts, name: str = "cxr_rewards") -> None:
+    def __init__(self, rollouts: Rollouts, name: str = "cxr_rewards", log: Log = "default") -> None:
         self.rollouts = rollouts
+        self.log = check_log(log)
         self.__name__ = name
 
     def __call__(
@@ -38,19 +43,34 @@ class TrlReward:
         completions: Sequence[object] = (),
         *,
         trainer_state: object = None,
-        log_extra: Log | None = None,
-        log_metric: Log | None = None,
+        log_extra: Hook | None = None,
+        log_metric: Hook | None = None,
         **columns: Any,
     ) -> list[float | None]:
         """Return a value for each completion, in order."""
         scored = self._score(prompts, completions, columns, trainer_state)
-        _log(scored, log_extra, log_metric)
+        self._log(scored, log_extra, log_metric)
         return scored.values
 
     def _score(
         self, prompts: Sequence[object] | None, completions: Sequence[object], columns: Mapping[str, Any], state: object
     ) -> Scored:
         return self.rollouts.score(completions, columns, prompts, getattr(state, "global_step", None))
+
+    def _log(self, scored: Scored, log_extra: Hook | None, log_metric: Hook | None) -> None:
+        reward = self.rollouts.reward
+        if log_metric is not None:
+            for name, value in logged(scored.metrics, reward, self.log).items():
+                if name not in _OF_TRL:
+                    log_metric(name if name.startswith("reward/") else f"reward/{name}", float(value))
+        if log_extra is not None and scored.rewards:
+            everything = "all" in self.log
+            for label, term in reward.total.terms.items():
+                if everything or term.weight:
+                    log_extra(label, [one.parts[label].value for one in scored.rewards])
+            lost = [one if one.value is None else None for one in scored.rewards]
+            log_extra("unscored", [one.reasons if one else "" for one in lost])
+            log_extra("unscored_kind", ["; ".join(one.kinds) if one else "" for one in lost])
 
 
 class AsyncTrlReward(TrlReward):
@@ -59,18 +79,6 @@ class AsyncTrlReward(TrlReward):
     async def __call__(self, *given: Any, **columns: Any) -> list[float | None]:  # type: ignore[override]
         """Return a value for each completion, in order."""
         return await asyncio.to_thread(TrlReward.__call__, self, *given, **columns)
-
-
-def _log(scored: Scored, log_extra: Log | None, log_metric: Log | None) -> None:
-    if log_metric is not None:
-        for name, value in scored.metrics.items():
-            log_metric(f"reward/{name}", float(value))
-    if log_extra is not None and scored.rewards:
-        for label in scored.rewards[0].parts:
-            log_extra(label, [reward.parts[label].value for reward in scored.rewards])
-        lost = [reward if reward.value is None else None for reward in scored.rewards]
-        log_extra("unscored", [reward.reasons if reward else "" for reward in lost])
-        log_extra("unscored_kind", ["; ".join(reward.kinds) if reward else "" for reward in lost])
 
 
 def as_trl(
@@ -83,6 +91,8 @@ def as_trl(
     group_size: int = 0,
     extract: Extract | Mapping[str, object] | None = None,
     diagnostics: Diagnostics | str | Path | None = None,
+    rollout_log: RolloutLog | str | Path | None = None,
+    log: Log = "default",
     asynchronous: bool = False,
     name: str = "cxr_rewards",
 ) -> TrlReward:
@@ -94,6 +104,9 @@ def as_trl(
         reference, priors, context, group, group_size: the dataset's columns; see `Rollouts`.
         extract: how to take the report out of a completion.
         diagnostics: a `Diagnostics` of your own, or the path of its file; None: one without a file.
+        rollout_log: a `RolloutLog`, or the path of a file for every rollout with its rewards; None: no such file.
+        log: the numbers that trl logs: `default`, `all`, `none`, a pattern of names such as `seconds/*`, or a list of
+            these. `all` also puts components of weight 0 into the table of completions.
         asynchronous: let trl await it beside its other asynchronous rewards.
         name: the name under which trl logs it; two functions of one name share their metrics.
     """
@@ -106,8 +119,9 @@ def as_trl(
         group_size=group_size,
         extract=extract or Extract(),
         diagnostics=diagnostics or Diagnostics(),
+        rollout_log=rollout_log,
     )
-    return (AsyncTrlReward if asynchronous else TrlReward)(rollouts, name)
+    return (AsyncTrlReward if asynchronous else TrlReward)(rollouts, name, log)
 
 
 class _FromEnvironment:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import pickle
-import warnings
 
 import pytest
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters import trl as adapter
-from cxr_rewards.adapters.diagnostics import CollapseWarning, Diagnostics
+from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.adapters.rollouts import OPTIONS_VARIABLE, Rollouts, priors_of
 from cxr_rewards.core.component import Component
 from cxr_rewards.errors import ConfigError, InputError
 from cxr_rewards.remote.load import CONFIG_VARIABLE
-from cxr_rewards.types import Case, Failure, Reward, Score
+from cxr_rewards.types import Case, Failure, Score
 
 
 class Picky(Component):
@@ -203,7 +201,7 @@ def test_trls_hooks_get_what_there_is_to_tell():
     assert values == [1.0, None, 0.0]
     assert score.__name__ == "cxr_rewards"
     assert metrics["reward/picky/mean"] == 0.5
-    assert metrics["reward/reward/unscored"] == pytest.approx(1 / 3)
+    assert metrics["reward/unscored"] == pytest.approx(1 / 3)
     assert all(type(value) is float for value in metrics.values())
     assert columns["picky"] == [1.0, None, 0.0]
     assert columns["unscored"] == ["", "picky: is broken", ""]
@@ -240,137 +238,6 @@ def test_the_zero_argument_form_reads_the_environment(monkeypatch, tmp_path):
         adapter._FromEnvironment()(completions=[])
 
 
-# Diagnostics
-
-
-def watch(texts, reference="Left effusion.", steps=12, priors=(), watcher=None):
-    """Observe steps whose candidates change from the first text to the last."""
-    watcher = watcher or Diagnostics()
-    made = CompositeReward()
-    for step in range(steps):
-        text = texts[min(len(texts) - 1, step * len(texts) // steps)]
-        cases = [Case(candidate=text, reference=reference, priors=priors, group=str(i // 2)) for i in range(4)]
-        cases[0] = Case(candidate=f"{text} Mild edema.", reference=reference, priors=priors, group="0")
-        cases[2] = Case(candidate=f"{text} Small nodule.", reference=reference, priors=priors, group="1")
-        metrics = watcher.observe(made, cases, made.score_batch(cases), seconds=0.1)
-    return watcher, metrics
-
-
-GOOD = "Left pleural effusion."
-
-
-def test_metrics_of_a_step():
-    watcher, metrics = watch([GOOD], steps=1)
-    assert metrics["normal_rate"] == 0.0
-    assert metrics["zero_variance_groups"] == 0.0
-    assert metrics["length_ratio"] == pytest.approx(4 / 2)
-    assert metrics["findings_soft_f1/mean"] > 0
-    assert metrics["seconds"] == 0.1
-    assert any(key.startswith("correlation/") for key in metrics)
-    assert watcher.summary()["steps"] == 1
-
-
-def observe(watcher, batches, reward=None, reference="Left effusion.", priors=()):
-    """Return what is warned of while batches of texts are observed."""
-    made = reward or CompositeReward()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        for texts in batches:
-            cases = [
-                Case(candidate=t, reference=reference, priors=priors, group=str(i // 2)) for i, t in enumerate(texts)
-            ]
-            watcher.observe(made, cases, made.score_batch(cases))
-    assert all(warning.category is CollapseWarning for warning in caught)
-    return [str(warning.message) for warning in caught]
-
-
-GOOD_BATCH = ["Left effusion.", "Edema."]
-
-
-@pytest.mark.parametrize(
-    ("after", "says"),
-    [
-        (["The lungs are clear.", "The heart is normal."], "of candidates tell nothing abnormal, 0% of references"),
-        (["Small right effusion.", "small right  effusion."], "of candidates are copies of a prior"),
-        (["Left effusion."] * 2, "of groups have equal rewards, and teach nothing"),
-        (
-            [f"{text} " * 4 for text in ("The lungs show edema.", "The left lung has a nodule.")],
-            "say again what was said",
-        ),
-        ([" ".join(GOOD_BATCH * 5), " ".join(GOOD_BATCH * 6)], "times the words of references"),
-    ],
-)
-def test_each_way_of_gaming_is_reported_once(after, says):
-    messages = observe(Diagnostics(), [GOOD_BATCH] * 10 + [after] * 20, priors=("Small right effusion.",))
-    assert sum(says in text for text in messages) == 1
-    assert observe(Diagnostics(warn=False), [GOOD_BATCH] * 10 + [after] * 20) == []
-
-
-def test_a_run_that_goes_well_gets_no_warning():
-    better = ["Left effusion.", "Left effusion with edema."]
-    assert observe(Diagnostics(), [["Edema.", "Left effusion."]] * 10 + [better] * 20) == []
-
-
-def test_what_a_case_holds_never_ends_a_run(tmp_path):
-    """Values at the edge of what a float can hold, and texts that are none."""
-    made = CompositeReward([Wide(), "bleu"], weights={"wide": 1e-308, "bleu": 0.5})
-    texts = ["1e308", "-1e308", "1.7e308", "nothing", None, 7, "1e200", "1e-320", "x" * 100_001, Failure("a", "b")]
-    cases = [Case(candidate=text, reference="1 2", group=str(i // 4)) for i, text in enumerate(texts)]
-    cases += [Case(candidate="1", reference=None), Case(candidate="1", reference="2", priors=7)]
-    cases += [Case(candidate="1", reference="2", priors=(None, "a")), Case(candidate="1", reference="2", group=None)]
-    watcher = Diagnostics(tmp_path / "d.jsonl")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", CollapseWarning)
-        for batch in [cases] * 13 + [cases[4:6]] * 12:  # at the end steps without one text that can be read
-            metrics = watcher.observe(made, batch, made.score_batch(batch), seconds=0.1)
-    assert "normal_rate" not in metrics
-    lines = [json.loads(line, parse_constant=pytest.fail) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
-    assert lines[0]["wide/mean"] == pytest.approx((1e308 - 1e308 + 1.7e308 + 1e200 + 1) / 6)
-    assert lines[0]["wide/std"] > 1e307
-    assert lines[0]["wide/unscored"] == pytest.approx(1 - 6 / 14)
-    watcher.summary()
-
-
-class Wide(Told):
-    """The same of any size."""
-
-    name = "wide"
-    bounds = (float("-inf"), float("inf"))
-
-    def score_case(self, case, features):
-        return Score(float(case.candidate))
-
-
-def test_rewards_that_are_not_finite_are_no_part_of_a_mean():
-    made = CompositeReward([Told()])
-    parts = {"fixed": Score(0.5)}
-    rewards = [Reward(value, parts) for value in (0.5, float("inf"), float("nan"), None)]
-    metrics = Diagnostics().observe(made, [Case(candidate="0.5", reference="x", group="a")] * 4, rewards)
-    assert (metrics["reward/mean"], metrics["reward/unscored"]) == (0.5, 0.75)
-
-
-def test_means_and_correlations_of_usual_numbers_are_those_of_before():
-    from statistics import fmean, pstdev
-
-    made = CompositeReward(["bleu", "rouge_l"], weights={"bleu": 0.5, "rouge_l": 0.5})
-    cases = [Case(candidate=text, reference="Left effusion and edema.") for text in ("Left.", "Edema and left.", GOOD)]
-    rewards = made.score_batch(cases)
-    metrics = Diagnostics().observe(made, cases, rewards)
-    assert metrics["reward/mean"] == fmean(r.value for r in rewards)
-    assert metrics["reward/std"] == pstdev(r.value for r in rewards)
-    assert -1.0 <= metrics["correlation/bleu~rouge_l"] <= 1.0
-
-
-def test_a_file_that_can_no_longer_be_written_ends_the_file_and_not_the_run(tmp_path):
-    watcher = Diagnostics(tmp_path / "d.jsonl")
-    (tmp_path / "d.jsonl").unlink()
-    (tmp_path / "d.jsonl").mkdir()
-    with pytest.warns(UserWarning, match="diagnostics are no longer written"):
-        watch([GOOD], steps=1, watcher=watcher)
-    watch([GOOD], steps=1, watcher=watcher)
-    assert watcher.steps == 2
-
-
 def test_an_error_of_the_watcher_leaves_the_rewards_alone():
     class Broken(Diagnostics):
         def observe(self, *given, **named):
@@ -379,38 +246,3 @@ def test_an_error_of_the_watcher_leaves_the_rewards_alone():
     score = reward().as_trl(diagnostics=Broken())
     with pytest.warns(UserWarning, match="diagnostics: this step is left out: ZeroDivisionError: oh"):
         assert score(completions=["good"], reference=["x"]) == [1.0]
-
-
-def test_one_component_that_carries_all_of_the_gain_is_seen():
-    made = CompositeReward(["bleu", "findings_f1"], weights={"bleu": 0.5, "findings_f1": 0.5})
-    batches = [["Edema of the lungs on both sides.", "Edema."]] * 10
-    batches += [["There is a small left at the base.", "There is a small one."]] * 15
-    messages = observe(Diagnostics(), batches, made, "There is a small left pleural effusion at the base.")
-    assert any("bleu has risen by" in text and "no other component has risen" in text for text in messages)
-
-
-def test_unscored_rollouts_are_reported_with_their_reason():
-    messages = observe(Diagnostics(), [["good", "broken"]] * 6, reward())
-    assert any("50% of rollouts are unscored: [('is broken'" in text for text in messages)
-
-
-def test_what_is_unscored_is_counted_by_kind(tmp_path):
-    watcher = Diagnostics(tmp_path / "d.jsonl")
-    made = reward()
-    texts = ["good", "broken", None, None, "x" * 100_001]
-    cases = [Case(candidate=text, reference="x") for text in texts]
-    for _ in range(2):
-        watcher.observe(made, cases, made.score_batch(cases))
-    lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
-    assert [line["unscored_kinds"] for line in lines] == [{"error": 1, "missing_text": 2, "too_long": 1}] * 2
-    assert watcher.summary()["unscored_kinds"] == {"missing_text": 4, "error": 2, "too_long": 2}
-
-
-def test_a_file_gets_a_line_a_step(tmp_path):
-    path = tmp_path / "runs" / "d.jsonl"
-    watch([GOOD], steps=3, watcher=Diagnostics(path))
-    lines = [json.loads(line) for line in path.read_text().splitlines()]
-    assert [line["step"] for line in lines] == [1, 2, 3]
-    assert lines[0]["reward/mean"] > 0
-    with pytest.raises(ConfigError, match="diagnostics cannot be written"):
-        Diagnostics(tmp_path)

@@ -1,0 +1,189 @@
+"""Signs that a policy games its reward, in the numbers of a run.
+
+A sign compares the last steps with the first, and candidates with their references: it shows if a number has moved away
+from that of the references, by enough to matter and by more than chance explains. A run that starts far away and comes
+nearer shows none. `benchmarks/warnings.py` measures how often each sign is right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from math import exp, log, sqrt
+from statistics import fmean, variance
+from typing import NamedTuple
+
+from cxr_rewards.adapters.diagnostics.arithmetic import means
+from cxr_rewards.reward.base import BaseReward
+
+WINDOW = 10
+"""Steps at the start, and steps at the end, that are compared."""
+FEWEST = 5
+"""Steps from which on a sign can show that needs no comparison."""
+SURE = 4.0
+"""How many standard errors a change must measure: signs are looked for at each step."""
+
+Steps = Sequence[Mapping[str, float]]
+
+
+class CollapseWarning(UserWarning):
+    """A run shows a known way of gaming its reward; warns once for each way."""
+
+
+class Sign(NamedTuple):
+    """A number that has moved away from that of the references.
+
+    Attributes:
+        name: of the sign.
+        metric: the number of the candidates.
+        usual: the same of the references; empty: 0.
+        beyond: how far above it the last steps lie, at least.
+        rise: how much farther above it than the first steps, at least.
+        says: with `{now}`, `{usual}` and `{start}`, as percents.
+    """
+
+    name: str
+    metric: str
+    usual: str
+    beyond: float
+    rise: float
+    says: str
+
+
+SIGNS = (
+    Sign("normal", "normal_rate", "reference_normal_rate", 0.2, 0.2,
+         "{now} of candidates tell nothing abnormal, {usual} of references"),
+    Sign("one_text", "same_text_rate", "reference_same_text_rate", 0.2, 0.2,
+         "{now} of studies get the same text, {start} at the start"),
+    Sign("copy", "copy_prior_rate", "", 0.2, 0.15,
+         "{now} of the text of candidates is copied from a prior, {start} at the start"),
+    Sign("hedge", "hedge_rate", "reference_hedge_rate", 0.15, 0.15,
+         "{now} of the findings of candidates are called likely or possible, {usual} of those of references"),
+    Sign("old", "old_rate", "reference_old_rate", 0.1, 0.1,
+         "{now} of the findings of candidates are made harmless by a word such as old or calcified, {usual} of those "
+         "of references"),
+    Sign("contradiction", "contradiction_rate", "reference_contradiction_rate", 0.08, 0.05,
+         "{now} of candidates deny what they state, {usual} of references"),
+    Sign("unread", "unread_rate", "reference_unread_rate", 0.08, 0.08,
+         "{now} of the sentences of candidates are not understood, {usual} of those of references"),
+    Sign("strange", "strange_rate", "reference_strange_rate", 0.03, 0.03,
+         "{now} of the words of candidates are none of a report, {usual} of those of references"),
+    Sign("lost_words", "new_pair_rate", "", 0.05, 0.05,
+         "{now} of the pairs of neighbouring words of candidates are in no reference, {start} at the start: words are "
+         "lost or scrambled"),
+    Sign("repetition", "repetition_rate", "reference_repetition_rate", 0.1, 0.1,
+         "{now} of the words of candidates say again what was said"),
+)  # fmt: skip
+"""Signs of one number each; those of several are below."""
+
+_LENGTH = log(1.5)
+_EQUAL, _UNSCORED = 0.7, 0.2
+_RISEN, _FALLEN = 0.1, 0.25
+"""Of the spread of its values within a step: how far the reward has risen, and a component fallen."""
+_FALLEN_SHARE = 0.08
+"""How far the precision or recall of the findings has fallen."""
+
+
+def signs_of(
+    reward: BaseReward, first: Steps, last: Steps, later: Steps, *, reason: str = ""
+) -> Iterator[tuple[str, str]]:
+    """Yield the name and the words of each sign that a run shows.
+
+    Args:
+        reward: of the run.
+        first: the numbers of the first steps, at most `WINDOW`.
+        last: those of the last ones, at most `WINDOW`.
+        later: those of `last` that are not among the first.
+        reason: the most frequent reason for which rollouts are unscored.
+    """
+    now = means(last)
+    if now.get("zero_variance_groups", 0.0) > _EQUAL:
+        yield "variance", f"{now['zero_variance_groups']:.0%} of groups have equal rewards, and teach nothing"
+    if now["reward/unscored"] > _UNSCORED:
+        yield "unscored", f"{now['reward/unscored']:.0%} of rollouts are unscored, most often because: {reason}"
+    if len(later) < FEWEST:
+        return
+    start, now = means(first), means(later)
+    for sign in SIGNS:
+        if _shows(sign, first, later):
+            figures = {"now": now[sign.metric], "usual": now.get(sign.usual, 0.0), "start": start[sign.metric]}
+            yield sign.name, sign.says.format(**{key: f"{value:.0%}" for key, value in figures.items()})
+    yield from _length(first, later)
+    yield from _falling(reward, first, later)
+    yield from _carrier(reward, start, now)
+
+
+def _shows(sign: Sign, first: Steps, last: Steps) -> bool:
+    was, now = _beyond(sign, first), _beyond(sign, last)
+    return _is_known(was, now) and fmean(now) > sign.beyond and _rise(was, now) > sign.rise
+
+
+def _beyond(sign: Sign, steps: Steps) -> list[float]:
+    return [
+        step[sign.metric] - step.get(sign.usual, 0.0)
+        for step in steps
+        if sign.metric in step and (not sign.usual or sign.usual in step)
+    ]
+
+
+def _length(first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
+    was, now = ([log(max(step["length_ratio"], 1e-3)) for step in of if "length_ratio" in step] for of in (first, last))
+    if not _is_known(was, now):
+        return
+    farther = abs(fmean(now)) - abs(fmean(was))
+    if abs(fmean(now)) > _LENGTH and farther > _LENGTH and abs(_rise(was, now)) > 0:
+        start, end = exp(fmean(was)), exp(fmean(now))
+        yield "length", f"candidates have {end:.2f} times the words of references, {start:.2f} at the start"
+
+
+def _falling(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
+    """Yield each component that falls, and precision or recall of the findings, while the reward rises."""
+    key = "reward/above_constant" if "reward/above_constant" in last[-1] else "reward/mean"
+    risen = _change(key, first, last)
+    if risen <= _RISEN * _spread("reward", first):
+        return
+    for label, component in reward.components.items():
+        change = _change(f"{label}/mean", first, last) * (1 if component.higher_is_better else -1)
+        if change < -_FALLEN * _spread(label, first) < 0:
+            yield f"falling/{label}", f"the reward has risen by {risen:.2f}, but {label} is worse by {-change:.2f}"
+    for name in ("precision", "recall"):
+        change = _change(f"findings_{name}", first, last)
+        if change < -_FALLEN_SHARE:
+            yield (
+                f"falling/{name}",
+                (f"the reward has risen by {risen:.2f}, but the {name} of the findings has fallen by {-change:.2f}"),
+            )
+
+
+def _carrier(reward: BaseReward, first: Mapping[str, float], now: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+    """Yield a component that carries all of the gain while the others stand still or fall."""
+    gains = {}
+    for label, term in reward.total.terms.items():
+        key = f"{label}/mean"
+        if term.weight and key in first and key in now:
+            gains[label] = term.sign * (now[key] - first[key])
+    if len(gains) < 2:
+        return
+    best = max(gains, key=lambda label: gains[label])
+    if gains[best] > 0.1 and all(gain <= 0.0 for label, gain in gains.items() if label != best):
+        yield "carrier", f"{best} has risen by {gains[best]:.2f}, and no other component has risen"
+
+
+def _change(key: str, first: Steps, last: Steps) -> float:
+    """Return the change of a number from the first to the last steps; 0 if it may be chance."""
+    was, now = ([step[key] for step in of if key in step] for of in (first, last))
+    return _rise(was, now) if _is_known(was, now) else 0.0
+
+
+def _spread(label: str, steps: Steps) -> float:
+    return means(steps).get(f"{label}/std", 0.0)
+
+
+def _is_known(was: Sequence[float], now: Sequence[float]) -> bool:
+    return len(was) >= FEWEST and len(now) >= FEWEST
+
+
+def _rise(was: Sequence[float], now: Sequence[float]) -> float:
+    """Return the difference of the means; 0 if it measures less than `SURE` standard errors."""
+    rise = fmean(now) - fmean(was)
+    error = sqrt(variance(was) / len(was) + variance(now) / len(now))
+    return rise if abs(rise) > SURE * error else 0.0
