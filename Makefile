@@ -23,15 +23,15 @@ $(2)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" %
   > "$$(echo $(1)/lib/python*/site-packages)/below.pth"
 endef
 
-.PHONY: help demo test test-fast test-shared environments test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers check bench docs site clean
+.PHONY: help demo test test-fast test-shared environments test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers test-skyrl check bench docs site clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
 	@echo "make test-fast  the tests that need no model, judge, server or trainer: under a minute"
 	@echo "make test-shared SHARED=FOLDER  the tests on the data in FOLDER/data, which is not part of the repository"
 	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
-	@echo "make test-trainers  verl, OpenRLHF, ms-swift and verifiers on our functions, in environments of their own:"
-	@echo "                    test-verl, test-openrlhf, test-swift, test-verifiers"
+	@echo "make test-trainers  verl, OpenRLHF, ms-swift, verifiers and SkyRL on our functions, in environments of their own:"
+	@echo "                    test-verl, test-openrlhf, test-swift, test-verifiers, test-skyrl"
 	@echo "make environments   the environments of the last two, without their tests"
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
@@ -86,7 +86,7 @@ test-transformers4: $(VENV4)/.dev
 $(VENV_TRAINERS)/.dev: pyproject.toml | $(BIN)/python
 	$(PYTHON) -m venv $(VENV_TRAINERS)
 	$(VENV_TRAINERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
-	  'verl==0.9.1' 'ms-swift==4.6.0' msgspec 'verifiers==0.4.0' 'torch==2.13.0' pytest --editable '.[serve]'
+	  'verl==0.9.1' 'ms-swift==4.6.0' msgspec 'verifiers==0.4.0' 'skyrl-gym==0.4.0' 'torch==2.13.0' pytest --editable '.[serve]'
 	$(VENV_TRAINERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile --no-deps 'openrlhf==0.11.0'
 	@touch $@
 
@@ -96,14 +96,14 @@ $(VENV_RUBRIC)/.dev: $(VENV_TRAINERS)/.dev
 	$(VENV_RUBRIC)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile 'verifiers==0.3.1'
 	@touch $@
 
-test-verl test-openrlhf test-swift: $(VENV_TRAINERS)/.dev
+test-verl test-openrlhf test-swift test-skyrl: $(VENV_TRAINERS)/.dev
 	$(VENV_TRAINERS)/bin/python $(PYTEST_ALONE) tests/trainers/$(subst -,_,$@).py
 
 test-verifiers: $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev
 	$(VENV_TRAINERS)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 	$(VENV_RUBRIC)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 
-test-trainers: test-verl test-openrlhf test-swift test-verifiers
+test-trainers: test-verl test-openrlhf test-swift test-verifiers test-skyrl
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check

@@ -193,6 +193,22 @@ def test_openrlhf_gets_what_it_asks_for(url):
         assert "--unscored" in httpx2.post(f"{other}/get_reward", json=body).json()["detail"]
 
 
+def test_slime_gets_what_it_asks_for(url):
+    body = {
+        "prompt": [{"role": "user", "content": "Report."}],
+        "response": "<think>Hm.</think>Small left effusion.<|im_end|>",
+    }
+    label = json.dumps({"reference": "Small left effusion.", "priors": ["Clear lungs."]})
+    assert httpx2.post(f"{url}/slime", json={**body, "label": label}).json() == 1.0
+    scored = httpx2.post(f"{url}/slime?parts=true", json={**body, "label": label}).json()
+    assert (scored["score"], scored["findings_soft_f1"], scored["unscored"]) == (1.0, 1.0, 0.0)
+    assert httpx2.post(f"{url}/slime", json={**body, "label": None}).json() == -5.0
+    boxed = {**body, "response": "Final answer: Small left effusion.", "label": label}
+    options = {"extract": {"markers": ["Final answer:"]}}
+    with served(CompositeReward(), unscored=-5.0, options=options) as other:
+        assert httpx2.post(f"{other}/slime", json=boxed).json() == 1.0
+
+
 def test_every_path_that_reveals_something_needs_the_token(tmp_path, monkeypatch):
     (tmp_path / "token").write_text("s3cret\n")
     monkeypatch.delenv("CXR_REWARDS_TOKEN", raising=False)
@@ -434,7 +450,7 @@ def test_workers_claim_devices_of_their_own(tmp_path, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "besides"),
-    [("/v1/|/healthz|/readyz|/metrics", ()), ("/get_reward", ("--exclude-checks", "positive_data_acceptance"))],
+    [("/v1/|/slime|/healthz|/readyz|/metrics", ()), ("/get_reward", ("--exclude-checks", "positive_data_acceptance"))],
 )  # the lists of /get_reward must be of one length, which a schema cannot say
 def test_whatever_the_description_allows_is_answered(url, path, besides, tmp_path):
     pytest.importorskip("schemathesis")

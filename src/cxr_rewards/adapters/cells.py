@@ -167,6 +167,27 @@ def fields_of(cell: object) -> Mapping[str, object]:
     raise InputError(f"the fields of a sample must be an object, or one as JSON, got {shorten(cell)}")
 
 
+def fields_of_label(label: object) -> Mapping[str, object]:
+    """Return the fields of a label: a reference report, an object that holds one, or such an object as JSON.
+
+    Raises:
+        InputError: it holds no reference.
+
+    Example:
+        >>> fields_of_label("Clear lungs."), fields_of_label('{"reference": "Clear.", "priors": []}')
+        ({'reference': 'Clear lungs.'}, {'reference': 'Clear.', 'priors': []})
+    """
+    fields = plain(label)
+    if isinstance(fields, str):
+        try:
+            fields = fields_of(fields) if fields.lstrip().startswith("{") else {"reference": fields}
+        except InputError:  # a report that happens to begin with a brace
+            fields = {"reference": fields}
+    if isinstance(fields, Mapping) and isinstance(text_cell(fields.get("reference")), str):
+        return fields
+    raise InputError(f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}")
+
+
 def _json(text: str, begin: str) -> object:
     """Return the JSON value in a text that starts with `begin`; None if there is none."""
     if not text.lstrip().startswith(begin):

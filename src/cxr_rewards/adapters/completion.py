@@ -1,13 +1,15 @@
-"""Extracts the report from a rollout: from chat messages, reasoning, answer tags, boxes, code fences and end tokens."""
+"""Extracts the report from a rollout: from messages, reasoning, marks of the answer, code fences and end tokens."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
 from cxr_rewards.text.chat import text_of, without_fence
-from cxr_rewards.text.reasoning import final_answer, unwrapped, with_reasoning
+from cxr_rewards.text.reasoning import unwrapped, with_reasoning, without_reasoning
 from cxr_rewards.text.sections import SECTION_NAMES, sections
 
 
@@ -22,6 +24,9 @@ class Extract:
         answer_tag: name of the tag that holds the report, if there is one; the last is taken. Empty: only the models'
             own are looked for, such as `<|begin_of_box|>`.
         boxed: whether the last `\\boxed{...}` holds the report, if it holds several words or ends the text.
+        markers: texts that the report follows, such as `Final answer:` or `### Answer:`, in any case, in bold or not.
+            What follows the last of them that does not end the text is taken, and tags and boxes are looked for there.
+            A text without any is kept whole.
         sections: names of the sections to keep, such as `findings` and `impression`; empty: the whole text. A text
             without any of them is kept whole.
 
@@ -34,14 +39,23 @@ class Extract:
         'IMPRESSION: Small effusion.'
         >>> extract([{"role": "assistant", "content": [{"type": "text", "text": "Clear lungs."}]}])
         'Clear lungs.'
+        >>> Extract(markers=("Final answer:",))("The angle is blunted. **Final answer:** Small effusion.")
+        'Small effusion.'
     """
 
     reasoning: str = "strip"
     answer_tag: str = "answer"
     boxed: bool = True
+    markers: tuple[str, ...] = ()
     sections: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for name in ("markers", "sections"):
+            if isinstance(getattr(self, name), str):
+                raise ConfigError(f"Extract: {name} must be a list of texts, got {shorten(getattr(self, name))}")
+        for marker in self.markers:
+            if not (isinstance(marker, str) and marker.strip()):
+                raise ConfigError(f"Extract: a marker must be a text such as 'Final answer:', got {shorten(marker)}")
         if self.reasoning not in ("strip", "keep"):
             raise ConfigError(unknown_name("Extract", "reasoning", self.reasoning, ("strip", "keep")))
         for name in self.sections:
@@ -55,16 +69,40 @@ class Extract:
             InputError: it is something else.
         """
         text = text_of(completion)
-        if self.reasoning == "strip":
-            text = final_answer(text, tag=self.answer_tag, box=self.boxed).text
-        else:
-            text = unwrapped(with_reasoning(text), tag=self.answer_tag, box=self.boxed)
-        text = without_fence(text.strip())
+        text = without_reasoning(text).text if self.reasoning == "strip" else with_reasoning(text)
+        if self.markers:
+            text = after_marker(text, self.markers)
+        text = without_fence(unwrapped(text, tag=self.answer_tag, box=self.boxed).strip())
         return self._kept(text) if self.sections else text
 
     def _kept(self, text: str) -> str:
         kept = [text[s.heading_start : s.end].strip() for s in sections(text) if s.name in self.sections]
         return "\n".join(kept) or text
+
+
+def after_marker(text: str, markers: Sequence[str]) -> str:
+    """Return what follows the last marker that has something after it; the text itself if there is none.
+
+    Example:
+        >>> after_marker("### answer Clear lungs.", ["### Answer"]), after_marker("Clear lungs.", ["Answer:"])
+        ('Clear lungs.', 'Clear lungs.')
+    """
+    marks = list(_marker_pattern(tuple(markers)).finditer(text))
+    end = len(text)
+    while marks and not text[marks[-1].end() : end].strip(" \t\r\n*_"):
+        end = marks.pop().start()
+    return text[marks[-1].end() if marks else 0 : end].strip()
+
+
+@lru_cache(maxsize=64)
+def _marker_pattern(markers: tuple[str, ...]) -> re.Pattern[str]:
+    """Return the pattern of any of the markers, with the emphasis around it and with blanks of any kind."""
+    forms = []
+    for marker in sorted(markers, key=len, reverse=True):
+        words = [re.escape(word) for word in marker.rstrip(": \n").split()]
+        colon = ":" if marker.rstrip().endswith(":") else ""
+        forms.append(r"\s{1,3}".join(words) + rf"(?:(?:\*\*|__){colon}|{colon}(?:\*\*|__)?)")
+    return re.compile(f"(?:{'|'.join(forms)})", re.IGNORECASE)
 
 
 _ASSISTANT = re.compile(

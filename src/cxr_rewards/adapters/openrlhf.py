@@ -9,11 +9,10 @@ A label is the reference report, or an object, or one as JSON, with `reference`,
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from math import isfinite
 from typing import TypedDict
 
-from cxr_rewards.adapters.cells import fields_of, plain, text_cell
 from cxr_rewards.adapters.completion import completion_of
 from cxr_rewards.adapters.rollouts import options_from_environment
 from cxr_rewards.adapters.samples import Samples, samples_of
@@ -70,11 +69,7 @@ def cases_of(
     cases, lost = [], []
     for query, prompt, label in zip(queries, prompts, labels, strict=True):
         completion: object
-        fields = _fields_of_label(label)
-        if fields is None:
-            why = f"a label must be the reference report, or an object with 'reference'; got {shorten(label)}"
-            completion, fields = Failure("label", why, "invalid_input"), {"reference": ""}
-        elif not (isinstance(query, str) and isinstance(prompt, str)):
+        if not (isinstance(query, str) and isinstance(prompt, str)):
             completion = Failure(
                 "query", f"a query and its prompt must be texts, got {shorten((query, prompt))}", "invalid_input"
             )
@@ -85,7 +80,7 @@ def cases_of(
             except InputError as error:
                 completion = Failure("query", str(error), "invalid_input")
                 lost.append(error)
-        cases.append(samples.case(completion, fields["reference"], fields))
+        cases.append(samples.labelled_case(completion, label))
     if lost and not samples.has_cut:  # a lone query that was cut short must not end a training
         raise lost[0]
     return cases
@@ -102,16 +97,3 @@ def reply(samples: Samples, rewards: Sequence[Reward]) -> Reply:
     parts = [samples.numbers(reward) for reward in rewards]
     logs = {name: [part[name] for part in parts] for name in (parts[0] if parts else ())}
     return {"rewards": values, "scores": scores, "extra_logs": logs}
-
-
-def _fields_of_label(label: object) -> Mapping[str, object] | None:
-    """Return the fields of a label; None if it holds no reference."""
-    fields = plain(label)
-    if isinstance(fields, str):
-        try:
-            fields = fields_of(fields) if fields.lstrip().startswith("{") else {"reference": fields}
-        except InputError:  # a report that happens to begin with a brace
-            fields = {"reference": fields}
-    if isinstance(fields, Mapping) and isinstance(text_cell(fields.get("reference")), str):
-        return fields
-    return None

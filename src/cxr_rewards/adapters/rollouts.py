@@ -26,7 +26,7 @@ from cxr_rewards.adapters.cells import (
 from cxr_rewards.adapters.completion import Extract
 from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.adapters.rollout_log import RolloutLog
-from cxr_rewards.errors import ConfigError, InputError, shorten, unknown_name
+from cxr_rewards.errors import ConfigError, InputError, SetupError, shorten, unknown_name
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.text.chat import text_of
 from cxr_rewards.types import Case, Failure, Reward
@@ -80,6 +80,7 @@ class Rollouts:
     unscored: Unscored = None
     diagnostics: Diagnostics | str | Path | None = None
     rollout_log: RolloutLog | str | Path | None = None
+    _answered: list[bool] = field(default_factory=list, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.extract, Extract):
@@ -148,15 +149,17 @@ class Rollouts:
             )
             for i, completion in enumerate(rows)
         ]
-        if self.group_size:
-            sizes = Counter(case.group for case in cases)
-            for group, size in sizes.items():
-                if size % self.group_size:
-                    raise ConfigError(
-                        f"rollouts: group {shorten(group)} has {size} rollouts in this call, not {self.group_size}: "
-                        "let the rollouts of a process be a multiple of group_size"
-                    )
+        self.check_groups(cases)
         return cases
+
+    def check_groups(self, cases: Sequence[Case]) -> None:
+        """Raise `ConfigError` if a call holds part of a group."""
+        for group, size in Counter(case.group for case in cases).items() if self.group_size else ():
+            if size % self.group_size:
+                raise ConfigError(
+                    f"rollouts: group {shorten(group)} has {size} rollouts in this call, not {self.group_size}: "
+                    "let the rollouts of a process be a multiple of group_size"
+                )
 
     def case(
         self,
@@ -218,11 +221,12 @@ class Rollouts:
         """
         return self.score_cases(self.cases(completions, columns, prompts), step)
 
-    def score_cases(self, cases: list[Case], step: int | None = None) -> Scored:
-        """Score cases."""
+    def score_cases(self, cases: list[Case], step: int | None = None, *, replace: bool = True) -> Scored:
+        """Score cases; with `replace` unscored values are replaced as `unscored` says."""
         start = time.perf_counter()
         rewards = self.reward.score_batch(cases)
         seconds = time.perf_counter() - start
+        self._check_answered(rewards)
         metrics: dict[str, float] = {}
         try:
             if isinstance(self.diagnostics, Diagnostics):
@@ -233,9 +237,26 @@ class Rollouts:
             raise
         except Exception as error:  # noqa: BLE001 - it only watches: it must not end a training run
             warnings.warn(f"diagnostics: this step is left out: {type(error).__name__}: {error}", stacklevel=2)
-        return Scored(cases, rewards, self._values(cases, rewards), metrics)
+        values = self.values_of(cases, rewards) if replace else [reward.value for reward in rewards]
+        return Scored(cases, rewards, values, metrics)
 
-    def _values(self, cases: Sequence[Case], rewards: Sequence[Reward]) -> list[float | None]:
+    def _check_answered(self, rewards: Sequence[Reward]) -> None:
+        """Raise `SetupError` if the first batch is lost because nothing answers: no training should begin like that."""
+        if self._answered or not rewards:
+            return
+        if all(reward.value is None and set(reward.kinds) <= {"transport", "timeout"} for reward in rewards):
+            raise SetupError(
+                f"{self.reward.name}: none of the first {len(rewards)} rollouts was scored: {rewards[0].reasons}. "
+                "Check that the judge or the server runs (cxr-rewards judge-check), and start again"
+            )
+        self._answered.append(True)
+
+    def values_of(self, cases: Sequence[Case], rewards: Sequence[Reward]) -> list[float | None]:
+        """Return the values of rewards, with unscored ones replaced as `unscored` says.
+
+        Raises:
+            InputError: `unscored` is `raise` and one is unscored, or `group_mean` and all are.
+        """
         values = [reward.value for reward in rewards]
         if self.unscored is None or None not in values:
             return values

@@ -25,8 +25,8 @@ from cxr_rewards.errors import InputError
 from cxr_rewards.types import Reward
 
 
-def _scores_by_key(samples: Samples, reward: Reward) -> dict[str, float | None]:
-    return {"score": samples.value(reward), **samples.parts(reward)}
+def _scores_by_key(samples: Samples, value: float, reward: Reward) -> dict[str, float | None]:
+    return {"score": value, **samples.parts(reward)}
 
 
 async def compute_score(
@@ -49,7 +49,8 @@ async def compute_score(
         **options: `reward_kwargs`, arguments of `Samples`.
     """
     samples = samples_of(_ours(options))
-    return _scores_by_key(samples, await samples.score(samples.case(solution_str, ground_truth, extra_info)))
+    reward = await samples.score(samples.case(solution_str, ground_truth, extra_info))
+    return _scores_by_key(samples, samples.value(reward), reward)
 
 
 def compute_scores(
@@ -64,7 +65,7 @@ def compute_scores(
     Raises:
         InputError: the lists differ in length.
     """
-    samples = samples_of(_ours(options))
+    samples = samples_of(_ours(options), whole_groups=True)
     infos = [None] * len(solution_strs) if extra_infos is None else extra_infos
     if not len(solution_strs) == len(ground_truths) == len(infos):
         raise InputError(
@@ -72,7 +73,7 @@ def compute_scores(
             "lengths differ"
         )
     cases = [samples.case(*sample) for sample in zip(solution_strs, ground_truths, infos, strict=True)]
-    return [_scores_by_key(samples, reward) for reward in samples.score_many(cases)]
+    return [_scores_by_key(samples, *scored) for scored in samples.score_many(cases)]
 
 
 def _ours(options: Mapping[str, object]) -> dict[str, object]:

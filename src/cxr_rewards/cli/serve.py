@@ -67,9 +67,7 @@ def serve(
     judge_model: JudgeModelOption = "",
     unscored: Annotated[
         float | None,
-        typer.Option(
-            help="Value that /get_reward returns to OpenRLHF for an unscored rollout; it must lie below every reward."
-        ),
+        typer.Option(help="Value that OpenRLHF and slime get for an unscored rollout; it must lie below every reward."),
     ] = None,
     marker: Annotated[str, typer.Option(help="Text that opens the assistant's turn in OpenRLHF's rollouts.")] = "",
     batch_cases: Annotated[int, typer.Option(min=1, help="Cases in a batch, joined from several requests.")] = 512,
@@ -79,18 +77,23 @@ def serve(
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds that a request may take.")] = 600.0,
     drain: Annotated[float, typer.Option(min=0, help="Seconds that requests may take after SIGTERM.")] = 30.0,
 ) -> None:
-    """Serve a reward over HTTP to `RemoteReward`, to OpenRLHF and to anything that speaks JSON.
+    """Serve a reward over HTTP to `RemoteReward`, to OpenRLHF, slime and anything that speaks JSON.
 
-    Requests are scored together in batches; /docs describes the interface. Stop it with SIGTERM or Ctrl-C.
+    Requests are scored together in batches; /docs describes the interface. CXR_REWARDS_OPTIONS, a JSON object, tells
+    how OpenRLHF's and slime's rollouts are read (extract, context, priors). Stop it with SIGTERM or Ctrl-C.
     """
+    from cxr_rewards.adapters.rollouts import options_from_environment
     from cxr_rewards.remote.http import TOKEN_VARIABLE, token_of
     from cxr_rewards.server.run import serve as run
     from cxr_rewards.server.settings import ServeSettings
 
+    samples = options_from_environment()
+    own = {name: samples.pop(name, None) for name in ("unscored", "marker")}
     settings = ServeSettings(
         token=token_of(TOKEN_VARIABLE, token_file),
-        unscored=unscored,
-        marker=marker,
+        unscored=own["unscored"] if unscored is None else unscored,
+        options=samples,
+        marker=marker or own["marker"] or "",
         batch_cases=batch_cases,
         queue_cases=queue_cases,
         timeout_s=timeout,

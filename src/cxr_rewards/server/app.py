@@ -15,14 +15,25 @@ from pydantic.json_schema import models_json_schema
 
 from cxr_rewards import __version__
 from cxr_rewards.adapters.openrlhf import cases_of, reply
-from cxr_rewards.adapters.samples import Samples
+from cxr_rewards.adapters.slime import result_of
 from cxr_rewards.errors import CxrRewardsError, InputError
 from cxr_rewards.remote.base import describe, score_table, settle
 from cxr_rewards.reward.composite import CompositeReward
 from cxr_rewards.server.batches import Batches, QueueFullError
 from cxr_rewards.server.bodies import Bodies
 from cxr_rewards.server.guard import Guard
-from cxr_rewards.server.messages import ERRORS, Body, ErrorOut, OpenRlhfIn, OpenRlhfOut, ScoreIn, ScoreOut, Unreadable
+from cxr_rewards.server.messages import (
+    ERRORS,
+    Body,
+    ErrorOut,
+    OpenRlhfIn,
+    OpenRlhfOut,
+    ScoreIn,
+    ScoreOut,
+    SlimeIn,
+    SlimeOut,
+    Unreadable,
+)
 from cxr_rewards.server.metrics import Metrics
 from cxr_rewards.server.settings import ServeSettings
 from cxr_rewards.types import Case, Score
@@ -35,6 +46,8 @@ _MARKER = (
     "assistant's turn (serve --marker)"
 )
 
+_NO_VALUE = "start the server with a value for unscored rollouts: cxr-rewards serve --unscored -1.0"
+
 _Answer = Response | dict[str, str]
 
 
@@ -46,7 +59,7 @@ class _Service:
     ) -> None:
         self.reward, self.settings, self.metrics, self.own_process = reward, settings, metrics, own_process
         self.description = describe(reward)
-        self.samples = None if settings.unscored is None else Samples(reward=reward, unscored=settings.unscored)
+        self.samples = settings.samples(reward)
         self.batches: Batches
         self.warming: asyncio.Task[None]
 
@@ -103,7 +116,7 @@ class _Service:
     async def get_reward(self, request: Request) -> Response:
         """Score rollouts as OpenRLHF asks for it; see `cxr_rewards.adapters.openrlhf`."""
         if self.samples is None:
-            return _error(501, "start the server with a value for unscored rollouts: cxr-rewards serve --unscored -1.0")
+            return _error(501, _NO_VALUE)
         body = await self._read(OpenRlhfIn, request)
         if isinstance(body, Response):
             return body
@@ -118,6 +131,23 @@ class _Service:
         if isinstance(parts, Response):
             return parts
         return _json(reply(self.samples, self.reward.combine(cases, parts)))
+
+    async def slime(self, request: Request) -> Response:
+        """Score a rollout as slime's `remote_rm` asks for it: a number, or with `?parts=true` an object that also has
+        the components; see `cxr_rewards.adapters.slime`.
+        """
+        if self.samples is None:
+            return _error(501, _NO_VALUE)
+        body = await self._read(SlimeIn, request)
+        if isinstance(body, Response):
+            return body
+        cases = [self.samples.labelled_case(body.response, body.label)]
+        parts = await self._scored(request, cases, None)
+        if isinstance(parts, Response):
+            return parts
+        (reward,) = self.reward.combine(cases, parts)
+        with_parts = request.query_params.get("parts", "false").lower() in ("1", "true")
+        return _json(result_of(self.samples, self.samples.value(reward), reward, with_parts=with_parts))
 
     async def _read(self, model: type[T_Body], request: Request) -> T_Body | Response:
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -167,11 +197,11 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
 
     Args:
         reward: the reward to serve.
-        settings: limits, token, and the number that OpenRLHF gets for an unscored rollout.
+        settings: limits, token, and the number that trainers get for an unscored rollout.
         own_process: whether the process does nothing else, so that its garbage collector may be tuned.
 
     Raises:
-        ConfigError: a report could earn the reward `unscored`.
+        ConfigError: a report could earn the reward `unscored`, or the options of samples are wrong.
     """
     settings = settings or ServeSettings()
     metrics = Metrics()
@@ -198,10 +228,18 @@ def create_app(reward: CompositeReward, settings: ServeSettings | None = None, *
         responses={**ERRORS, 501: {"model": ErrorOut}},
         openapi_extra=_body_schema(OpenRlhfIn),
     )(service.get_reward)
+    app.post(
+        "/slime",
+        response_model=SlimeOut,
+        responses={**ERRORS, 501: {"model": ErrorOut}},
+        openapi_extra=_body_schema(SlimeIn),
+    )(service.slime)
     app.get("/healthz", response_model=None)(service.is_healthy)
     app.get("/readyz", response_model=None, responses=absent)(service.is_ready)
     app.get("/metrics", response_class=PlainTextResponse, responses=refused)(service.tell_metrics)
-    _, bodies = models_json_schema([(ScoreIn, "validation"), (OpenRlhfIn, "validation")], ref_template=_SCHEMAS)
+    _, bodies = models_json_schema(
+        [(ScoreIn, "validation"), (OpenRlhfIn, "validation"), (SlimeIn, "validation")], ref_template=_SCHEMAS
+    )
     app.openapi()["components"]["schemas"] |= bodies["$defs"]
     return Guard(
         app,

@@ -153,6 +153,21 @@ class OpenRlhfOut(BaseModel):
     extra_logs: dict[str, list[float]]
 
 
+class SlimeIn(Body):
+    """Request of slime's `remote_rm`: one rollout."""
+
+    counted = "response"
+
+    prompt: str | list[object] | None = Field(default=None, description="Not used.")
+    response: str
+    label: str | dict[str, object] | None = Field(
+        default=None, description="The reference report, or an object (or its JSON) with `reference` and other fields."
+    )
+
+
+SlimeOut = float | dict[str, float]
+"""Reply to slime."""
+
 ERRORS: dict[int | str, dict[str, object]] = {
     400: {"model": ErrorOut, "description": "The body is nested too deeply."},
     401: {"model": ErrorOut, "description": "The bearer token is missing or wrong."},

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.errors import ConfigError, MissingDependencyError
 from cxr_rewards.reward.composite import load_composite
 from cxr_rewards.server.settings import ServeSettings
@@ -81,8 +80,7 @@ def serve(
     if devices and len(devices) != workers:
         raise ConfigError(f"serve: {len(devices)} devices for {workers} workers: give each worker one")
     reward = load_composite(config, **overrides)  # fails here, once, and not in every worker
-    if settings.unscored is not None:
-        Samples(reward=reward, unscored=settings.unscored)
+    settings.samples(reward)  # an error here is one line, in a worker it would be a loop of restarts
     with tempfile.TemporaryDirectory(prefix="cxr-rewards-serve-") as folder:
         handed_over = {
             "config": config,

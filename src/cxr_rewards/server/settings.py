@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
+from cxr_rewards.adapters.rollouts import OPTIONS_VARIABLE
+from cxr_rewards.adapters.samples import Samples
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.judges.settings import JudgeSettings
 from cxr_rewards.reward.composite import CompositeReward
@@ -16,7 +20,8 @@ class ServeSettings:
 
     Attributes:
         token: the bearer token required; empty: none.
-        unscored: reward that `/get_reward` returns for an unscored rollout; None: that path answers 501.
+        unscored: reward that trainers' own paths return for an unscored rollout; None: these paths answer 501.
+        options: further arguments of `cxr_rewards.adapters.samples.Samples` for these paths, such as `extract`.
         marker: text that begins the assistant's turn in OpenRLHF's texts; see `completion_of`.
         most_cases, most_bytes: limits of one request; beyond them it gets 413.
         all_bytes: limit of all bodies held at once; beyond it, requests get 429.
@@ -29,6 +34,7 @@ class ServeSettings:
 
     token: str = ""
     unscored: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
     marker: str = ""
     most_cases: int = 4096
     most_bytes: int = 32 << 20
@@ -54,6 +60,21 @@ class ServeSettings:
             value = getattr(self, name)
             if not 0 < value < math.inf:
                 raise ConfigError(f"serve: {name} must be above 0, got {value!r}")
+
+    def samples(self, reward: CompositeReward) -> Samples | None:
+        """Return what reads trainers' own requests; None if there is no value for unscored rollouts.
+
+        Raises:
+            ConfigError: a report could earn that value, or an option is wrong.
+        """
+        if self.unscored is None:
+            return None
+        try:
+            samples = Samples(reward=reward, unscored=self.unscored, **self.options)
+        except TypeError as error:
+            raise ConfigError(f"serve: {OPTIONS_VARIABLE}: {error}") from None
+        samples.check_single()
+        return samples
 
     def threads_for(self, reward: CompositeReward) -> int:
         """Return how many batches are scored at once."""

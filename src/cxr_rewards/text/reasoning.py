@@ -52,7 +52,10 @@ _TAGS = (
     ("<|start_response|>", "<|end_response|>"),
 )
 _BRACE = re.compile(r"(\\(?:f?boxed)\s{0,3}\{)|\\[{}\\]|[{}]")
-_TEXT = re.compile(r"\s*\\(?:text|textbf|mathrm|mbox)\{([^{}]*)\}\s*")
+_LATEX = re.compile(
+    r"(?P<word>\\(?:text(?:bf|it|rm|sf|tt|normal)?|math(?:bf|it|rm|sf|tt)|mbox|emph)\s{0,3}\{)"
+    r"|(?P<line>\\\\)|\\(?P<char>[{}%&#$_ ])|(?P<open>\{)|(?P<close>\})"
+)
 _LETTERS = re.compile(r"[^\W\d_]+")
 _CLOSING = re.compile(r"\}?[\s$.)\]\\*]*")
 
@@ -183,6 +186,8 @@ def boxed(text: str) -> str | None:
     Example:
         >>> boxed(r"Blunted, so \boxed{\text{Small effusion.}}"), boxed(r"Tip \boxed{3} cm above the carina.")
         ('Small effusion.', None)
+        >>> boxed(r"\boxed{\textbf{Findings:} 5\% pneumothorax. \emph{New.}}")
+        'Findings: 5% pneumothorax. New.'
     """
     stack: list[int] = []
     start = end = -1
@@ -202,8 +207,24 @@ def boxed(text: str) -> str | None:
     words = _LETTERS.findall(content)
     if not words or (len(words) == 1 and not _CLOSING.fullmatch(text, end)):
         return None
-    inner = _TEXT.fullmatch(content)
-    return inner[1] if inner else content
+    return _without_latex(content)
+
+
+def _without_latex(content: str) -> str:
+    r"""Return the text of a box, without commands for text such as `\textbf{...}`, and with plain line breaks."""
+    if "\\" not in content:
+        return content
+    closes: list[str] = []  # what stands for the closing brace of each open one
+
+    def plain(mark: re.Match[str]) -> str:
+        if mark["word"] or mark["open"]:
+            closes.append("" if mark["word"] else "}")
+            return "" if mark["word"] else "{"
+        if mark["close"]:
+            return closes.pop() if closes else "}"
+        return "\n" if mark["line"] else mark["char"]
+
+    return _LATEX.sub(plain, content).strip()
 
 
 def final_answer(text: str, *, tag: str = "answer", box: bool = True) -> Answer:

@@ -62,6 +62,35 @@ def test_reasoning_may_be_kept():
 
 
 @pytest.mark.parametrize(
+    "completion",
+    [
+        f"Blunted angle. Final answer: {REPORT}",
+        f"Final answer: Effusion. Hm, no.\n**FINAL  ANSWER:** {REPORT}",
+        f"**Final answer**: {REPORT}\n\nFinal answer:",
+        f"### Report\n{REPORT}",
+        rf"Final answer: $$\boxed{{\text{{{REPORT}}}}}$$",
+        f"<think>Final answer: Effusion.</think><ANSWER>{REPORT}</ANSWER>",
+        REPORT,
+    ],
+)
+def test_the_report_follows_a_marker(completion):
+    assert Extract(markers=("Final answer:", "### report"))(completion) == REPORT
+
+
+@pytest.mark.parametrize(
+    ("completion", "report"),
+    [
+        (r"\boxed{\text{Clear {left} lung.}}", "Clear {left} lung."),
+        (r"\boxed{\textbf{Findings:} A 5\% pneumothorax.\\\textit{Impression:} Small.}", "Findings: A 5% pneumothorax.\nImpression: Small."),
+        (r"\boxed{Clear \mathrm{lungs} and \frac{1}{2} more", r"Clear lungs and \frac{1}{2} more"),
+        (r"Tip \boxed{3} cm above the carina.", r"Tip \boxed{3} cm above the carina."),
+    ],
+)  # fmt: skip
+def test_a_box_holds_the_report_however_its_braces_nest(completion, report):
+    assert Extract()(completion) == report
+
+
+@pytest.mark.parametrize(
     ("sections", "kept"),
     [
         (("impression",), "IMPRESSION: Normal chest."),
@@ -82,7 +111,16 @@ def test_what_is_no_completion_is_an_error(completion):
         text_of(completion)
 
 
-@pytest.mark.parametrize("given", [{"reasoning": "drop"}, {"sections": ("findigs",)}])
-def test_a_bad_choice_is_reported(given):
-    with pytest.raises(ConfigError, match="unknown"):
+@pytest.mark.parametrize(
+    ("given", "error"),
+    [
+        ({"reasoning": "drop"}, "unknown reasoning 'drop'"),
+        ({"sections": ("findigs",)}, "unknown section 'findigs'"),
+        ({"sections": "findings"}, "sections must be a list of texts, got 'findings'"),
+        ({"markers": "Answer:"}, "markers must be a list of texts, got 'Answer:'"),
+        ({"markers": [" "]}, "a marker must be a text such as 'Final answer:', got ' '"),
+    ],
+)
+def test_a_bad_choice_is_reported(given, error):
+    with pytest.raises(ConfigError, match=error):
         Extract(**given)

@@ -12,7 +12,7 @@ from cxr_rewards.adapters import trl as adapter
 from cxr_rewards.adapters.diagnostics import Diagnostics
 from cxr_rewards.adapters.rollouts import OPTIONS_VARIABLE, Rollouts, priors_of
 from cxr_rewards.core.component import Component
-from cxr_rewards.errors import ConfigError, InputError
+from cxr_rewards.errors import ConfigError, InputError, SetupError
 from cxr_rewards.remote.load import CONFIG_VARIABLE
 from cxr_rewards.types import Case, Failure, Score
 
@@ -246,3 +246,26 @@ def test_an_error_of_the_watcher_leaves_the_rewards_alone():
     score = reward().as_trl(diagnostics=Broken())
     with pytest.warns(UserWarning, match="diagnostics: this step is left out: ZeroDivisionError: oh"):
         assert score(completions=["good"], reference=["x"]) == [1.0]
+
+
+class Silent(Component):
+    """A judge that does not answer, at first."""
+
+    name = "silent"
+    summary = "nothing"
+    reads = ("candidate",)
+
+    def score_case(self, case, features):
+        if case.candidate == "Clear.":
+            return Score(1.0)
+        return Score(None, failure=Failure("judge", "ConnectError: connection refused", "transport"))
+
+
+def test_a_judge_that_answers_nothing_ends_a_training_before_its_first_step():
+    score = CompositeReward([Silent()]).as_callable(unscored=-5.0)
+    with pytest.raises(
+        SetupError, match=r"none of the first 2 rollouts was scored: .*refused.*cxr-rewards judge-check"
+    ):
+        score(["Effusion."] * 2, reference=["Clear."] * 2)
+    assert score(["Effusion.", "Clear."], reference=["Clear."] * 2) == [-5.0, 1.0]
+    assert score(["Effusion."] * 2, reference=["Clear."] * 2) == [-5.0, -5.0]  # later it may come back

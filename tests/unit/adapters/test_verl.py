@@ -267,7 +267,8 @@ def test_a_component_without_a_value_in_a_scored_sample_is_missing(unscored):
 
 def test_trainers_that_bear_numbers_alone_can_tell_the_mean():
     samples = Samples(reward=renormalized(), unscored=-5.0)
-    rewards = samples.score_many([samples.case(text, "clear", None) for text in ("0.25", "clear", "0.75", "edema")])
+    cases = [samples.case(text, "clear", None) for text in ("0.25", "clear", "0.75", "edema")]
+    rewards = [reward for _, reward in samples.score_many(cases)]
     rows = [samples.numbers(reward) for reward in rewards]
     assert all(type(value) is float for row in rows for value in row.values())
     mean = {key: sum(row[key] for row in rows) / 4 for key in rows[0]}
