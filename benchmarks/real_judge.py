@@ -58,6 +58,8 @@ def unpacked(folder: Path) -> Path:
         source = gguf()
         given = {"gguf_file": source.name}
         packed = AutoModelForCausalLM.from_pretrained(source.parent, dtype=torch.float32, **given)
+        if hasattr(packed.config, "quantization_config"):
+            del packed.config.quantization_config  # what is written is float32, and trainers refuse quantized models
         model = LlamaForCausalLM(packed.config)
         model.load_state_dict(packed.state_dict())
         model.save_pretrained(folder)

@@ -1,0 +1,108 @@
+"""The rewards of the arms, and what is measured while they teach."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from cxr_rewards import CompositeReward
+from cxr_rewards.adapters.trl import TrlReward, as_trl
+from cxr_rewards.core.component import Component
+from cxr_rewards.core.registry import load_component
+from cxr_rewards.core.settings import setting
+from cxr_rewards.reward.base import BaseReward
+from cxr_rewards.testing.fake_judge import FakeJudge
+from cxr_rewards.types import Score
+
+CONSTANT = "The heart is normal in size. The lungs are clear. There is no pleural effusion or pneumothorax."
+"""A normal report that a policy could write for every study."""
+JUDGE_WEIGHT = 0.5
+
+
+class RandomScore(Component):
+    """A number in [0, 1) that depends on the texts and a seed, and says nothing about them."""
+
+    name = "random_score"
+    summary = "a random number"
+    reads = ("candidate", "reference")
+
+    seed: int = setting(0, "Another seed gives other numbers.")
+
+    def score_case(self, case: Any, features: Any) -> Score:
+        """Return the number."""
+        text = f"{self.seed}\0{case.candidate}\0{case.reference}"
+        return Score(int.from_bytes(hashlib.sha256(text.encode()).digest()[:6]) / 2**48)
+
+
+@contextmanager
+def reward_of(arm: str, seed: int) -> Iterator[BaseReward]:
+    """Give the reward of an arm; `rules_judge` asks a judge on loopback that answers by rules."""
+    if arm == "rules":
+        yield CompositeReward.from_preset("rules")
+    elif arm == "random":
+        yield CompositeReward({"random_score": RandomScore(seed=seed)})
+    elif arm == "rouge_l":
+        yield CompositeReward({"rouge_l": load_component("rouge_l")(stemmer=False)})
+    elif arm == "rules_judge":
+        with FakeJudge(seed=seed) as judge:
+            rules = CompositeReward.from_preset("rules")
+            asked = load_component("chexprompt")(model="fake", base_url=judge.url)
+            terms = rules.total.terms
+            yield CompositeReward(
+                {**rules.components, "chexprompt": asked},
+                weights={**{label: term.weight for label, term in terms.items()}, "chexprompt": JUDGE_WEIGHT},
+                transforms={label: term.transforms for label, term in terms.items()},
+                gates=rules.total.gates,
+                max_unread=rules.max_unread,
+                name=arm,
+            )
+    else:
+        yield CompositeReward([arm])
+
+
+class WatchedReward:
+    """A reward function of trl that also notes its time, and the reward above that of a constant normal report.
+
+    The mean reward of a step follows the mix of its prompts: normal studies are easy. What the constant report earns on
+    the same references is taken off.
+    """
+
+    __name__ = "reward"
+
+    def __init__(self, reward: BaseReward, diagnostics: Path) -> None:
+        self.inner: TrlReward = as_trl(reward, group="uid", diagnostics=diagnostics)
+        self.seconds = 0.0
+        self.steps: list[dict[str, float]] = []
+        self._constant: dict[str, float | None] = {}
+
+    def __call__(self, prompts: Any = None, completions: Any = (), **columns: Any) -> list[float | None]:
+        """Return a value for each completion, in order."""
+        start = time.perf_counter()
+        values = self.inner(prompts, completions, **columns)
+        took = time.perf_counter() - start
+        self.seconds += took
+        above = [
+            value - constant
+            for value, reference in zip(values, columns["reference"], strict=True)
+            if value is not None and (constant := self._of_constant(reference)) is not None
+        ]
+        known = [value for value in values if value is not None]
+        step = {
+            "reward": fmean(known) if known else float("nan"),
+            "above_constant": fmean(above) if above else float("nan"),
+            "unscored": values.count(None) / len(values),
+            "words": fmean(len(text.split()) for text in completions),
+            "scoring_s": took,
+        }
+        self.steps.append(step)
+        return values
+
+    def _of_constant(self, reference: str) -> float | None:
+        if reference not in self._constant:
+            self._constant[reference] = self.inner.rollouts.reward.score(CONSTANT, reference).value
+        return self._constant[reference]
