@@ -8,7 +8,7 @@ its own or a control. Then each writes the reports of held-out studies, sampled 
 
 All settings are in grpo_real.toml. Without `--data`, the corpus is made up. Work that is done is never done again: the
 same command goes on where it was stopped. FOLDER gets a folder for each policy, `scores/` with a CSV for each arm,
-`result.json`, `tables.md` and `report.html`.
+`result.json`, `tables.md`, `figure.svg` and `report.html`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from cxr_rewards.evaluation.report.write import write_page
 from grpo_parts import runs
+from grpo_parts.figure import figure_of
 from grpo_parts.page import page_of
 from grpo_parts.results import summarise
 from grpo_parts.settings import DEFAULTS, load_settings
@@ -70,8 +71,9 @@ def main() -> None:
     result = summarise(studies, units, given.folder, settings)
     (given.folder / "result.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
     (given.folder / "tables.md").write_text(text_of(result), encoding="utf-8")
+    (given.folder / "figure.svg").write_text(figure_of(result), encoding="utf-8")
     write_page(given.folder / "report.html", page_of(result))
-    tell(f"{given.folder}: result.json, tables.md, report.html")
+    tell(f"{given.folder}: result.json, tables.md, figure.svg, report.html")
 
 
 if __name__ == "__main__":
