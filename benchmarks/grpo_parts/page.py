@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
 from statistics import fmean
 from typing import Any
 
@@ -66,14 +67,14 @@ def _sections(result: Mapping[str, Any]) -> Iterator[Section]:
 
 def _curve(result: Mapping[str, Any], key: str, looks: Mapping[str, int]) -> Plot | None:
     lines = [
-        (one["unit"]["arm"], [step[key] for step in one["curve"]])
+        (one["unit"]["arm"], [step[key] for step in one["curve"] if isfinite(step[key])])
         for one in result["training"].values()
         if "curve" in one
     ]
-    if not lines:
+    smooth = [(arm, _means(values)) for arm, values in lines if values]
+    if not smooth:
         return None
-    smooth = [(arm, _means(values)) for arm, values in lines]
-    x = axis_of([0.0, float(max(len(values) for _, values in lines))])
+    x = axis_of([0.0, float(max(len(values) for _, values in smooth))])
     y = axis_of([value for _, values in smooth for _, value in values], ticks=4)
     title, label = _CURVES[key]
     ends = "; ".join(f"{arm}: {number(values[0][1])} to {number(values[-1][1])}" for arm, values in smooth)

@@ -10,11 +10,11 @@ from functools import cache
 from pathlib import Path
 
 from cxr_rewards import Case, CompositeReward
+from cxr_rewards.adapters.diagnostics.constant import CONSTANT
 from cxr_rewards.core.registry import component_names, load_component
 from cxr_rewards.findings import merge, read
 from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.types import Reward
-from grpo_parts.rewards import CONSTANT
 from grpo_parts.studies import Entries, Study
 from mesh import _NO, BASELINE, baseline_findings, judge, labelled, load_table, read_findings
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cxr_rewards.adapters.diagnostics.constant import CONSTANT
 from cxr_rewards.evaluation.comparing import compare
 from cxr_rewards.evaluation.conditions import condition_table
 from cxr_rewards.files.summary import t_quantile
 from cxr_rewards.findings import CHEXPERT, ontology
 from grpo_parts import reading, runs
 from grpo_parts.reading import LOWER_IS_BETTER, OTHER_F1, READER_F1, SHARES, by_rules, read_reports, stated, write_rows
-from grpo_parts.rewards import CONSTANT
 from grpo_parts.runs import START, Unit
 from grpo_parts.settings import CONTROLS
 from grpo_parts.studies import Studies, Study

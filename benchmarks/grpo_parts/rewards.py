@@ -6,12 +6,13 @@ import hashlib
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import nan
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from cxr_rewards import CompositeReward
-from cxr_rewards.adapters.trl import TrlReward, as_trl
+from cxr_rewards.adapters.trl import as_trl
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.registry import load_component
 from cxr_rewards.core.settings import setting
@@ -19,8 +20,6 @@ from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.testing.fake_judge import FakeJudge
 from cxr_rewards.types import Score
 
-CONSTANT = "The heart is normal in size. The lungs are clear. There is no pleural effusion or pneumothorax."
-"""A normal report that a policy could write for every study."""
 JUDGE_WEIGHT = 0.5
 
 
@@ -66,43 +65,40 @@ def reward_of(arm: str, seed: int) -> Iterator[BaseReward]:
 
 
 class WatchedReward:
-    """A reward function of trl that also notes its time, and the reward above that of a constant normal report.
+    """A reward function of trl that also keeps its time and the numbers of each step.
 
-    The mean reward of a step follows the mix of its prompts: normal studies are easy. What the constant report earns on
-    the same references is taken off.
+    The mean reward of a step follows the mix of its prompts: normal studies are easy. `above_constant` is what the
+    diagnostics tell for that: the reward less that of one normal report on the same references.
     """
 
     __name__ = "reward"
 
-    def __init__(self, reward: BaseReward, diagnostics: Path) -> None:
-        self.inner: TrlReward = as_trl(reward, group="uid", diagnostics=diagnostics)
+    def __init__(self, reward: BaseReward, folder: Path) -> None:
+        self.inner = as_trl(
+            reward,
+            group="uid",
+            diagnostics=folder / "diagnostics.jsonl",
+            rollout_log=folder / "rollouts.jsonl",
+            log="reward/above_constant",
+        )
         self.seconds = 0.0
         self.steps: list[dict[str, float]] = []
-        self._constant: dict[str, float | None] = {}
 
     def __call__(self, prompts: Any = None, completions: Any = (), **columns: Any) -> list[float | None]:
         """Return a value for each completion, in order."""
         start = time.perf_counter()
-        values = self.inner(prompts, completions, **columns)
+        told: dict[str, float] = {}
+        values = self.inner(prompts, completions, **{**columns, "log_metric": told.__setitem__})
         took = time.perf_counter() - start
         self.seconds += took
-        above = [
-            value - constant
-            for value, reference in zip(values, columns["reference"], strict=True)
-            if value is not None and (constant := self._of_constant(reference)) is not None
-        ]
         known = [value for value in values if value is not None]
-        step = {
-            "reward": fmean(known) if known else float("nan"),
-            "above_constant": fmean(above) if above else float("nan"),
-            "unscored": values.count(None) / len(values),
-            "words": fmean(len(text.split()) for text in completions),
-            "scoring_s": took,
-        }
-        self.steps.append(step)
+        self.steps.append(
+            {
+                "reward": fmean(known) if known else nan,
+                "above_constant": told.get("reward/above_constant", nan),
+                "unscored": values.count(None) / len(values),
+                "words": fmean(len(text.split()) for text in completions),
+                "scoring_s": took,
+            }
+        )
         return values
-
-    def _of_constant(self, reference: str) -> float | None:
-        if reference not in self._constant:
-            self._constant[reference] = self.inner.rollouts.reward.score(CONSTANT, reference).value
-        return self._constant[reference]

@@ -159,7 +159,7 @@ def reinforce(
     )
     rows = [{"prompt": s.prompt, "reference": s.reference, "uid": s.uid} for s in prompts]
     with reward_of(arm, seed) as reward:
-        watched = WatchedReward(reward, folder / "diagnostics.jsonl")
+        watched = WatchedReward(reward, folder)
         trainer = GRPOTrainer(
             model=policy.model,
             reward_funcs=watched,
