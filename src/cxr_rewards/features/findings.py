@@ -15,7 +15,7 @@ class Findings(Feature):
     """
 
     name = "findings"
-    version = 3
+    version = 4
     over = "text"
     persistent = False
 

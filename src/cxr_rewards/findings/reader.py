@@ -18,7 +18,7 @@ from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
 from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture, without_legend
 from cxr_rewards.findings.ontology import ontology
-from cxr_rewards.findings.unread import is_aside, strange_words
+from cxr_rewards.findings.unread import is_aside, is_request, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, change_between, walk
 from cxr_rewards.text.sections import Section, is_blank, sections
 from cxr_rewards.text.sentences import sentences
@@ -28,9 +28,12 @@ READ_SECTIONS = frozenset(("", "findings", "impression", "findings_impression", 
 """Sections about the image; others are about the indication, history, comparison, technique and the like."""
 RUN_ON_SECTIONS = frozenset(("comparison", "technique", "examination", "indication", "history"))
 """Sections that some reports follow with the findings, without a heading: read, except for their first sentence, if
-there is no section of findings, and they deny something or nothing is found elsewhere."""
+there is no section of findings, and nothing is found elsewhere, or they deny something and say more than what stands
+before the first heading."""
 _SHORT = frozenset(("impression", "recommendation", "addendum"))
 """Sections that may follow findings which have no heading."""
+_SAYS_LITTLE = frozenset(("limited_study", "rotation", "comparison"))
+"""Observations that do not make a text a description of the image."""
 _REMEMBERED = 400
 """Sentences up to this length are remembered: reports repeat themselves, and the rollouts of a prompt even more."""
 
@@ -102,10 +105,15 @@ def reading(text: str) -> Reading:
         if others.sentences > 1 and any(finding.certainty == "absent" for finding in others.findings):
             return _read_sections(text, tidied, [part for part in parts if part in own or part in run_on])
     found = _read_sections(text, tidied, own)
-    if found.findings or not run_on:
+    says_much = any(finding.observation not in _SAYS_LITTLE for finding in found.findings)
+    if not run_on or (says_much and any(part.name for part in own)):
         return found
     others = _read_sections(text, tidied, run_on)
-    return others if others.findings else found
+    if not says_much:
+        goes_on = bool(others.findings)
+    else:  # "Portable film, line in place. History: sepsis. There is ..."
+        goes_on = others.sentences > found.sentences and any(f.certainty == "absent" for f in others.findings)
+    return _read_sections(text, tidied, [part for part in parts if part in own or part in run_on]) if goes_on else found
 
 
 def _read_sections(raw: str, tidied: str, parts: Sequence[Section]) -> Reading:
@@ -190,8 +198,13 @@ class _Draft:
         return Reading(tuple(self.findings), self.sentences, *spans, self.words)
 
 
+_NOTHING = Sentence((), refers_back=False, unclaimed=())
+
+
 def _read_sentence(text: str) -> tuple[Sentence, bool, int, tuple[Span, ...], tuple[Span, ...]]:
     """Return the reading of a sentence, whether it is an aside that is not about the image, and its `Strange` words."""
+    if "?" in text and is_request(text):
+        return _NOTHING, True, 0, (), ()
     known = ontology()
     items, count = clauses(known, text)
     sentence, strange = walk(known, items, count), strange_words(text)
@@ -236,7 +249,7 @@ def _amended(last: Finding, sentence: Sentence) -> Finding:
     for slot, value in sentence.unclaimed:
         if slot == "size" and not last.size_mm:
             amendment["size_mm"] = cast("float", value)
-        elif slot == "position":
+        elif slot == "position" and last.observation in ontology().devices:
             amendment["positions"] = tuple(sorted({*last.positions, *amendment.get("positions", ()), str(value)}))
         elif not sentence.refers_back:
             continue

@@ -23,6 +23,7 @@ _ELSEWHERE = frozenset(
 )
 """Kinds of cue of a sentence that is understood, though it states nothing new of this image."""
 _ENGLISH = ("determiners", "prepositions", "verbs")
+_REQUEST = ("complaints", "beside")
 _SHORT = 3
 """Words below this length are never strange: they are units and abbreviations."""
 
@@ -54,6 +55,8 @@ class UnreadWords:
         determiners: words that a noun follows.
         prepositions: words that a noun or its determiner follows.
         verbs: verbs that make a statement.
+        complaints: what patients complain of.
+        beside: what else stands beside a complaint in a request.
     """
 
     asides: frozenset[tuple[str, ...]]
@@ -64,6 +67,8 @@ class UnreadWords:
     determiners: frozenset[str] = frozenset()
     prepositions: frozenset[str] = frozenset()
     verbs: frozenset[str] = frozenset()
+    complaints: frozenset[str] = frozenset()
+    beside: frozenset[str] = frozenset()
 
 
 @cache
@@ -78,7 +83,7 @@ def build(raw: Mapping[str, Any]) -> UnreadWords:
     Raises:
         ConfigError: an unknown key, or a list that cannot be read; names the place.
     """
-    keys = ("asides", "clinical", "prefixes", "ordinary", "english")
+    keys = ("asides", "request", "clinical", "prefixes", "ordinary", "english")
     for key in raw:
         if key not in keys:
             raise ConfigError(unknown_name(_FILE, "key", key, keys))
@@ -97,17 +102,20 @@ def build(raw: Mapping[str, Any]) -> UnreadWords:
     ordinary |= {word for words in asides for word in words}
     longest = max(map(len, asides), default=0)
     prefixes = _texts(f"{_FILE}: prefixes.before_known", raw.get("prefixes", {}).get("before_known", []))
-    english = raw.get("english", {})
-    for key in english:
-        if key not in _ENGLISH:
-            raise ConfigError(unknown_name(f"{_FILE}: english", "key", key, _ENGLISH))
+    lists: list[frozenset[str]] = []
+    for table, names in (("english", _ENGLISH), ("request", _REQUEST)):
+        given = raw.get(table, {})
+        for key in given:
+            if key not in names:
+                raise ConfigError(unknown_name(f"{_FILE}: {table}", "key", key, names))
+        lists += [frozenset(_texts(f"{_FILE}: {table}.{key}", given.get(key, []))) for key in names]
     return UnreadWords(
         frozenset(asides),
         longest,
         re.compile(rf"(?:{begins})|.*(?:{ends})\Z"),
         tuple(prefixes),
         frozenset(ordinary),
-        *(frozenset(_texts(f"{_FILE}: english.{key}", english.get(key, []))) for key in _ENGLISH),
+        *lists,
     )
 
 
@@ -180,6 +188,20 @@ def is_aside(sentence: str, items: Sequence[Item], strange: Strange) -> bool:
         return True  # what it is about was taken out: "The XXXX are normal."
     titles = sum(item.last - item.first + 1 for item in items if item.kind in ("structure", "modifier"))
     return titles == len(words)  # a title, as "Chest." or "Left lung"
+
+
+def is_request(sentence: str) -> bool:
+    """Return whether a sentence, in lower case, asks after complaints and states nothing of the image.
+
+    Example:
+        >>> is_request("chest pain, ?dissection."), is_request("right basal opacity, ?pneumonia.")
+        (True, False)
+    """
+    before, _, behind = sentence.partition("?")
+    if not behind.strip(" .?"):
+        return False
+    words, own = _WORD.findall(before), unread_words()
+    return not own.complaints.isdisjoint(words) and (own.complaints | own.beside).issuperset(words)
 
 
 def is_english(sentence: str) -> bool:

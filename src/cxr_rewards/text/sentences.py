@@ -23,7 +23,9 @@ _STOP = re.compile(
 _LIST_MARK = re.compile(r"(?:[0-9]{1,2}[.)](?=\s|[A-Za-z])|\([0-9]{1,2}\)|[-*+\u2022#>](?=\s)|#{1,6}|\u2022)\s*")
 _LINE_LIST_MARK = re.compile(r"[ ]*(?:[0-9]{1,2}[.)][ ]|\([0-9]{1,2}\)|[-*+\u2022#>])")
 _BEFORE_STOP = re.compile(r"[A-Za-z0-9]+(?:\.[A-Za-z])*\Z")
-_NEVER_END = re.compile("dr|mr|mrs|ms|prof|drs|vs|approx|fig|cf|e[.]g|i[.]e|eg|st|viz|resp|no|nos|ca|jr|sr|incl|pl")
+_NEVER_END = re.compile(
+    "susp|dr|mr|mrs|ms|prof|drs|vs|approx|fig|cf|e[.]g|i[.]e|eg|st|viz|resp|no|nos|ca|jr|sr|incl|pl"
+)
 _UNITS = re.compile("cm|mm|m|in|ml|cc|kg|lb|hr|hrs|min|a[.]m|p[.]m|am|pm|etc|yr|yrs")
 _TELEGRAPHIC = re.compile(
     "consol|atel|infilt|infiltr|nod|cardiomeg|calc|opac|effn|effus|eff|ptx|fx|pneumo|collaps|emphys|fibr|cav|bronch|lt|rt|bilat"

@@ -99,6 +99,38 @@ DENIED_OR_DOUBTED = {
         "pleural_effusion present right stable",
     ],
     "An effusion is visible but a pneumothorax is not.": ["pleural_effusion present", "pneumothorax absent"],
+    "Right effusion and left pneumothorax, both larger.": [
+        "pleural_effusion present right increased",
+        "pneumothorax present left increased",
+    ],
+    "Edema and effusions, all of which have improved.": [
+        "pulmonary_edema present decreased",
+        "pleural_effusion present decreased",
+    ],
+    "Unchanged 6 mm right apical and 9 mm left basal nodules.": [
+        "lung_nodule present right stable",
+        "lung_nodule present left stable",
+    ],
+    "8 mm left nodule, not seen on the film from 2019.": ["lung_nodule present left new"],
+    "Left nodule, not visible on the radiograph of 3 May.": ["lung_nodule present left new"],
+    "Left effusion, likely reactive.": ["pleural_effusion present left"],
+    "Left effusion, likely.": ["pleural_effusion likely left"],
+    "Left opacity, likely infective in nature.": ["lung_opacity present left", "pneumonia likely left"],
+    "The NG tube has gone via the left bronchus into the lower lobe.": ["enteric_tube present"],
+    "No pneumothorax remains after chest tube removal.": ["pneumothorax absent resolved", "chest_tube absent resolved"],
+    "Left collapse. Please withdraw the tube.": ["lobar_collapse present left"],
+    "Chest pain, ?dissection. Tortuous aorta.": ["tortuous_aorta present"],
+    "Left opacity, ?pneumonia.": ["lung_opacity present left", "pneumonia possible left"],
+    "Rotated film. Clinical history: sepsis. There is a left effusion.": [
+        "rotation present",
+        "pleural_effusion present left",
+    ],
+    "Drain on the left. History: fall. Effusion smaller. Left edema. No pneumothorax.": [
+        "chest_tube present left",
+        "pleural_effusion present decreased",
+        "pulmonary_edema present left",
+        "pneumothorax absent",
+    ],
 }
 
 

@@ -56,6 +56,7 @@ EFFECTS = (
     "disfavor",
     "leave_open",
     "affirm",
+    "all",
     "consider",
     "deny_elsewhere",
     "end_scope",

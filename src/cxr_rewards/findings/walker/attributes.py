@@ -14,6 +14,7 @@ from cxr_rewards.findings.walker.lookahead import (
     NORMAL,
     REACH,
     belongs_to_structure,
+    changes_next,
     dated_behind,
     follows_severity,
     grades_change,
@@ -24,7 +25,7 @@ from cxr_rewards.findings.walker.lookahead import (
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.scopes import deny_change
 from cxr_rewards.findings.walker.state import State, Waiting
-from cxr_rewards.findings.walker.statements import heads, subjects
+from cxr_rewards.findings.walker.statements import KEPT, heads, subjects
 
 LOCATION = frozenset(("side", "place"))
 _LISTS = frozenset(("place", "descriptor"))
@@ -94,6 +95,8 @@ def _attributes(state: State) -> Iterable[tuple[str, Value]]:
     """
     attributes = state.item.attributes
     if attributes == _BOTH and _means_two_findings(state):
+        if changes_next(state.items, state.index):
+            speak_of_all(state)
         return ()
     if not attributes or attributes[0][0] != "distance":
         return attributes
@@ -124,13 +127,23 @@ def _is_of_now(state: State) -> bool:
 
 
 def _means_two_findings(state: State) -> bool:
-    """Return whether "both" means two findings, and not two sides: "both consolidation and effusion", "both: ..."."""
+    """Return whether "both" means two findings, and not two sides.
+
+    "Both consolidation and effusion", "both: ...", "consolidation and effusion, both unchanged".
+    """
     i, items = state.index, state.items
     if state.item.end - state.item.start != len("both") or i + 1 >= len(items):
         return False
-    if items[i + 1].kind == "introduce":
+    if items[i + 1].kind == "introduce" or (len(state.mentions) > 1 and changes_next(items, i)):
         return True
     return [item.kind for item in items[i + 1 : i + 4]] == ["observation", "and", "observation"]
+
+
+def speak_of_all(state: State) -> None:
+    """Let what follows be said of all findings before: "right effusion and left pneumothorax, both larger"."""
+    state.clause.verb = True
+    if len(state.clause.mentions) < 2:
+        state.clause.mentions = [mention for mention in state.mentions[-KEPT:] if not mention.implied]
 
 
 def _is_of_replacement(state: State) -> bool:

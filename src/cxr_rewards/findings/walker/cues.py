@@ -10,8 +10,8 @@ from typing import cast
 
 from cxr_rewards.findings.finding import Side
 from cxr_rewards.findings.walker import marks, scopes
-from cxr_rewards.findings.walker.attributes import pair, read_modifier, wait
-from cxr_rewards.findings.walker.lookahead import dated_behind, next_is, side_stands_alone
+from cxr_rewards.findings.walker.attributes import pair, read_modifier, speak_of_all, wait
+from cxr_rewards.findings.walker.lookahead import changes_next, dated_behind, next_is, side_stands_alone
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
 from cxr_rewards.findings.walker.structures import refine_by_structure
@@ -37,6 +37,12 @@ def _past(state: State) -> None:
     state.past = True
 
 
+def _all(state: State) -> None:
+    """Let the change or degree right behind be that of all findings before: "A, B and C, all unchanged"."""
+    if changes_next(state.items, state.index):
+        speak_of_all(state)
+
+
 def _now(state: State) -> None:
     state.past = False
 
@@ -44,6 +50,11 @@ def _now(state: State) -> None:
 def _remain(state: State) -> None:
     _verb(state)
     items, i = state.items, state.index
+    if state.scope.denied is not None and state.scope.denied.grade == "absent":
+        for mention in state.clause.mentions[-1:]:
+            if mention.certainty == "absent" and mention.at > state.denied_at:  # "no pneumothorax remains"
+                mention.give("change", "resolved")
+                return
     ends = i + 1 == len(items) or items[i + 1].kind == "end_clause"
     if ends and state.item.first - state.side_at == 1 and names_side_only(state):  # "on the left remains"
         repeat_last(state)
@@ -169,6 +180,7 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "conclude": _nothing,
     "verb": _verb,
     "past": _past,
+    "all": _all,
     "now": _now,
     "remain": _remain,
     "refer_back": _refer_back,

@@ -43,6 +43,19 @@ def next_of(items: list[Item], i: int, kinds: tuple[str, ...]) -> int | None:
     return None
 
 
+def changes_next(items: list[Item], i: int) -> bool:
+    """Return whether a change or degree follows right behind the phrase at `i`, and no finding behind it."""
+    if (
+        i + 1 == len(items)
+        or items[i + 1].kind not in ("modifier", "quality")
+        or items[i + 1].first - items[i].last > 1
+    ):
+        return False
+    if not any(slot in ("change", "severity") for slot, _ in items[i + 1].attributes):
+        return False
+    return not any(next_is(items, i + 1, kind) for kind in ("observation", "structure", "modifier"))
+
+
 def has_complement(items: list[Item], i: int) -> bool:
     """Return whether the words after the phrase at `i` name what it is about: "possible effusion"."""
     origin = items[i].last

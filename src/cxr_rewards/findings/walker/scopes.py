@@ -30,6 +30,8 @@ _NOUNS = frozenset(("observation", "structure", "quality", "conclude"))
 
 
 _BEHIND_ON = 3
+_BEHIND_IMAGE = 5
+"""Most words from "not seen" to a date, with it: "not seen on the film from 2019"."""
 _BETWEEN = 4
 """Most phrases between a device and the word that it is out."""
 _CLOSES = frozenset((*JOINS, "end_clause", "close"))
@@ -37,6 +39,7 @@ _DENIED_TWICE = ("free", "not_of")
 """Cues of "free of edema, if not of effusion"."""
 _ABSENCE = "absence"
 """Cue of an absence: to doubt it leaves the finding possible."""
+_REMOVAL = "removal"
 _NOT_SEEN = "not_seen"
 """Cue of what another view may still show."""
 
@@ -50,6 +53,9 @@ def _cue(state: State) -> Cue:
 
 def deny_forward(state: State) -> None:
     if state.before and _deny_like_before(state):
+        return
+    if _is_removal_of_previous(state):
+        _deny_findings(state, state.clause.mentions[-1:])
         return
     if _cue(state).grade == "unlikely" and not has_complement(state.items, state.index):
         if state.clause.mentions:
@@ -70,6 +76,14 @@ def deny_forward(state: State) -> None:
     if state.mentions and side_stands_alone(state.items, state.index + 1) and can_repeat(state):
         state.side, state.clause.since_comma = "", []
         repeat_last(state)  # "seen on the left, but not on the right"
+
+
+def _is_removal_of_previous(state: State) -> bool:
+    """Return whether the cue of a removal stands right behind a device: "after drain removal"."""
+    mentions, before = state.clause.mentions, state.items[state.index - 1]
+    if not mentions or _cue(state).name != _REMOVAL or before.kind != "observation":
+        return False
+    return mentions[-1].observation in state.known.devices and state.item.first - before.last == 1
 
 
 def _deny_like_before(state: State) -> bool:
@@ -144,9 +158,7 @@ def _deny_previous(state: State) -> None:
             if mention.at < state.denied_at:  # "has neither resolved nor increased"
                 mention.give("change", "stable")
                 return
-    following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
-    former = following is not None and following.kind in DATES
-    if following is not None and former and not resolved and following.first - state.item.last <= 2:
+    if not resolved and _is_of_earlier_image(state):
         for mention in subjects(state)[-1:]:  # "not seen on the prior film"
             mention.give("change", "new")
         return
@@ -154,6 +166,14 @@ def _deny_previous(state: State) -> None:
     if not state.mentions and state.scope.set_aside is None:
         state.unclaimed.append(("certainty", _cue(state).grade))
         state.unclaimed += state.item.attributes
+
+
+def _is_of_earlier_image(state: State) -> bool:
+    """Return whether a date follows: "not seen on the prior film", "not seen on the film from 2019"."""
+    items, i = state.items, state.index + 1
+    if i < len(items) and items[i].kind == "structure" and items[i].names[0] == "chest":
+        i += 1  # the chest film
+    return i < len(items) and items[i].kind in DATES and items[i].first - state.item.last <= _BEHIND_IMAGE
 
 
 def _denies_descriptor(state: State) -> bool:
@@ -408,7 +428,8 @@ def _makes_finding(state: State, j: int) -> bool:
 
 def explain(state: State) -> None:
     if _cue(state).grade != "present" and _is_said_of_previous(state):
-        doubt_backward(state)
+        if not _names_unknown_cause(state):
+            doubt_backward(state)
         following = state.items[state.index + 1 : state.index + 2]
         if following and following[0].kind == "disfavor":  # "atelectasis is more likely than pneumonia"
             state.favored = _cue(state)
@@ -416,6 +437,19 @@ def explain(state: State) -> None:
     end_scope(state)
     share_location(state)
     state.favored = _cue(state)
+
+
+def _names_unknown_cause(state: State) -> bool:
+    """Return whether a comma stands before a cue, and only words that say nothing to the reader behind it.
+
+    They tell what the finding is due to: "left effusion, likely reactive", but "left effusion, likely".
+    """
+    items, i = state.items, state.index
+    if not i or items[i - 1].kind != "comma":
+        return False
+    if i + 1 == len(items):
+        return state.item.last + 1 < state.word_count
+    return items[i + 1].kind in ("comma", "end_clause") and items[i + 1].first - state.item.last > 1
 
 
 def share_location(state: State) -> None:

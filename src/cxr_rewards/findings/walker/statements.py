@@ -46,10 +46,11 @@ def add_finding(
     attributes = item.attributes if use_attributes else ()
     if attributes and ("change", "resolved") in attributes:  # "extubated"
         certainty = "absent"
+    reach = 2 * REACH if state.bundles else REACH  # "unchanged 6 mm right and 9 mm left nodules"
     if state.bundles:
         _add_bundles(state, observation, certainty, attributes)
     mention = Mention(observation, certainty, item.start, item.end, item.first)
-    _take_waiting(state, mention)
+    _take_waiting(state, mention, reach)
     if part is not None:
         mention.side = mention.side or part.side
         mention.place = mention.place or part.place
@@ -88,7 +89,7 @@ def _certainty(state: State, possible: bool) -> Certainty:
     return state.favored.grade if state.favored is not None else "present"
 
 
-def _take_waiting(state: State, mention: Mention) -> None:
+def _take_waiting(state: State, mention: Mention, reach: int) -> None:
     """Give a new mention the side and the attributes that wait for it; what is too far away stays unclaimed."""
     first = mention.at
     near = state.side and first - state.side_at <= REACH
@@ -97,7 +98,7 @@ def _take_waiting(state: State, mention: Mention) -> None:
         state.side_used = True
     waiting = state.waiting
     for slot, (value, at) in list(waiting.items()) if waiting else ():
-        if first - at > REACH and slot != "place":
+        if first - at > reach and slot != "place":
             state.unclaimed.append((slot, value))
         elif slot != "number" or first - at <= 3:
             mention.give(slot, value)
@@ -115,10 +116,13 @@ def _is_directed(state: State, observation: str) -> bool:
 def _add_bundles(state: State, observation: str, certainty: Certainty, attributes: tuple[Attribute, ...]) -> None:
     """Add a finding for each side that has attributes of its own: "small left and moderate right effusions"."""
     item, bundles, state.bundles = state.item, state.bundles, []
+    change = state.waiting.get("change")
     for side, waiting in bundles:
         mention = Mention(observation, certainty, item.start, item.end, item.first, side=side)
         for slot, (value, _) in waiting.items():
             mention.give(slot, value)
+        if change is not None:
+            mention.give("change", change[0])
         _keep(state, mention, attributes)
 
 
@@ -198,6 +202,8 @@ def rule_out(
     known, item = state.known, state.item
     ruled_out = known.structures[structure]
     for observation in ruled_out.no_acute if acute else ruled_out.normal:
+        if side and structure == "chest" and known.observations[observation].unpaired:
+            continue  # "no disease on the left" speaks of no heart failure
         mention = Mention(observation, "absent", item.start, item.end, item.first, implied=True)
         if acute:
             mention.descriptor = ("acute",)

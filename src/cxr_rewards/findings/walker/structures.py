@@ -369,10 +369,21 @@ def _read_abnormality(state: State) -> None:
     j = next_of(state.items, state.index, _NOUNS)
     if j is not None and state.items[j].kind == "observation" and not _joined(state, j):
         return  # "no findings of edema"
-    places = [(name, "") for name in targets] or _structures_after(state) or [("chest", "")]
+    places = [(name, "") for name in targets] or _structures_after(state) or [("chest", _side_after(state))]
     for name, side in places:
         rule_out(state, name, cast("Side", side), acute=True)
     state.clause.parts = []
+
+
+def _side_after(state: State) -> str:
+    """Return the side named right behind a quality, and before the next comma or noun: "no disease on the left"."""
+    for item in state.items[state.index + 1 : state.index + 3]:
+        if item.first - state.item.last > 3 or item.kind != "modifier":
+            break
+        for slot, value in item.attributes:
+            if slot == "side":
+                return str(value)
+    return ""
 
 
 def _structures_after(state: State) -> list[tuple[str, str]]:
