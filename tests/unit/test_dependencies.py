@@ -31,7 +31,7 @@ TAKEN_BY = {"httptools": "uvicorn", "uvloop": "uvicorn"}
 """Packages that another one of the same extra takes if they are there, and is faster."""
 
 COME_WITH = {
-    "pydantic_core": "pydantic", "markupsafe": "jinja2", "starlette": "fastapi", "datasets": "trl", "accelerate": "trl", "peft": "", "pyarrow": "", "swift": "",
+    "pydantic_core": "pydantic", "markupsafe": "jinja2", "starlette": "fastapi", "datasets": "trl", "accelerate": "trl", "peft": "", "pyarrow": "", "swift": "", "skyrl_gym": "",
 }  # fmt: skip
 """Modules that a declared package brings; those of no package are asked for with a message where they are missing."""
 
