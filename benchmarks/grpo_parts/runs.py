@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 START = "start"
 """Name of the policy with which every arm begins."""
+_SPEED = ("threads", "written_at_once", "save_every")
 RESULT, TEXTS, WEIGHTS = "result.json", "texts.json", "policy.safetensors"
 
 Settings = Mapping[str, Mapping[str, Any]]
@@ -54,9 +55,13 @@ def seeds_of(settings: Settings) -> list[int]:
 
 
 def digest_of(unit: Unit, settings: Settings, corpus: str) -> str:
-    """Return a digest of what a policy depends on: the texts, and the settings but for the order of work."""
+    """Return a digest of what a policy depends on: the texts, and the settings but for order and speed of the work."""
     without = {"arms", "grpo"} if unit.arm == START else {"arms"}
-    kept = {name: table for name, table in settings.items() if name not in without}
+    kept = {
+        name: {key: value for key, value in table.items() if key not in _SPEED}
+        for name, table in settings.items()
+        if name not in without
+    }
     return hashlib.sha256(f"{json.dumps(kept, sort_keys=True)}\0{corpus}".encode()).hexdigest()[:16]
 
 

@@ -53,7 +53,7 @@ class TrlWorker:
             self._policy,
             [study.prompt for study in studies],
             max_tokens=self.settings["data"]["max_tokens"],
-            batch_size=evaluation["batch_size"],
+            batch_size=evaluation["written_at_once"],
             seed=None if how == "greedy" else seed,
         )
         return {study.uid: text for study, text in zip(studies, texts, strict=True)}
