@@ -12,6 +12,7 @@ import sys
 import warnings
 
 import pytest
+from tests.command_line import run
 
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters.diagnostics import CollapseWarning, Diagnostics
@@ -240,3 +241,44 @@ def test_what_is_unscored_does_not_disturb_the_others(started, tmp_path):
 
 def test_warnings_of_a_collapse_are_warnings():
     assert issubclass(CollapseWarning, UserWarning)
+
+
+def test_dpo_learns_pairs_that_the_command_wrote(started_text, tmp_path):
+    from datasets import load_dataset
+    from trl import DPOConfig, DPOTrainer
+
+    from cxr_rewards.recipes import tiny
+
+    rows = [{**row, "candidate": text} for row in tiny.rows(16, films=False) for text in tiny.REPORTS]
+    (tmp_path / "candidates.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = run(
+        "pairs",
+        tmp_path / "candidates.jsonl",
+        "-o",
+        tmp_path / "pairs.jsonl",
+        "--group",
+        "study_id",
+        "--per-group",
+        "0",
+    )
+    assert done.returncode == 0, done.stderr
+    data = load_dataset(
+        "json", data_files=str(tmp_path / "pairs.jsonl"), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    words, model, state = started_text
+    model.load_state_dict(state)
+    same = tiny.text_model(words)
+    same.load_state_dict(state)
+    config = DPOConfig(
+        output_dir=str(tmp_path / "out"), use_cpu=True, bf16=False, activation_checkpointing=False, max_steps=6,
+        per_device_train_batch_size=16, learning_rate=1e-3, lr_scheduler_type="constant", report_to="none",
+        save_strategy="no", dataloader_pin_memory=False, seed=0, logging_steps=1, disable_tqdm=True,
+    )  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # trl's and transformers' own
+        trainer = DPOTrainer(model=model, ref_model=same, args=config, train_dataset=data, processing_class=words)
+        trainer.train()
+    margins = [entry["rewards/margins"] for entry in trainer.state.log_history if "rewards/margins" in entry]
+    assert margins[0] == pytest.approx(0, abs=1e-6)
+    assert margins[-1] > 0.1
+    assert trainer.state.log_history[-2]["rewards/accuracies"] > 0.8

@@ -24,6 +24,7 @@ PUBLIC = {
     "cxr_rewards.adapters.easyr1": "REWARD_NAME REWARD_TYPE compute_score",
     "cxr_rewards.adapters.slime": "reward",
     "cxr_rewards.adapters.skyrl": "register",
+    "cxr_rewards.adapters.preferences": "Candidate Preferences best_of preference_pairs rows_of",
     "cxr_rewards.adapters.verl": "compute_score compute_scores",
     "cxr_rewards.cache": "MemoryCache SqliteCache",
     "cxr_rewards.components.prior_consistency": "PriorConsistency",

@@ -17,6 +17,7 @@ from cxr_rewards.cli.console import note, os_error_message
 from cxr_rewards.cli.evaluate import evaluate
 from cxr_rewards.cli.explain import explain_case
 from cxr_rewards.cli.judge_check import judge_check
+from cxr_rewards.cli.pairs import pairs
 from cxr_rewards.cli.prepare import fetch, warm
 from cxr_rewards.cli.prompts import prompts_app
 from cxr_rewards.cli.report import report
@@ -32,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(score)
+app.command()(pairs)
 app.command()(evaluate)
 app.command("compare")(compare_files)
 app.command("explain")(explain_case)

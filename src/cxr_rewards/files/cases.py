@@ -156,13 +156,13 @@ def _name(value: object) -> str:
 def _report(value: object, row: Row, column: str, max_chars: int) -> str | None:
     if isinstance(value, (list, tuple)) and len(value) == 1 and isinstance(value[0], str):
         value = value[0]
-    elif (messages := _messages(value)) is not None:
+    elif (messages := messages_of(value)) is not None:
         value = answer_of(messages)
     return None if _missing(value) else _text(value, row, column, max_chars)
 
 
-def _messages(value: object) -> object:
-    """Return a chat's messages, or one message; `None` if a cell is something else."""
+def messages_of(value: object) -> object:
+    """Return a chat's messages, or one message, also from JSON; `None` if a cell is something else."""
     if isinstance(value, str) and _LOOKS_LIKE_CHAT.match(value):
         try:
             value = json.loads(value)
