@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 FailureKind = Literal[
     "missing_text",
@@ -112,8 +112,27 @@ class Failure(NamedTuple):
         return f"{self.where}: {self.error}"
 
 
+class _LateDetails:
+    """The part of a `Score` that computes `details` if they were not given."""
+
+    __slots__ = ("_explain", "_of")
+    if not TYPE_CHECKING:  # a checker would take any attribute for one
+
+        def __getattr__(self, name: str) -> Any:  # called only for an attribute that is not set
+            if name != "details":
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            of = self._of
+            if of is not None:  # else another thread has set them
+                _set(self, "details", self._explain(*of))
+                _set(self, "_of", None)
+            return self.details
+
+
+_set = object.__setattr__  # a score is frozen
+
+
 @dataclass(frozen=True, slots=True)
-class Score:
+class Score(_LateDetails):
     """One component's number for one case.
 
     Attributes:
@@ -125,6 +144,30 @@ class Score:
     value: float | None
     details: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
+
+    @classmethod
+    def explained(cls, value: float, explain: Callable[..., Mapping[str, Any]], *of: Any) -> Score:
+        """Return a score whose details are `explain(*of)`, computed when they are first read: training never does.
+
+        Args:
+            value: the number.
+            explain: returns the details; it must not raise.
+            *of: what it needs. It is kept until then, so pass values of the case and not the `FeatureTable`.
+
+        Example:
+            >>> score = Score.explained(0.5, lambda words: {"words": words}, 2)
+            >>> score, score == Score(0.5, {"words": 2})
+            (Score(value=0.5, details={'words': 2}, failure=None), True)
+        """
+        score: Score = _new(cls)
+        _set(score, "value", value)
+        _set(score, "failure", None)
+        _set(score, "_explain", explain)
+        _set(score, "_of", of)
+        return score
+
+
+_new = object.__new__
 
 
 _SHOWN = 200

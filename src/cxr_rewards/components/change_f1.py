@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
@@ -18,6 +18,32 @@ from cxr_rewards.types import Case, Score
 _REPORTS = Reports()
 _COMPARISON = "comparison"
 _COARSE = {"new": "increased", "resolved": "decreased"}
+
+
+class _Matching(NamedTuple):
+    """The statements of two reports, and the credit of each pair of their indices."""
+
+    reference: list[Finding]
+    candidate: list[Finding]
+    credits: dict[tuple[int, int], float]
+
+    @property
+    def value(self) -> float:
+        """The F1: 1 if there are no statements."""
+        total = len(self.reference) + len(self.candidate)
+        return 2 * sum(self.credits.values()) / total if total else 1.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the statements as data."""
+        ours, theirs = {i for i, _ in self.credits}, {j for _, j in self.credits}
+        return {
+            "matched": [
+                {"reference": self.reference[i].as_dict(), "candidate": self.candidate[j].as_dict(), "credit": credit}
+                for (i, j), credit in self.credits.items()
+            ],
+            "missed": [finding.as_dict() for i, finding in enumerate(self.reference) if i not in ours],
+            "extra": [finding.as_dict() for j, finding in enumerate(self.candidate) if j not in theirs],
+        }
 
 
 class ChangeF1(ReadingComponent):
@@ -86,39 +112,28 @@ class ChangeF1(ReadingComponent):
         if of_reference is None:
             return unread_reference(self.name)
         of_candidate: Report | None = features.value(_REPORTS, case.candidate)
-        values: dict[str, float] = {}
-        lists: dict[str, Any] = {}
-        for directions in ("exact", "coarse"):
-            reference = _statements(of_reference, directions)
-            candidate = _statements(of_candidate, directions) if of_candidate else []
-            value, matches = self._compare(reference, candidate, directions)
-            values[directions] = value if of_candidate else 0.0
-            if directions == self.directions:
-                lists = matches
-        return Score(values[self.directions], {**values, **lists})
+        stated, said = _stated(of_reference), _stated(of_candidate) if of_candidate else ()
+        if of_candidate is None:
+            return Score.explained(0.0, self._details, stated, None)
+        value = self._match(stated, said, self.directions).value if stated or said else 1.0
+        return Score.explained(value, self._details, stated, said)
 
-    def _compare(
-        self, reference: Sequence[Finding], candidate: Sequence[Finding], directions: str
-    ) -> tuple[float, dict[str, Any]]:
+    def _details(self, stated: Sequence[Finding], said: Sequence[Finding] | None) -> dict[str, Any]:
+        matchings = {key: self._match(stated, said or (), key) for key in ("exact", "coarse")}
+        values = {key: 0.0 if said is None else matching.value for key, matching in matchings.items()}
+        return {**values, **matchings[self.directions].as_dict()}
+
+    def _match(self, stated: Sequence[Finding], said: Sequence[Finding], directions: str) -> _Matching:
+        """Match what the reference has stated with what the candidate has said."""
         known = ontology()
+        reference, candidate = _distinct(stated, directions), _distinct(said, directions)
         worth = {
             (i, j): self._credit(known, one, two)
             for i, one in enumerate(reference)
             for j, two in enumerate(candidate)
             if _direction(one, directions) == _direction(two, directions) and sides_meet(one, two)
         }
-        pairs = pair_up(worth)
-        ours, theirs = {i for i, _ in pairs}, {j for _, j in pairs}
-        matches = {
-            "matched": [
-                {"reference": reference[i].as_dict(), "candidate": candidate[j].as_dict(), "credit": worth[i, j]}
-                for i, j in pairs
-            ],
-            "missed": [finding.as_dict() for i, finding in enumerate(reference) if i not in ours],
-            "extra": [finding.as_dict() for j, finding in enumerate(candidate) if j not in theirs],
-        }
-        total = len(reference) + len(candidate)
-        return 2 * sum(worth[pair] for pair in pairs) / total if total else 1.0, matches
+        return _Matching(reference, candidate, {pair: worth[pair] for pair in pair_up(worth)})
 
     def _credit(self, known: Ontology, one: Finding, two: Finding) -> float:
         credit = 1.0 if DENIED & {one.certainty, two.certainty} else certainty_credit(one.certainty, two.certainty)
@@ -132,11 +147,15 @@ def _direction(finding: Finding, directions: str) -> str:
     return _COARSE.get(finding.change, finding.change) if directions == "coarse" else finding.change
 
 
-def _statements(report: Report, directions: str) -> list[Finding]:
-    """Return the report's statements of change, each finding, side and direction once."""
-    stated = [f for f in (*report.abnormal, *report.absent, *report.comparisons) if f.change]
-    stated.sort(key=lambda finding: finding.start)
+def _stated(report: Report) -> tuple[Finding, ...]:
+    """Return the report's statements of change, in order of reading."""
+    stated = [f for findings in (report.abnormal, report.absent, report.comparisons) for f in findings if f.change]
+    return tuple(sorted(by_side(stated), key=lambda finding: finding.start)) if stated else ()
+
+
+def _distinct(stated: Sequence[Finding], directions: str) -> list[Finding]:
+    """Return statements, each finding, side and direction once."""
     distinct: dict[tuple[str, str, str], Finding] = {}
-    for finding in by_side(stated):
+    for finding in stated:
         distinct.setdefault((finding.observation, finding.side, _direction(finding, directions)), finding)
     return list(distinct.values())

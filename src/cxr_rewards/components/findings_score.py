@@ -6,11 +6,12 @@ from typing import Any
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.matched_findings import MatchedFindings, weight_of
+from cxr_rewards.features.matched_findings import Context, MatchedFindings, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
 from cxr_rewards.findings import DENIED, Comparison, Finding, Match, significance, silent
 from cxr_rewards.findings.certainty import denial_weight
+from cxr_rewards.findings.finding import Certainty
 from cxr_rewards.formulas.crimson import crimson_score
 from cxr_rewards.types import Case, Score
 
@@ -92,47 +93,64 @@ class FindingsScore(ReadingComponent):
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
             return unread_reference(self.name)
-        matched, missed, false = [], [], []
+        of_reference, of_candidate = (features.value(_REPORTS, text) for text in (case.reference, case.candidate))
+        if silent(of_candidate) and not silent(of_reference):
+            return Score.explained(0.0, self._details, comparison, case.context)
+        value = self._value(comparison, case.context)
+        return Score.explained(value, self._details, comparison, case.context)
+
+    def _value(self, comparison: Comparison, context: Context) -> float:
+        matched: list[tuple[float, float]] = []
         penalty = 0.0
-        details: dict[str, Any] = {"matched": [], "missed": [], "false": [], "contradicted": []}
         for match in comparison.matched:
-            weight, entry = self._weigh(match.reference, case)
-            _, others = self._weigh(match.candidate, case)
-            cost = match.cost * min(1.0, weight / _FULL_COST)
-            excess = self._excess(match, case)
-            matched.append((weight, cost))
-            penalty += excess
-            differs = [{"kind": d.kind, "cost": d.cost, "says": d.says} for d in match.differences]
-            pair = {"reference": entry, "candidate": others, "differs": differs, "cost": cost, "excess": excess}
-            details["matched"].append(pair)
-        for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
-            weight, entry = self._weigh(finding, case)
-            missed.append(weight)
+            weight = self._weight(match.reference, context)
+            matched.append((weight, _cost(match, weight)))
+            penalty += self._excess(match, context)
+        missed = [self._weight(finding, context) for finding in comparison.missed]
+        for weight, denial in zip(missed, comparison.denied, strict=True):
             if denial is not None:
                 penalty += self.denial_cost * weight * denial_weight(denial.certainty)
-                entry["denied_by"] = denial.as_dict()
-            details["missed"].append(entry)
-        for finding in comparison.false:
-            weight, entry = self._weigh(finding, case)
-            false.append(weight)
-            details["false"].append(entry)
+        false = [self._weight(finding, context) for finding in comparison.false]
         for finding in comparison.contradicted:
-            weight, entry = self._weigh(finding, case)
-            penalty += self.denial_cost * weight
-            details["contradicted"].append(entry)
-        reports = (features.value(_REPORTS, text) for text in (case.candidate, case.reference))
-        if [silent(report) for report in reports] == [True, False]:
-            return Score(0.0, details)
-        return Score(crimson_score(matched, missed, false, penalty), details)
+            penalty += self.denial_cost * self._weight(finding, context)
+        return crimson_score(matched, missed, false, penalty)
 
-    def _excess(self, match: Match, case: Case) -> float:
-        if match.reference.certainty in DENIED:
-            return self._weigh(match.candidate, case)[0] / 2
-        as_certain = match.candidate._replace(certainty=match.reference.certainty)
-        return abs(self._weigh(as_certain, case)[0] - self._weigh(match.reference, case)[0]) / 2
+    def _details(self, comparison: Comparison, context: Context) -> dict[str, Any]:
+        def entry(finding: Finding) -> dict[str, Any]:
+            weight = self._weight(finding, context)
+            return {**finding.as_dict(), "significance": significance(finding, context), "weight": weight}
 
-    def _weigh(self, finding: Finding, case: Case) -> tuple[float, dict[str, Any]]:
-        matters = significance(finding, case.context)
-        held = finding.certainty not in DENIED
-        weight = weight_of(finding, case, self.benign_weight, self.possible_weight) if held else 0.0
-        return weight, {**finding.as_dict(), "significance": matters, "weight": weight}
+        matched = [
+            {
+                "reference": entry(match.reference),
+                "candidate": entry(match.candidate),
+                "differs": [{"kind": d.kind, "cost": d.cost, "says": d.says} for d in match.differences],
+                "cost": _cost(match, self._weight(match.reference, context)),
+                "excess": self._excess(match, context),
+            }
+            for match in comparison.matched
+        ]
+        missed = [
+            entry(finding) if denial is None else {**entry(finding), "denied_by": denial.as_dict()}
+            for finding, denial in zip(comparison.missed, comparison.denied, strict=True)
+        ]
+        false, contradicted = list(map(entry, comparison.false)), list(map(entry, comparison.contradicted))
+        return {"matched": matched, "missed": missed, "false": false, "contradicted": contradicted}
+
+    def _excess(self, match: Match, context: Context) -> float:
+        held = match.reference.certainty
+        if held in DENIED:
+            return self._weight(match.candidate, context) / 2
+        return abs(self._weight(match.candidate, context, held) - self._weight(match.reference, context)) / 2
+
+    def _weight(self, finding: Finding, context: Context, certainty: Certainty | None = None) -> float:
+        """Return the weight of a finding, at its own or another certainty."""
+        certainty = certainty or finding.certainty
+        if certainty in DENIED:
+            return 0.0
+        return weight_of(finding, context, self.benign_weight, self.possible_weight, certainty)
+
+
+def _cost(match: Match, weight: float) -> float:
+    """Return the cost of what differs in a match whose finding in the reference has this weight."""
+    return match.cost * min(1.0, weight / _FULL_COST)

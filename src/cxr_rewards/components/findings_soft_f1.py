@@ -7,7 +7,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Comparison, Finding, silent
+from cxr_rewards.findings import Comparison, silent
 from cxr_rewards.findings.certainty import denial_weight
 from cxr_rewards.types import Case, Score
 
@@ -81,22 +81,23 @@ class FindingsSoftF1(ReadingComponent):
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
             return unread_reference(self.name)
+        context, benign, possible = case.context, self.benign_weight, self.possible_weight
         credit = weight = denied = 0.0
         for match in comparison.matched:
-            both = self._weigh(match.reference, case) + self._weigh(match.candidate, case)
-            credit += both * credit_of(match, case, self.benign_weight)
+            both = weight_of(match.reference, context, benign, possible)
+            both += weight_of(match.candidate, context, benign, possible)
+            credit += both * credit_of(match, context, benign)
             weight += both
         for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
-            weight += self._weigh(finding, case)
-            denied += self._weigh(finding, case) * denial_weight(denial.certainty) if denial is not None else 0.0
-        weight += sum(self._weigh(finding, case) for finding in comparison.false)
-        denied += sum(self._weigh(finding, case) for finding in comparison.contradicted)
+            lost = weight_of(finding, context, benign, possible)
+            weight += lost
+            if denial is not None:
+                denied += lost * denial_weight(denial.certainty)
+        weight += sum([weight_of(finding, context, benign, possible) for finding in comparison.false])
+        denied += sum([weight_of(finding, context, benign, possible) for finding in comparison.contradicted])
         details = {"credit": credit, "weight": weight, "denied": denied}
-        reports = (features.value(_REPORTS, text) for text in (case.candidate, case.reference))
-        if [silent(report) for report in reports] == [True, False]:
+        of_reference, of_candidate = (features.value(_REPORTS, text) for text in (case.reference, case.candidate))
+        if silent(of_candidate) and not silent(of_reference):
             return Score(0.0, details)
         total = weight + self.denial_cost * denied
         return Score((credit + self.normal_weight) / (total + self.normal_weight) if total else 1.0, details)
-
-    def _weigh(self, finding: Finding, case: Case) -> float:
-        return weight_of(finding, case, self.benign_weight, self.possible_weight)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
 
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
@@ -14,7 +16,13 @@ from cxr_rewards.types import Case, Score
 
 _READINGS = Findings()
 _WORD = re.compile(r"</?\w+>|\{\{|\}\}|##+|[^\W\d_]+")
-_MARKUP = frozenset("<{}#")
+_MARKUP = re.compile("[<{}#]")
+
+
+# Candidates of one prompt share a reference and come one after the other.
+@lru_cache(maxsize=256)
+def _words_of(reference: str) -> frozenset[str]:
+    return frozenset(word.lower() for word in _WORD.findall(reference))
 
 
 def _is_plain(text: str, span: tuple[int, int], strange: set[int]) -> bool:
@@ -67,23 +75,38 @@ class Gibberish(Component):
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Count the words that are not understood."""
         reading: Reading = features.value(_READINGS, case.candidate)
-        known = {word.lower() for word in _WORD.findall(case.reference)}
-
-        def new_words(spans: Sequence[tuple[int, int]]) -> set[int]:
-            found = (word for span in spans for word in _WORD.finditer(case.candidate, *span))
-            return {word.start() for word in found if word.group().lower() not in known}
-
-        strange = new_words(reading.strange)
-        if not _MARKUP.isdisjoint(case.candidate):
-            everywhere = [(0, len(case.candidate))]
-            strange |= {start for start in new_words(everywhere) if case.candidate[start] in _MARKUP}
-        unread = new_words([span for span in reading.unread if not _is_plain(case.candidate, span, strange)]) - strange
-        counted = len(strange) + len(unread) / 2
         words = len(_WORD.findall(case.candidate))
-        details = {
-            "words": words,
-            "counted": counted,
-            "sentences": [list(span) for span in reading.unread],
-            "strange": [list(span) for span in reading.strange],
-        }
-        return Score(counted / words if words else 0.0, details)
+        marked = _MARKUP.search(case.candidate) is not None
+        strange, unread = set[int](), set[int]()
+        if reading.strange or reading.unread or marked:
+            strange, unread = _new_words(case, reading, marked)
+        counted = len(strange) + len(unread) / 2
+        return Score.explained(counted / words if words else 0.0, _details, words, counted, reading)
+
+
+def _details(words: int, counted: float, reading: Reading) -> dict[str, Any]:
+    return {
+        "words": words,
+        "counted": counted,
+        "sentences": [list(span) for span in reading.unread],
+        "strange": [list(span) for span in reading.strange],
+    }
+
+
+def _new_words(case: Case, reading: Reading, marked: bool) -> tuple[set[int], set[int]]:
+    """Return where the candidate's strange words begin, and the other words of its unread sentences.
+
+    Words that the reference has are left out. `marked` is whether the candidate has tags, braces or hashes.
+    """
+    known = _words_of(case.reference)
+
+    def new_words(spans: Sequence[tuple[int, int]]) -> set[int]:
+        found = (word for span in spans for word in _WORD.finditer(case.candidate, *span))
+        return {word.start() for word in found if word.group().lower() not in known}
+
+    strange = new_words(reading.strange)
+    if marked:
+        everywhere = [(0, len(case.candidate))]
+        strange |= {start for start in new_words(everywhere) if _MARKUP.match(case.candidate, start)}
+    unread = new_words([span for span in reading.unread if not _is_plain(case.candidate, span, strange)])
+    return strange, unread - strange

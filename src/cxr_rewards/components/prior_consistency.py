@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
@@ -113,31 +113,36 @@ class PriorConsistency(ReadingComponent):
         readable = [(i, report) for i in given if (report := features.value(_REPORTS, case.priors[i])) is not None]
         # Mentions, not findings: two that contradict each other are two statements.
         statements = _statements(features.value(READINGS, case.candidate).findings, bool(given))
-        told = _statements(features.value(READINGS, case.reference).findings, priors=False) if statements else []
+        told = _statements(features.value(READINGS, case.reference).findings, priors=False) if statements else ()
         known = ontology()
-        judged = [
+        judged = tuple(
             _borne_out(known, statement, told) or _judge(known, statement, readable, bool(given))
             for statement in statements
-        ]
-        details = [
+        )
+        if given and not readable:
+            return Score.explained(1.0, _details, statements, judged)
+        worth = {"supported": 1.0, "unknown": self.unknown_credit}
+        total = sum(worth.get(judgement.verdict, 0.0) for judgement in judged)
+        return Score.explained((1 + total) / (1 + len(judged)), _details, statements, judged)
+
+
+def _details(statements: Sequence[Finding], judged: Sequence[_Judgement]) -> dict[str, Any]:
+    return {
+        "statements": [
             {**statement.as_dict(), "verdict": verdict, "prior": prior, "by": by.as_dict() if by else None}
             for statement, (verdict, prior, by) in zip(statements, judged, strict=True)
         ]
-        if given and not readable:
-            return Score(1.0, {"statements": details})
-        worth = {"supported": 1.0, "unknown": self.unknown_credit}
-        total = sum(worth.get(judgement.verdict, 0.0) for judgement in judged)
-        return Score((1 + total) / (1 + len(judged)), {"statements": details})
+    }
 
 
-def _statements(findings: Sequence[Finding], priors: bool) -> list[Finding]:
+def _statements(findings: Sequence[Finding], priors: bool) -> tuple[Finding, ...]:
     """Return the statements to judge, each observation, side and direction once."""
+    stated = [f for f in findings if f.change or f.observation == _COMPARISON]
     distinct: dict[tuple[str, str, str], Finding] = {}
-    for finding in by_side(findings):
-        bare = finding.observation == _COMPARISON
-        if (finding.change or bare) and not (priors and bare):
+    for finding in by_side(stated):
+        if not (priors and finding.observation == _COMPARISON):
             distinct.setdefault((finding.observation, finding.side, finding.change), finding)
-    return list(distinct.values())
+    return tuple(distinct.values())
 
 
 def _borne_out(known: Ontology, statement: Finding, told: Sequence[Finding]) -> _Judgement | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from itertools import chain
 
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
@@ -54,16 +54,17 @@ class Repetition(Component):
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the larger share, with both in the details."""
         text = case.candidate.lower()
-        sentences = [tuple(_WORD.findall(sentence)) for sentence in _STOP.split(text)]
-        words = [word for sentence in sentences for word in sentence]
-        in_ngrams = self._again(zip(*(words[i:] for i in range(self.n)), strict=False)) / max(
-            1, len(words) - self.n + 1
-        )
+        sentences = list(map(tuple, map(_WORD.findall, _STOP.split(text))))
+        words = list(chain.from_iterable(sentences))
+        ngrams = list(zip(*(words[i:] for i in range(self.n)), strict=False))
+        in_ngrams = self._again(ngrams) / max(1, len(ngrams))
         in_sentences = self._again(sentences, weigh=True) / max(1, len(words))
         return Score(max(in_ngrams, in_sentences), {"ngrams": in_ngrams, "sentences": in_sentences})
 
-    def _again(self, items: Iterable[tuple[str, ...]], *, weigh: bool = False) -> int:
+    def _again(self, items: list[tuple[str, ...]], *, weigh: bool = False) -> int:
         """Count the occurrences beyond those allowed, by their words if `weigh`."""
+        if len(items) - len(set(items)) < self.allowed:
+            return 0  # what occurs once too often repeats itself at least that many times
         return sum(
             (times - self.allowed) * (len(item) if weigh else 1)
             for item, times in Counter(items).items()

@@ -7,10 +7,10 @@ from typing import Any
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
-from cxr_rewards.features.matched_findings import MatchedFindings, credit_of, weight_of
+from cxr_rewards.features.matched_findings import Context, MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import unread_reference
-from cxr_rewards.findings import Comparison, Finding
+from cxr_rewards.findings import Comparison, Finding, Match
 from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
@@ -69,18 +69,25 @@ class WorstError(ReadingComponent):
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
             return unread_reference(self.name)
-        value, error = max(self._errors(comparison, case), key=lambda error: error[0], default=(0.0, None))
-        return Score(value, {"error": error if value else None})
+        value, kind, finding, match = 0.0, "", None, None
+        for error in self._errors(comparison, case.context):
+            if error[0] > value:
+                value, kind, finding, match = error
+        if finding is None:
+            return Score(value, {"error": None})
+        details: dict[str, Any] = {"kind": kind, "observation": finding.observation}
+        if match is not None:
+            details["differs"] = [difference.says for difference in match.differences]
+        return Score(value, {"error": details})
 
-    def _errors(self, comparison: Comparison, case: Case) -> Iterator[tuple[float, dict[str, Any]]]:
-        for kind in ("missed", "false", "contradicted"):
-            for finding in getattr(comparison, kind):
-                yield self._weigh(finding, case), {"kind": kind, "observation": finding.observation}
+    def _errors(self, comparison: Comparison, context: Context) -> Iterator[tuple[float, str, Finding, Match | None]]:
+        """Yield each error with its kind, the finding, and the match if it differs."""
+        benign, possible = self.benign_weight, self.possible_weight
+        findings = {"missed": comparison.missed, "false": comparison.false, "contradicted": comparison.contradicted}
+        for kind, wrong in findings.items():
+            for finding in wrong:
+                yield weight_of(finding, context, benign, possible), kind, finding, None
         for match in comparison.matched:
-            weight = max(self._weigh(match.reference, case), self._weigh(match.candidate, case))
-            says = [difference.says for difference in match.differences]
-            error = {"kind": "differs", "observation": match.reference.observation, "differs": says}
-            yield weight * (1 - credit_of(match, case, self.benign_weight)), error
-
-    def _weigh(self, finding: Finding, case: Case) -> float:
-        return weight_of(finding, case, self.benign_weight, self.possible_weight)
+            ours = weight_of(match.reference, context, benign, possible)
+            theirs = weight_of(match.candidate, context, benign, possible)
+            yield max(ours, theirs) * (1 - credit_of(match, context, benign)), "differs", match.reference, match

@@ -68,8 +68,12 @@ def _read_by(feature: Feature, texts: set[TextRole]) -> set[TextRole]:
 
 def problem_of(case: Case, max_chars: int) -> Failure | None:
     """Return why the texts of a case cannot be scored at all; None if they can."""
-    texts: list[tuple[str, object]] = [("candidate", case.candidate), ("reference", case.reference)]
     # By type, because the truth value of a foreign object (pandas.NA) may be an error.
+    plain = type(case.candidate) is type(case.reference) is str and type(case.priors) is tuple and not case.priors
+    short = plain and max(len(case.candidate), len(case.reference)) <= max_chars
+    if short and type(case.context) is dict and not case.context:
+        return None
+    texts: list[tuple[str, object]] = [("candidate", case.candidate), ("reference", case.reference)]
     if type(case.priors) is not tuple:
         return Failure("priors", f"expected a tuple of texts, got {shorten(case.priors)}", "invalid_input")
     if not (type(case.context) is dict and not case.context) and not _can_be_item(case):
@@ -132,18 +136,25 @@ class Engine:
         in its scores; only a `SetupError`, which no case has caused, is raised. If `is_gone` returns True when a
         case's turn comes, nobody waits for it any more: it fails without a request to a judge or another machine.
         """
+        return self.run_with_features(cases, cache, is_gone)[0]
+
+    def run_with_features(
+        self, cases: Sequence[Case], cache: Cache | None = None, is_gone: Callable[[Case], bool] | None = None
+    ) -> tuple[list[tuple[Score, ...]], FeatureTable]:
+        """Return the scores, as `run` does, and the features they were computed from."""
         problems = [problem_of(case, self.max_chars) for case in cases]
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
         table = self.features(good, cache, is_gone)
         columns = []
         for label, component in self.components.items():
             with self.watch.time(label):
-                columns.append([score_one(label, component, case, table) for case in good])
+                columns.append(score_cases(label, component, good, table))
         if len(good) == len(cases):
-            return list(zip(*columns, strict=True))
+            return list(zip(*columns, strict=True)), table
         rows = iter(zip(*columns, strict=True))
         width = len(self.components)
-        return [next(rows) if problem is None else (Score(None, failure=problem),) * width for problem in problems]
+        every = [next(rows) if problem is None else (Score(None, failure=problem),) * width for problem in problems]
+        return every, table
 
     def features(
         self, cases: Sequence[Case], cache: Cache | None = None, is_gone: Callable[[Case], bool] | None = None
@@ -222,18 +233,28 @@ _OF: Mapping[TextRole, Callable[[Case], tuple[str, ...]]] = {
 }
 
 
-def score_one(label: str, component: Component, case: Case, table: FeatureTable) -> Score:
-    """Return one component's score of one case; any error becomes the case's failure."""
-    if "reference" in component.reads and not case.reference.strip():
-        return Score(None, failure=_NO_REFERENCE)
-    try:
-        return checked(component.score_case(case, table), component.bounds, "score_case")
-    except SetupError:
-        raise
-    except FeatureFailed as failed:
-        return Score(None, failure=failed.failure)
-    except Exception as error:  # noqa: BLE001 - the one boundary: a case's error becomes its Failure
-        return Score(None, failure=failure_of(label, error))
+def score_cases(label: str, component: Component, cases: Iterable[Case], table: FeatureTable) -> list[Score]:
+    """Return one component's score of each case; any error becomes the case's failure."""
+    score_case, bounds, compares = component.score_case, component.bounds, "reference" in component.reads
+    low, high = bounds
+    scores: list[Score] = []
+    for case in cases:
+        if compares and not case.reference.strip():
+            scores.append(Score(None, failure=_NO_REFERENCE))
+            continue
+        try:
+            score = score_case(case, table)
+            value = score.value
+            if not (score.failure is None and type(value) is float and low <= value <= high and isfinite(value)):
+                score = checked(score, bounds, "score_case")
+        except SetupError:
+            raise
+        except FeatureFailed as failed:
+            score = Score(None, failure=failed.failure)
+        except Exception as error:  # noqa: BLE001 - the one boundary: a case's error becomes its Failure
+            score = Score(None, failure=failure_of(label, error))
+        scores.append(score)
+    return scores
 
 
 def checked(score: Score, bounds: tuple[float, float], source: str) -> Score:

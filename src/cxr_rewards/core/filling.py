@@ -1,6 +1,6 @@
 """Fill the features of a call: from the cache, from elsewhere, or by computing them; the only place that batches.
 
-Together with `engine.score_one` this is the one exception boundary: `failure_of` turns an item's error into a
+Together with `engine.score_cases` this is the one exception boundary: `failure_of` turns an item's error into a
 `Failure`.
 """
 

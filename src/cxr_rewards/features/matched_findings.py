@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cxr_rewards.core.feature import Feature, FeatureTable, PairItem, collector_paused
 from cxr_rewards.features.reports import Reports
 from cxr_rewards.findings import Comparison, Finding, Match, Report, compare, significance
 from cxr_rewards.findings.certainty import certainty_weight
+from cxr_rewards.findings.finding import Certainty
+from cxr_rewards.findings.significance import significance_with
 from cxr_rewards.formulas.crimson import WEIGHTS
-from cxr_rewards.types import Case, Score
+from cxr_rewards.types import Score
 
+Context = Mapping[str, object]
 _REPORTS = Reports()
 _EMPTY = Report((), (), (), ())
 
@@ -40,32 +43,40 @@ class MatchedFindings(Feature):
         return compare(reference, upstream.value(_REPORTS, item.candidate) or _EMPTY)
 
 
-def weight_of(finding: Finding, case: Case, benign: float, possible: float = 1.0) -> float:
+def weight_of(
+    finding: Finding, context: Context, benign: float, possible: float, certainty: Certainty | None = None
+) -> float:
     """Return the weight of a finding: by its significance in the case's context, and by its certainty.
 
     Args:
         finding: a finding.
-        case: its context can change the significance.
+        context: the case's; it can change the significance.
         benign: the weight of a benign finding.
         possible: the share that a possible finding has of the weight of a certain one.
+        certainty: counts in place of the finding's own.
     """
-    matters = significance(finding, case.context)
-    return (benign if matters == "benign" else WEIGHTS[matters]) * certainty_weight(finding.certainty, possible)
+    matters = significance(finding, context)
+    weight = benign if matters == "benign" else WEIGHTS[matters]
+    return weight * certainty_weight(certainty or finding.certainty, possible)
 
 
-def credit_of(match: Match, case: Case, benign: float) -> float:
+def credit_of(match: Match, context: Context, benign: float) -> float:
     """Return the credit of a match: `1 / (1 + 2 * cost)`, but at most the agreement of both weights.
 
     The agreement is `2 * lesser / (lesser + greater)` of the weights by significance: 1 if both findings matter the
     same, and little if a word ("old", "calcified") makes a dangerous finding benign, or the reverse. The severity, size
     and change that the reference gives are taken for both, because a difference in them is in the cost already.
     """
-    one = match.reference._replace(certainty="present")
-    given = {key: value for key in ("severity", "size_mm", "change") if (value := getattr(one, key))}
-    two = match.candidate._replace(certainty="present", **given)
-    lesser, greater = sorted((weight_of(one, case, benign), weight_of(two, case, benign)))
-    agreement = 2 * lesser / (lesser + greater) if greater else 1.0
-    return min(agreement, 1 / (1 + 2 * match.cost))
+    one, two = match.reference, match.candidate
+    ours = significance(one, context)
+    theirs = significance_with(
+        two, one.severity or two.severity, one.size_mm or two.size_mm, one.change or two.change, context
+    )
+    credit = 1 / (1 + 2 * match.cost)
+    if ours == theirs:
+        return credit
+    lesser, greater = sorted(benign if matters == "benign" else WEIGHTS[matters] for matters in (ours, theirs))
+    return min(2 * lesser / (lesser + greater) if greater else 1.0, credit)
 
 
 def mean_agreement(
@@ -88,14 +99,23 @@ def mean_agreement(
         (match.reference, match.candidate) for match in comparison.matched
     ]
     partners += [(finding, None) for finding in comparison.missed]
-    findings: list[dict[str, Any]] = [
-        {
-            "reference": reference.as_dict(),
-            "candidate": candidate.as_dict() if candidate else None,
-            "agreement": agreement(reference, candidate),
-        }
+    graded = [
+        (reference, candidate, agreement(reference, candidate))
         for reference, candidate in partners
         if reference.polarity != "absent" and has_property(reference)
     ]
-    values = [finding["agreement"] for finding in findings if finding["agreement"] is not None]
-    return Score(sum(values) / len(values) if values else 1.0, {"findings": findings})
+
+    def details() -> dict[str, Any]:
+        return {
+            "findings": [
+                {
+                    "reference": reference.as_dict(),
+                    "candidate": candidate.as_dict() if candidate else None,
+                    "agreement": grade,
+                }
+                for reference, candidate, grade in graded
+            ]
+        }
+
+    values = [grade for _, _, grade in graded if grade is not None]
+    return Score.explained(sum(values) / len(values) if values else 1.0, details)

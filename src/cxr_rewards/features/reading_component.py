@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
-from cxr_rewards.core.component import Component
+from cxr_rewards.core.component import Component, TextRole
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.features.findings import Findings
+from cxr_rewards.findings import Reading
 from cxr_rewards.types import Case, Score
 
 READINGS = Findings()
@@ -27,20 +29,31 @@ class ReadingComponent(Component):
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the score of `score_findings`, with what was not understood in its details."""
         score = self.score_findings(case, features)
-        unread = {role: told for role in self.reads if role != "priors" and (told := _unread(case, role, features))}
-        return Score(score.value, {**score.details, "unread": unread}, score.failure) if unread else score
+        texts: dict[TextRole, str] = {"candidate": case.candidate, "reference": case.reference}
+        unread = {
+            role: found
+            for role, text in texts.items()
+            if role in self.reads and ((found := features.value(READINGS, text)).unread or found.clinical)
+        }
+        if not unread:
+            return score
+        if score.value is None:
+            return Score(None, _with_unread(score, unread), score.failure)
+        return Score.explained(score.value, _with_unread, score, unread)
 
     @abstractmethod
     def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Return the score of one case, as `Component.score_case`."""
 
 
-def _unread(case: Case, role: str, features: FeatureTable) -> dict[str, Any]:
-    found = features.value(READINGS, getattr(case, role))
-    if not found.unread and not found.clinical:
-        return {}
-    return {
-        "sentences": found.sentences,
-        "unread": [list(span) for span in found.unread],
-        "words": [list(span) for span in found.clinical],
+def _with_unread(score: Score, unread: Mapping[TextRole, Reading]) -> dict[str, Any]:
+    """Return the details of a score, with what was not understood in each text."""
+    by_text = {
+        role: {
+            "sentences": found.sentences,
+            "unread": [list(span) for span in found.unread],
+            "words": [list(span) for span in found.clinical],
+        }
+        for role, found in unread.items()
     }
+    return {**score.details, "unread": by_text}

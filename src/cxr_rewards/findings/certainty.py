@@ -74,8 +74,9 @@ def certainty_weight(grade: Certainty, possible: float) -> float:
         >>> [certainty_weight(grade, 0.5) for grade in ("present", "likely", "possible", "unlikely", "absent")]
         [1.0, 0.75, 0.5, 0.0625, 0.0]
     """
+    if grade == "present":
+        return 1.0
     shares = {
-        "present": 1.0,
         "likely": (1 + possible) / 2,
         "possible": possible,
         "unlikely": possible * _UNLIKELY_SHARE,

@@ -9,7 +9,7 @@ from cxr_rewards.findings.finding import MANY, SEVERITIES, Finding
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.pairing import kinship
 from cxr_rewards.findings.places import places_meet, sides_meet
-from cxr_rewards.findings.significance import misplaced, significance
+from cxr_rewards.findings.significance import misplaced, significance, significance_with
 
 SIGNIFICANT, UNKNOWN = 0.5, 0.25
 """CRIMSON's weights of a significant attribute error, and of one of unknown significance."""
@@ -200,15 +200,10 @@ _AGES = frozenset(("acute", "old"))
 def _benignity(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
     """Add an error if one of the findings is benign and the other is not, unless acute for old tells it already.
 
-    The certainty, severity, size and change of the reference are taken for both: their differences have costs.
+    The severity, size and change of the reference are taken for both: their differences have costs.
     """
-    alike = candidate._replace(
-        certainty=reference.certainty,
-        severity=reference.severity,
-        size_mm=reference.size_mm,
-        change=reference.change,
-    )
-    ours, theirs = significance(reference), significance(alike)
+    ours = significance(reference)
+    theirs = significance_with(candidate, reference.severity, reference.size_mm, reference.change)
     if ours == theirs or "benign" not in (ours, theirs):
         return
     if not any(error.kind == "descriptor" and error.cost == SIGNIFICANT for error in errors):

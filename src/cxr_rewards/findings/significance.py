@@ -194,6 +194,15 @@ def significance(finding: Finding, context: Mapping[str, object] | None = None) 
     return _first_met(finding, age_in_years(context.get("age")), indication)
 
 
+def significance_with(
+    finding: Finding, severity: float, size_mm: float, change: Change, context: Mapping[str, object] | None = None
+) -> Significance:
+    """Return the significance that a finding would have with this severity, size and change."""
+    if not context:
+        return _in_any_context(finding.observation, severity, size_mm, change, finding.descriptors, finding.positions)
+    return significance(finding._replace(severity=severity, size_mm=size_mm, change=change), context)
+
+
 @lru_cache(maxsize=1 << 14)
 def _in_any_context(  # noqa: PLR0917 - the fields that the rules can ask for, as a key
     observation: str,

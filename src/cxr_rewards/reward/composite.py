@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cxr_rewards.cache import Cache, MemoryCache, SqliteCache
 from cxr_rewards.core.engine import MAX_CHARS, Engine
+from cxr_rewards.core.feature import FeatureFailed
 from cxr_rewards.core.usage import LEDGER
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.reward.base import BaseReward
@@ -21,6 +22,8 @@ from cxr_rewards.types import Case, Failure, Score
 
 if TYPE_CHECKING:
     from cxr_rewards.core.component import Component
+    from cxr_rewards.core.feature import FeatureTable
+    from cxr_rewards.findings import Reading
     from cxr_rewards.reward.config import RewardConfig
 
 DEFAULT_PRESET = "rules"
@@ -181,13 +184,18 @@ class CompositeReward(BaseReward):
 
     def parts(self, cases: Sequence[Case], is_gone: Callable[[Case], bool] | None = None) -> list[tuple[Score, ...]]:
         """Compute each case's score of each component; see `BaseReward.parts`."""
-        rows = self._engine.run(cases, self.cache, is_gone)
+        rows, table = self._engine.run_with_features(cases, self.cache, is_gone)
         if self.max_unread == 1:
             return rows
-        from cxr_rewards.features.reading_component import ReadingComponent
-
-        told = any(isinstance(c, ReadingComponent) and "reference" in c.reads for c in self.components.values())
-        return [_without_unread(case, row, self.max_unread, told=told) for case, row in zip(cases, rows, strict=True)]
+        scored = [any(score.value is not None for score in row) for row in rows]
+        references = {case.reference for case, has_value in zip(cases, scored, strict=True) if has_value}
+        unread = {text: _too_much_unread(text, self.max_unread, table) for text in references}
+        return [
+            tuple(Score(None, score.details, failure) for score in row)
+            if has_value and (failure := unread[case.reference]) is not None
+            else row
+            for case, row, has_value in zip(cases, rows, scored, strict=True)
+        ]
 
     def only(self, label: str) -> CompositeReward:
         """Return the reward of one of the components alone, with the same cache."""
@@ -235,36 +243,31 @@ def load_composite(source: str | Path, **overrides: Any) -> CompositeReward:
     return build(source, **overrides)  # type: ignore[arg-type]
 
 
-def _without_unread(case: Case, row: tuple[Score, ...], most: float, *, told: bool) -> tuple[Score, ...]:
-    """Return the scores of a case, or the reason in place of each if too much of its reference is not understood.
+def _too_much_unread(reference: str, most: float, table: FeatureTable) -> Failure | None:
+    """Return the reason why a case is unscored if more than a share of its reference is not understood; else None."""
+    from cxr_rewards.features.findings import Findings
 
-    Args:
-        case: what was scored.
-        row: its scores.
-        most: the largest share that may be unread.
-        told: a component tells in its details what was not understood.
-    """
-    if all(score.value is None for score in row):
-        return row
-    if told:
-        entries = (score.details.get("unread", {}).get("reference") for score in row)
-        entry = next((entry for entry in entries if entry), None)
-        unread, sentences = (len(entry["unread"]), entry["sentences"]) if entry else (0, 0)
-    else:
-        unread, sentences = _count_unread(case.reference)
+    try:
+        unread, sentences = _count_unread(table.value(Findings(), reference))
+    except FeatureFailed:  # the components have the reason
+        return None
+    except KeyError:  # none of them reads findings
+        unread, sentences = _count_unread_of(reference)
     if unread <= most * sentences:
-        return row
+        return None
     reason = f"{unread} of its {sentences} sentences are not understood, more than max_unread = {most:g}"
-    failure = Failure("reference", reason, "unread")
-    return tuple(Score(None, score.details, failure) for score in row)
+    return Failure("reference", reason, "unread")
+
+
+def _count_unread(reading: Reading) -> tuple[int, int]:
+    return len(reading.unread), reading.sentences
 
 
 @lru_cache(maxsize=4096)
-def _count_unread(text: str) -> tuple[int, int]:
+def _count_unread_of(text: str) -> tuple[int, int]:
     from cxr_rewards.findings import reading
 
-    found = reading(text)
-    return len(found.unread), found.sentences
+    return _count_unread(reading(text))
 
 
 def _sign(components: Mapping[str, Component], total: WeightedSum, max_chars: int, max_unread: float) -> str:

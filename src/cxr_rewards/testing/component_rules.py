@@ -17,7 +17,7 @@ from typing import Any, Literal
 
 from cxr_rewards.cache import CacheWarning, SqliteCache
 from cxr_rewards.core.component import Component
-from cxr_rewards.core.engine import Engine, score_one
+from cxr_rewards.core.engine import Engine, score_cases
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.errors import CacheError, SetupError, shorten
 from cxr_rewards.testing.checks import Check, CheckResult, rule_of, run_checks
@@ -286,7 +286,7 @@ def passes_on_the_failure_of_a_feature(it: ComponentUnderTest) -> None:
     if it.component.needs:
         broken = Failure("broken_feature", "made to fail")
         table = FeatureTable(defaultdict(lambda: defaultdict(lambda: broken)))
-        score = score_one(it.name, it.fresh(), SAMPLE_CASES[0], table)
+        (score,) = score_cases(it.name, it.fresh(), SAMPLE_CASES[:1], table)
         it.expect(score.value is None and score.failure == broken, "hides the failure of a feature")
 
 
