@@ -133,7 +133,9 @@ def read_reports(
 
 def _row(study: Study, text: str, result: Reward, constant: Reward, known: Collection[str]) -> dict[str, object]:
     report = merge(read(text))
-    unread = [told["candidate"] for part in result.parts.values() if (told := part.details.get("unread"))]
+    unread = [
+        told["candidate"] for part in result.parts.values() if "candidate" in (told := part.details.get("unread", {}))
+    ]
     counts = {
         OTHER_F1: against_index(study.entries, stated(text)),
         READER_F1: classes_against_index(study.entries, tuple(read_findings(text))),

@@ -70,7 +70,9 @@ def read_all(studies: Studies, units: Sequence[Unit], folder: Path, scores: Path
         for how, by_seed in runs.texts_of(unit, folder).items():
             if by_seed:
                 texts[how].setdefault(unit.arm, {}).update(by_seed)
-    texts["sampled"] |= {name: {"0": written} for name, written in _unwritten(studies.held_out).items()}
+    for arms in filter(None, texts.values()):
+        uids = next(iter(next(iter(arms.values())).values())).keys()
+        arms |= {name: {"0": text} for name, text in _unwritten([s for s in studies.held_out if s.uid in uids]).items()}
     rows: dict[str, dict[str, list[Row]]] = {how: {} for how in HOW}
     for how, arms in texts.items():
         (scores / how).mkdir(parents=True, exist_ok=True)
