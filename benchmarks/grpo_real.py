@@ -1,6 +1,6 @@
 """Train a language model with rewards of this library, and measure what it learns by what is not the reward.
 
-Run: `python benchmarks/grpo_real.py FOLDER [--data iu_xray_reports.csv] [--quick] [--until 06:00]`.
+Run: `python benchmarks/grpo_real.py FOLDER [--data iu_xray_reports.csv] [--form quick] [--until 06:00]`.
 
 The task is to write the findings of a report from the indication and the human index terms, some of which are left out.
 One policy is taught by reports until it learns no more. From there each arm goes its own way by GRPO, with a reward of
@@ -26,7 +26,7 @@ from grpo_parts import runs
 from grpo_parts.figure import figure_of
 from grpo_parts.page import page_of
 from grpo_parts.results import summarise
-from grpo_parts.settings import DEFAULTS, load_settings
+from grpo_parts.settings import DEFAULTS, forms, load_settings
 from grpo_parts.studies import load_studies
 from grpo_parts.tables import text_of
 
@@ -42,12 +42,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--data", type=Path, help="CSV with uid, indication, findings, mesh; else a made-up corpus")
     parser.add_argument("--config", type=Path, default=DEFAULTS)
-    parser.add_argument("--quick", action="store_true", help="the settings under [quick]: about 20 minutes")
+    parser.add_argument("--form", choices=forms(), default="", help="quick: 20 minutes; short: 2 hours")
     parser.add_argument("--until", metavar="HH:MM", help="begin no unit that would probably end later")
     parser.add_argument("--budget-minutes", type=float, help="the same, from now")
     parser.add_argument("--report-only", action="store_true", help="train nothing; write the results of what is done")
     given = parser.parse_args()
-    settings = load_settings(given.config, quick=given.quick)
+    settings = load_settings(given.config, given.form)
     given.folder.mkdir(parents=True, exist_ok=True)
 
     import torch

@@ -13,17 +13,28 @@ CONTROLS = ("random", "more_sft")
 DEFAULTS = Path(__file__).parents[1] / "grpo_real.toml"
 
 
-def load_settings(path: Path = DEFAULTS, *, quick: bool = False) -> dict[str, dict[str, Any]]:
+def forms() -> tuple[str, ...]:
+    """Return the names of the shorter forms in DEFAULTS."""
+    return tuple(tomllib.loads(DEFAULTS.read_text(encoding="utf-8"))["form"])
+
+
+def load_settings(path: Path = DEFAULTS, form: str = "") -> dict[str, dict[str, Any]]:
     """Return the tables of a TOML file, which may leave out what DEFAULTS says.
 
+    Args:
+        path: the file.
+        form: a shorter form, whose tables are put over those of DEFAULTS; what the file says is put over both.
+
     Raises:
-        ValueError: an unknown table, key or arm.
+        ValueError: an unknown table, key, arm or form.
     """
     known = tomllib.loads(DEFAULTS.read_text(encoding="utf-8"))
-    given = tomllib.loads(path.read_text(encoding="utf-8"))
-    faster = {**known.pop("quick"), **given.pop("quick", {})}
+    given = {} if path == DEFAULTS else tomllib.loads(path.read_text(encoding="utf-8"))
+    shorter = known.pop("form")
+    if form and form not in shorter:
+        raise ValueError(f"{DEFAULTS}: unknown form {form!r}; known: {', '.join(shorter)}")
     settings = {name: dict(table) for name, table in known.items()}
-    for layer in (given, *([faster] if quick else [])):
+    for layer in (shorter.get(form, {}), given):
         _put(settings, layer, path)
     for entry in settings["arms"]["order"]:
         arm, _, seed = entry.partition("/")

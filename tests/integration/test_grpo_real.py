@@ -72,12 +72,14 @@ def work(folder, writer, some, deadline=None, corpus="c"):
     ]
 
 
-def test_quick_settings_are_put_over_the_others(tmp_path):
-    assert settings.load_settings()["grpo"]["steps"] > settings.load_settings(quick=True)["grpo"]["steps"]
+def test_a_form_is_put_over_the_other_settings(tmp_path):
+    assert settings.load_settings()["grpo"]["steps"] > settings.load_settings(form="quick")["grpo"]["steps"]
     own = tmp_path / "own.toml"
     own.write_text('[model]\nname = "other"\n')
     assert settings.load_settings(own)["model"]["name"] == "other"
     assert settings.load_settings(own)["grpo"] == settings.load_settings()["grpo"]
+    own.write_text("[grpo]\nsteps = 2\n")
+    assert settings.load_settings(own, "quick")["grpo"] == {**settings.load_settings(form="quick")["grpo"], "steps": 2}
 
 
 @pytest.mark.parametrize(
@@ -87,13 +89,14 @@ def test_quick_settings_are_put_over_the_others(tmp_path):
         ("[grp]\nsteps = 3", "unknown table"),
         ('[arms]\norder = ["rule/1"]', "got 'rule/1'"),
         ('[arms]\norder = ["rules"]', "got 'rules'"),
+        ("", "unknown form 'mine'; known: quick, short"),
     ],
 )
 def test_a_mistake_in_the_settings_is_named(tmp_path, text, message):
     path = tmp_path / "own.toml"
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
-        settings.load_settings(path)
+        settings.load_settings(path, "" if text else "mine")
 
 
 def test_training_and_held_out_studies_share_no_report(few):
