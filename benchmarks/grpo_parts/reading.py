@@ -20,9 +20,19 @@ from mesh import _NO, BASELINE, baseline_findings, judge, labelled, load_table, 
 
 OTHER_F1, READER_F1 = "index_f1", "index_f1_reader"
 """F1 against the human index terms, as the CheXpert-style rules read the report, and as the reward's reader does."""
-SHARES = ("all_normal", "contradicted", "hedged", "unread", "lost_words", "copied", "above_constant", "words")
+SHARES = (
+    "all_normal",
+    "contradicted",
+    "hedged",
+    "cut_off",
+    "unread",
+    "lost_words",
+    "copied",
+    "above_constant",
+    "words",
+)
 """Numbers of a report beside the scores."""
-LOWER_IS_BETTER = ("contradicted", "unread", "lost_words")
+LOWER_IS_BETTER = ("contradicted", "cut_off", "unread", "lost_words")
 
 
 def stated(text: str) -> set[str]:
@@ -144,6 +154,7 @@ def _row(study: Study, text: str, result: Reward, constant: Reward, known: Colle
         "all_normal": float(not report.abnormal),
         "contradicted": float(bool(report.contradicted)),
         "hedged": float(any(finding.polarity == "possible" for finding in report.abnormal)),
+        "cut_off": float(not text.endswith((".", "!", "?"))),
         "unread": result.unread_share("candidate"),
         "lost_words": max((len(told["words"]) for told in unread), default=0),
         "copied": float(_plain(text) in known),

@@ -93,7 +93,7 @@ def _unwritten(studies: Sequence[Study]) -> dict[str, dict[str, str]]:
 def _metrics(rows: Rows) -> list[str]:
     after = list(rows[0])
     scores = after[after.index("reward") : after.index(SHARES[0])]
-    return [OTHER_F1, READER_F1, *scores, *SHARES[:4], *SHARES[4:]]
+    return [OTHER_F1, READER_F1, *scores, *SHARES]
 
 
 def _compared(systems: Mapping[str, Rows], *, on: str, cluster: str, baseline: str, resamples: int) -> Any:

@@ -17,6 +17,7 @@ SHOWN = {
     "all_normal": "all normal",
     "contradicted": "contradicts itself",
     "hedged": "hedged",
+    "cut_off": "cut off",
     "unread": "sentences unread",
     "lost_words": "unknown words",
     "copied": "copy of a training report",
@@ -95,5 +96,9 @@ def _conditions(result: Mapping[str, Any]) -> str:
             found = [table["conditions"][i] for table in arms.values()]
             if found[0]["support"]:
                 yield name, str(found[0]["support"]), *(number(row["f1"]["value"]) for row in found)
+        if names:
+            micro = [table["averages"][0] for table in arms.values()]
+            for what in ("precision", "recall", "f1"):
+                yield f"all: {what}", str(micro[0]["support"]), *(number(row[what]["value"]) for row in micro)
 
     return _table(("condition", "indexed", *arms), rows())

@@ -148,6 +148,7 @@ def reinforce(
         epsilon=grpo["epsilon"],
         epsilon_high=grpo["epsilon_high"],
         beta=grpo["beta"],
+        mask_truncated_completions=grpo["mask_truncated"],
         max_steps=grpo["steps"],
         shuffle_dataset=False,
         logging_steps=1,
