@@ -16,7 +16,7 @@ from cxr_rewards.adapters.cells import fields_of, fields_of_label, read
 from cxr_rewards.adapters.coalesce import Coalescer
 from cxr_rewards.adapters.rollouts import Rollouts
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.remote.load import load_reward
+from cxr_rewards.remote.load import CONFIG_VARIABLE, load_reward
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.types import Case, Failure, Reward
 
@@ -242,7 +242,7 @@ def samples_of(options: Mapping[str, object], *, whole_groups: bool = False) -> 
 
 def _samples_of(options: Mapping[str, object]) -> Samples:
     plain = _plain(options)
-    key = json.dumps(plain, sort_keys=True, default=str)
+    key = json.dumps([plain, os.environ.get(CONFIG_VARIABLE)], sort_keys=True, default=str)
     with _lock:
         if key not in _made:
             try:

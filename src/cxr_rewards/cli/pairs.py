@@ -205,7 +205,7 @@ def pairs(
         keep=tuple(keep or ()),
     )
     named: dict[str, Any] = {"reference": reference_col, "priors": prior_col or (), "context": context_col or ()}
-    given = _candidates(table, columns, reward, named, on_error)
+    given, columns = _candidates(table, columns, reward, named, on_error)
     options: dict[str, Any] = {"min_reward": min_reward}
     if best_of:
         options["most"] = best_of
@@ -236,18 +236,19 @@ def _candidates(
     reward: CompositeReward | None,
     named: Mapping[str, Any],
     on_error: OnBadRow,
-) -> list[Candidate]:
-    """Return the candidates; they are scored if there is a reward to score with."""
+) -> tuple[list[Candidate], CandidateColumns]:
+    """Return the candidates and their columns; they are scored if there is a reward to score with."""
     from cxr_rewards.adapters.preferences.table import read_candidates, score_candidates
     from cxr_rewards.files.columns import find_candidate
 
     if reward is None:
-        candidate = columns.candidate or find_candidate(table.columns, table.name)
-        return read_candidates(table, replace(columns, candidate=candidate), on_error=on_error.value)
+        columns = replace(columns, candidate=columns.candidate or find_candidate(table.columns, table.name))
+        return read_candidates(table, columns, on_error=on_error.value), columns
     cases = table.choose_columns(candidate=columns.candidate or None, case_id="", **named)
     columns, progress = replace(columns, candidate=cases.candidate), Progress()
     with shown(progress):
-        return score_candidates(table, columns, cases, reward, on_error=on_error.value, progress=progress)
+        given = score_candidates(table, columns, cases, reward, on_error=on_error.value, progress=progress)
+    return given, columns
 
 
 def _group(table: Table, group: list[str] | None) -> tuple[str, ...]:

@@ -129,9 +129,17 @@ def locate(source: Source) -> Path:
         raise ModelLoadError(f"{there}: {what}")
     raise ModelLoadError(
         f"{source.repo}: not on this machine ({absent} is in neither {places[0]} nor Hugging Face's cache). "
-        f"Run `cxr-rewards fetch NAME` with the preset, reward file or component that needs it; without internet, "
-        f"run it elsewhere with --to FOLDER, copy the folder here and set {FOLDER_VARIABLE} to it"
+        f"Run {_ANY}; without internet, run it elsewhere with --to FOLDER, copy the folder here and set "
+        f"{FOLDER_VARIABLE} to it"
     )
+
+
+_ANY = "`cxr-rewards fetch NAME` with the preset, reward file or component that needs it"
+
+
+def naming(error: ModelLoadError, name: str) -> ModelLoadError:
+    """Return an error of `locate` with the command that fetches the weights of this reward."""
+    return ModelLoadError(str(error).replace(_ANY, f"`cxr-rewards fetch {name}`"))
 
 
 _BLOCK = 1 << 16

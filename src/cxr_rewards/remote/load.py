@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from cxr_rewards.errors import ConfigError
+from cxr_rewards.errors import ConfigError, ModelLoadError
 from cxr_rewards.reward.base import BaseReward
 from cxr_rewards.reward.composite import DEFAULT_PRESET, load_composite
 
@@ -24,6 +24,7 @@ def load_reward(name: str = "", **overrides: Any) -> BaseReward:
         ConfigError: an unknown preset, label or key; a file that does not describe a reward; overrides for a reward
             that runs elsewhere.
         MissingDependencyError: a component needs a package that is not installed; holds the pip line.
+        ModelLoadError: weights are not on this machine; names the command that fetches them.
         SetupError: no server or pool answers.
 
     Example:
@@ -41,4 +42,9 @@ def load_reward(name: str = "", **overrides: Any) -> BaseReward:
         from cxr_rewards.remote.ray import RayReward
 
         return RayReward.attach(name.removeprefix("ray:"))
-    return load_composite(name, **overrides)
+    try:
+        return load_composite(name, **overrides)
+    except ModelLoadError as error:
+        from cxr_rewards.models.sources import naming
+
+        raise naming(error, name) from None

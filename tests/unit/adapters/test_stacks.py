@@ -16,7 +16,7 @@ import pytest
 from cxr_rewards import CompositeReward
 from cxr_rewards.adapters import slime
 from cxr_rewards.adapters.rollouts import OPTIONS_VARIABLE
-from cxr_rewards.errors import ConfigError, InputError
+from cxr_rewards.errors import ConfigError, InputError, ModelLoadError
 from cxr_rewards.remote.load import CONFIG_VARIABLE
 
 REFERENCE = "Small left pleural effusion."
@@ -197,4 +197,13 @@ def test_answer_forms_are_set_by_options(options):
     assert slimes([f"Blunted angle. ### answer: {REFERENCE}"])[0] == pytest.approx([1.0])
     options(unscored=-5.0, extract={"markrs": []})
     with pytest.raises(ConfigError, match="rollouts: extract: unknown argument 'markrs'"):
+        slimes(TEXTS)
+
+
+def test_weights_that_are_not_there_are_named_with_the_command_that_fetches_them(options, tmp_path, monkeypatch):
+    monkeypatch.setenv("CXR_REWARDS_MODELS", str(tmp_path))
+    monkeypatch.setenv(CONFIG_VARIABLE, "unirg")
+    with pytest.raises(
+        ModelLoadError, match=r"not on this machine .*\. Run `cxr-rewards fetch unirg`; without internet"
+    ):
         slimes(TEXTS)
