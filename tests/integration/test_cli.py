@@ -313,7 +313,7 @@ def test_columns_can_be_named_and_new_columns_prefixed(tmp_path):
         (b"candidate,reference\na,\xff\n", (), "in.csv: row 1 (line 2), column 'reference': byte 0xFF"),
         (b"candidate,reference\na," + b"x" * 1_000_001 + b"\nc,d\n", (), "column 'reference': has 1,000,001 characters"),
         (b"id,candidate,reference\n1,a,b\n1,c,d\n", (), "column 'id': case id '1' is already that of row 1 (line 2)"),
-        (b"candidate,reference\na,b\n", ("--preset", "rule"), "rexrank, rules, rules_v1, unirg, unirg_radcliq, unirg_step2, unirg_xl. Did you mean 'rules'?"),
+        (b"candidate,reference\na,b\n", ("--preset", "rule"), "rexrank, rules, rules_v1, unirg, unirg_radcliq, unirg_step2, unirg_xl, unirg_xl_step2. Did you mean 'rules'?"),
         (b"candidate,reference\na,b\n", ("--config", "no.toml"), "no.toml: no such file"),
         (b"candidate,reference\na, \n", (), "none of the 1 rows was scored"),
     ],

@@ -35,7 +35,7 @@ def kept(reward, cases, **options):
     return found
 
 ModelPool.get, CompositeReward.score_batch = counted, kept
-grpo_trl.main(["--tiny", "--max-steps", "3", "--reward", toml, "-o", out])
+grpo_trl.main(["--tiny", "--max-steps", "6", "--reward", toml, "-o", out])
 with open(f"{out}/scored.{os.environ['RANK']}.json", "w") as file:
     json.dump({"loads": loads, "scored": scored}, file)
 """
@@ -77,7 +77,8 @@ def test_two_processes_score_as_one(models_folder, tmp_path, monkeypatch):
         assert done.returncode == 0, done.stderr[-3000:]
 
         records = [json.loads((out / f"scored.{rank}.json").read_text()) for rank in (0, 1)]
-        for process, more in zip(records, (2 * 64, 0), strict=True):  # the first evaluates, too
+        evaluated = 3 * (64 + 2 * 64)  # before, after and a constant report; one greedy and two sampled
+        for process, more in zip(records, (evaluated, 0), strict=True):  # the first evaluates
             assert len(process["loads"]) == len(set(process["loads"])) == 3
             assert len(process["scored"]) == 3 * 64 + more
         values = {}
@@ -94,7 +95,7 @@ def test_two_processes_score_as_one(models_folder, tmp_path, monkeypatch):
     assert needed <= asked <= 2 * needed
 
     for end in ("before", "after"):
-        rows = list(csv.DictReader((out / f"{end}.csv").read_text(encoding="utf-8").splitlines()))
+        rows = list(csv.DictReader((out / f"{end}.greedy.csv").read_text(encoding="utf-8").splitlines()))
         assert len({row["study_id"] for row in rows}) == 64
     assert len((out / "diagnostics.rank1.jsonl").read_text().splitlines()) == 3
-    assert json.loads((out / "result.json").read_text())["after"] > 0
+    assert json.loads((out / "result.json").read_text())["greedy"]["after"] > 0

@@ -154,13 +154,12 @@ def test_a_constant_reward_teaches_nothing(started_text, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("algorithm", ["GRPO", "RLOO"])
-def test_a_text_model_learns_the_reward(started_text, tmp_path, algorithm):
+def test_a_text_model_learns_the_reward_by_rloo(started_text, tmp_path):
     reward = CompositeReward().as_trl(group="study_id", diagnostics=tmp_path / "d.jsonl")
-    trainer = train(started_text, reward, tmp_path, algorithm=algorithm)
+    trainer = train(started_text, reward, tmp_path, algorithm="RLOO")
     first, last = means(trainer)
     shares = [e["reward/share_of_step"] for e in trainer.state.log_history if "reward/share_of_step" in e]
-    print(f"\n{algorithm}: reward {first:.3f} -> {last:.3f}; scoring takes {sum(shares) / len(shares):.1%} of a step")
+    print(f"\nreward {first:.3f} -> {last:.3f}; scoring takes {sum(shares) / len(shares):.1%} of a step")
     assert last > first + 0.2
     assert len(shares) == STEPS - 1  # of the first step it is not known yet
 

@@ -213,7 +213,15 @@ def test_verl_takes_the_recipe(name, tmp_path, monkeypatch):
     monkeypatch.setattr(grpo_verl.sys, "stdout", io.StringIO())
     assert (
         grpo_verl.main(
-            ["--config", str(tmp_path / "mine.toml"), "-o", str(tmp_path / "out"), "--print", "trainer.nnodes=2"]
+            [
+                "--config",
+                str(tmp_path / "mine.toml"),
+                "-o",
+                str(tmp_path / "out"),
+                "--no-sft",
+                "--print",
+                "trainer.nnodes=2",
+            ]
         )
         == 0
     )
@@ -227,7 +235,8 @@ def test_verl_takes_the_recipe(name, tmp_path, monkeypatch):
         validate_config(config, need_reference_policy(config), use_critic=False)
     recipe = tomllib.loads(text)["grpo"]
     actor, rollout = config.actor_rollout_ref.actor, config.actor_rollout_ref.rollout
-    assert (rollout.n, config.data.train_batch_size * rollout.n) == (16, 256)
+    assert (rollout.n, config.data.train_batch_size * rollout.n) == (16, 1024)
+    assert actor.ppo_mini_batch_size * rollout.n == 256  # the paper's batch; several updates, so that the clip acts
     assert (actor.optim.lr, actor.clip_ratio_high) == (5e-6, recipe["epsilon_high"])
     assert (need_reference_policy(config), actor.kl_loss_coef) == (name == "unirg_step2", recipe["beta"])
     assert rollout.val_kwargs.temperature == 0

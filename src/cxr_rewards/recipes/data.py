@@ -1,102 +1,114 @@
-"""Settings and data of all recipes.
+"""Data of all recipes.
 
-Data are JSONL files with one study per line: `image` (path, relative to the file), `reference`, `study_id`, and, if
-known, `indication`, `comparison`, `prior_report`, `prior_image`.
+JSONL files with one study per line: `reference`, `study_id`, and, if known, `image` (path, relative to the file),
+`indication`, `comparison`, `prior_report`, `prior_image`, `patient_id`, `age`, `sex`. Without images, the policy is a
+language model that reads the prompt alone.
 """
 
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from importlib import resources
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cxr_rewards.errors import ConfigError, InputError, unknown_name
+from cxr_rewards.errors import InputError, shorten
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from PIL import Image
 
 TASK = "Write the report of this chest X-ray, with the sections FINDINGS and IMPRESSION."
-_SECTIONS: Mapping[str, set[str] | None] = {
-    "model": {"name", "lora_rank"},
-    "data": {"train", "eval", "image_pixels", "with_prior"},
-    "reward": {"preset", "config", "judge", "asynchronous", "cache"},
-    "grpo": None,  # trl checks these keys
-}
+PATIENT = ("patient_id", "age", "sex", "indication", "comparison")
+"""Columns that a row keeps as text, empty if they are not known."""
 
 
-def load_settings(name: str) -> dict[str, Any]:
-    """Return the settings of a TOML file, or of a recipe that ships with the library, by name.
+def read_rows(path: str | Path, *, with_prior: bool = True, images: bool | None = None) -> list[dict[str, Any]]:
+    """Return trl's training row for each line of a JSONL file: prompt, images, reference, study_id, prior_reports.
 
-    Raises:
-        ConfigError: the file does not exist, is not TOML, or has an unknown table or key.
-    """
-    shipped = resources.files("cxr_rewards.recipes")
-    try:
-        if name.endswith(".toml"):
-            text = Path(name).read_text(encoding="utf-8")
-        else:
-            text = (shipped / f"{name}.toml").read_text(encoding="utf-8")
-        settings = tomllib.loads(text)
-    except FileNotFoundError:
-        known = sorted(p.name.removesuffix(".toml") for p in shipped.iterdir() if p.name.endswith(".toml"))
-        raise ConfigError(unknown_name("recipes", "recipe or file", name, known)) from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{name}: cannot be read as TOML: {error}") from None
-    for table, entries in settings.items():
-        if table not in _SECTIONS:
-            raise ConfigError(unknown_name(name, "table", table, _SECTIONS))
-        known_keys = _SECTIONS[table]
-        if known_keys is None:
-            continue
-        for key in entries:
-            if key not in known_keys:
-                raise ConfigError(unknown_name(f"{name}: {table}", "key", key, known_keys))
-    for table, key in (("model", "name"), ("data", "train")):
-        if key not in settings.get(table, {}):
-            raise ConfigError(f"{name}: {table}.{key} is missing")
-    return settings
-
-
-def read_rows(path: str | Path, *, with_prior: bool = True) -> Iterator[dict[str, Any]]:
-    """Yield trl's training row for each line of a JSONL file: prompt, images, reference, study_id, prior_reports.
+    Args:
+        path: the file.
+        with_prior: show the prior report and the prior image.
+        images: whether the rows have images; None: they do if any line has one.
 
     Raises:
-        InputError: the file or a line cannot be read; the message names both.
+        InputError: the file or a line cannot be read, or an image is missing; the message names file and line.
     """
     path = Path(path)
+    lines = _read_lines(path)
+    if images is None:
+        images = any(line.get("image") for _, line in lines)
+    rows = []
+    for number, line in lines:
+        where = f"{path}: line {number}"
+        shown: list[str] = []
+        if images:
+            wanted = [line.get("image"), *([line["prior_image"]] if with_prior and line.get("prior_image") else [])]
+            shown = [_image(path.parent, image, where) for image in wanted]
+        facts = [f"{key.capitalize()}: {line[key]}" for key in ("indication", "comparison") if line.get(key)]
+        prior = line.get("prior_report") if with_prior else None
+        if prior:
+            facts.append(f"Report of the last examination: {prior}")
+        if len(shown) > 1:
+            facts.append("The second image is that of the last examination.")
+        rows.append(
+            {
+                "prompt": [{"role": "user", "content": "\n".join([*facts, TASK])}],
+                **({"images": shown} if images else {}),
+                "reference": line["reference"],
+                "study_id": str(line.get("study_id", number)),
+                "prior_reports": [prior] if prior else [],
+                **{key: str(line.get(key) or "") for key in PATIENT},
+            }
+        )
+    return rows
+
+
+def _read_lines(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Return number and content of each line that is not blank."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")  # not splitlines: JSON may hold U+2028
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: there is no such file; the recipe needs a JSONL file with one study per line (reference, "
+            "study_id, image, ...). Name it in [data], or its folder with --data"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read: {error}") from None
+    found: list[tuple[int, dict[str, Any]]] = []
     for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
             row = json.loads(line)
-            image, reference = row["image"], row["reference"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise InputError(
-                f"{path}: line {number}: {type(error).__name__}: {error}; needs image, reference"
-            ) from None
-        images = [image]
-        facts = [f"{key.capitalize()}: {row[key]}" for key in ("indication", "comparison") if row.get(key)]
-        prior = row.get("prior_report") if with_prior else None
-        if prior:
-            facts.append(f"Report of the last examination: {prior}")
-        if with_prior and row.get("prior_image"):
-            images.append(row["prior_image"])
-            facts.append("The second image is that of the last examination.")
-        yield {
-            "prompt": [{"role": "user", "content": "\n".join([*facts, TASK])}],
-            "images": [str(path.parent / image) for image in images],
-            "reference": reference,
-            "study_id": str(row.get("study_id", number)),
-            "prior_reports": [prior] if prior else [],
-        }
+        except ValueError as error:
+            raise InputError(f"{path}: line {number}: is not JSON: {error}") from None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: line {number}: must be an object, got {shorten(row)}")
+        reference = row.get("reference")
+        if not isinstance(reference, str) or not reference.strip():
+            got = shorten(reference) if "reference" in row else f"columns {', '.join(row) or 'none'}"
+            raise InputError(f"{path}: line {number}: needs 'reference', the text of the true report; got {got}")
+        found.append((number, row))
+    if not found:
+        raise InputError(f"{path}: has no rows; it needs one study per line")
+    return found
+
+
+def _image(folder: Path, name: object, where: str) -> str:
+    if not isinstance(name, str) or not name:
+        raise InputError(
+            f"{where}: needs 'image', the path of a film, as other lines have it; for a policy without images set "
+            "data.images = false"
+        )
+    if not (found := folder / name).is_file():
+        raise InputError(f"{where}: the image {found} does not exist; paths are relative to the file")
+    return str(found)
+
+
+def has_images(rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether rows have images, so that the policy must be a vision-language model."""
+    return bool(rows) and "images" in rows[0]
 
 
 def dataset_of(rows: Sequence[Mapping[str, object]], pixels: int = 0) -> Dataset:
@@ -111,7 +123,7 @@ def dataset_of(rows: Sequence[Mapping[str, object]], pixels: int = 0) -> Dataset
         return dataset
 
     def shrink(batch: dict[str, list[Image.Image]]) -> dict[str, list[Image.Image]]:
-        for images in batch["images"]:
+        for images in batch.get("images", ()):
             for image in images:
                 image.thumbnail((pixels, pixels))
         return batch

@@ -6,7 +6,9 @@ a noisy square whose stripes determine its report.
 
 from __future__ import annotations
 
+import json
 import random
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,6 +25,9 @@ QUESTION = "Report this film."
 STRIPES = ("across", "down", "both", "slantwise")
 _SPECIALS = ("<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 _PIXELS, _STRIPE = 64, 16
+_RIGHT = 0.42
+WRITTEN = "written"
+"""A file that says that the rehearsal's folder is complete."""
 _TEMPLATE = (
     "{% for m in messages %}<|im_start|> {{ m['role'] }} {% if m['content'] is string %}{{ m['content'] }}"
     "{% else %}{% for c in m['content'] %}{% if c['type'] == 'image' %}<|vision_start|><|image_pad|><|vision_end|>"
@@ -61,6 +66,34 @@ def rows(count: int, seed: int = 0, *, films: bool = True) -> list[dict[str, Any
     ]
 
 
+def write(folder: Path, *, films: bool = True, seed: int = 0) -> None:
+    """Write what a rehearsal needs: `model`, `train.jsonl`, `eval.jsonl`, `sft.jsonl`.
+
+    The reports of the last are mostly wrong. Fine-tuned on them, the model writes the wrong report of a film more often
+    than the right one: greedy decoding then gives the wrong one, sampling sometimes the right one, which is a fault for
+    training to correct.
+    """
+    (folder / "films").mkdir(parents=True, exist_ok=True)
+    draw = random.Random(seed)  # noqa: S311 - data
+    for number, (name, count) in enumerate({"sft": 640, "train": 256, "eval": 64}.items()):
+        lines = []
+        for i in range(count):
+            kind = draw.randrange(len(REPORTS))
+            written = kind if name != "sft" or draw.random() < _RIGHT else (kind + 1) % len(REPORTS)
+            line = {"study_id": f"{name}-{i}", "reference": REPORTS[written]}
+            if films:
+                line["image"] = f"films/{name}-{i}.png"
+                film(kind, (seed * 10 + number) * 10_000 + i).save(folder / line["image"])
+            else:
+                line["indication"] = STRIPES[kind]
+            lines.append(json.dumps(line))
+        (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = tokenizer()
+    (model if films else text_model)(words, seed).save_pretrained(folder / "model")
+    words.save_pretrained(folder / "model")
+    (folder / WRITTEN).touch()
+
+
 def tokenizer() -> PreTrainedTokenizerFast:
     """Return a tokenizer with one token for each word of the reports."""
     from tokenizers import Regex, Tokenizer, models, pre_tokenizers
@@ -94,6 +127,11 @@ def processor() -> ProcessorMixin:
         @property
         def model_input_names(self) -> list[str]:
             return ["input_ids", "attention_mask", "pixel_values", "image_grid_thw", "mm_token_type_ids"]
+
+        def save_pretrained(self, folder: str, **_: object) -> list[str]:
+            return list(
+                self.tokenizer.save_pretrained(folder)
+            )  # a video processor, which it lacks, would be saved, too
 
     images = Qwen2VLImageProcessorPil(
         patch_size=16, merge_size=2, temporal_patch_size=2, min_pixels=_PIXELS**2, max_pixels=_PIXELS**2
@@ -190,7 +228,7 @@ def warm_start(
     made: PreTrainedModel,
     takes: ProcessorMixin | PreTrainedTokenizerFast,
     steps: int = 80,
-    right: float = 0.42,
+    right: float = _RIGHT,
     seed: int = 0,
 ) -> None:
     """Teach the model to write a film's own report with probability `right`, and otherwise that of another kind.
