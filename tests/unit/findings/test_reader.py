@@ -389,3 +389,21 @@ def test_what_is_denied_is_not_spoken_of_again(text):
 )
 def test_a_denial_that_leaves_room_for_what_is_told_contradicts_nothing(text):
     assert merge(read(text)).contradicted == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "side"),
+    [
+        ("The lungs are hyperexpanded but otherwise clear.", ""),
+        ("The right lung is collapsed, but the left is clear.", "left"),
+        ("No disease on the left.", "left"),
+    ],
+)
+def test_what_is_normal_may_stand_behind_what_is_not(text, side):
+    absent = [f for f in read(text) if f.implied and "opacity" in f.observation]
+    assert [f.side for f in absent] == [side]
+
+
+def test_a_good_position_is_that_of_all_devices_listed():
+    text = "ETT 4 cm above the carina, and NG tube and left PICC in good position."
+    assert [f.positions for f in read(text)] == [("above_carina",), ("in_place",), ("in_place",)]

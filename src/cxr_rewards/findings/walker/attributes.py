@@ -10,6 +10,7 @@ from cxr_rewards.findings.ontology import Value
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
     DATES,
+    JOINS,
     LOOK,
     NORMAL,
     REACH,
@@ -189,9 +190,29 @@ def _place_device(state: State, position: str) -> None:
             state.last_device.position = state.last_device.past = ()
         if state.past:
             state.last_device.past = (*state.last_device.past, "position")
+        if position == "in_place":
+            for mention in _devices_listed(state, "position", "size"):
+                mention.give("position", position)
         state.last_device.give("position", position)
     else:
         state.positions.append(position)
+
+
+def _devices_listed(state: State, *unsaid: str) -> list[Mention]:
+    """Return the devices listed right before the last one, of which nothing is said of some kinds yet.
+
+    "ETT, NG tube and PICC in good position" is said of all three.
+    """
+    listed: list[Mention] = []
+    mentions = state.clause.mentions
+    if not mentions or mentions[-1] is not state.last_device:
+        return listed
+    for mention, behind in zip(reversed(mentions[:-1]), reversed(mentions), strict=False):
+        is_bare = mention.observation in state.known.devices and not any(getattr(mention, slot) for slot in unsaid)
+        if not is_bare or behind.joint not in JOINS or mention.certainty in DENIED:
+            break
+        listed.append(mention)
+    return listed
 
 
 def _is_of_two_times(state: State, slot: str, value: float) -> bool:
@@ -253,7 +274,7 @@ def _size_follows(items: list[Item], i: int) -> bool:
 
 
 def _compare(mention: Mention, *, now: float, former: float) -> None:
-    if now and not mention.change:
+    if now and mention.change in ("", "stable"):  # "again seen, 14 mm, previously 11 mm"
         mention.change = change_between(former, now)
 
 
@@ -456,6 +477,9 @@ def _give_to_previous(state: State, slot: str, value: Value) -> None:
         return
     shared = state.clause.verb and slot in ("severity", "change")
     last = mentions[-1]
+    if slot == "change" and value == "stable" and not shared:
+        for mention in _devices_listed(state, "change"):
+            mention.give(slot, value)
     for mention in mentions:
         if not shared and mention is not last and (slot != "change" or mention.at != last.at):
             continue

@@ -95,6 +95,8 @@ def introduce(state: State) -> None:
     before = state.items[state.index - 1] if state.index else None
     if before is not None and before.kind == "deny_backward" and not state.clause.mentions:
         state.scope.denied = state.known.cues[before.names[0]]  # "ruled out: pneumothorax, effusion"
+    if before is not None and not before.kind.startswith("set_aside"):
+        state.scope.set_aside = None  # "follow-up of pneumonia: the consolidation has cleared"
     if before is not None and before.kind == "quality" and state.scope.denied is not None:
         end_scopes(state)  # "the lungs are no longer as clear: new opacity"
     change = next((value for slot, value in before.attributes if slot == "change"), "") if before is not None else ""

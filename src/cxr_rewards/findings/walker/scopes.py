@@ -30,6 +30,8 @@ _NOUNS = frozenset(("observation", "structure", "quality", "conclude"))
 
 
 _BEHIND_ON = 3
+_CAUSES = frozenset(("probable_cause", "possible_cause"))
+"""Cues behind which a cause is named."""
 _BEHIND_IMAGE = 5
 """Most words from "not seen" to a date, with it: "not seen on the film from 2019"."""
 _BETWEEN = 4
@@ -298,7 +300,8 @@ def _is_like(state: State, j: int) -> bool:
 
 def doubt_forward(state: State) -> None:
     if _is_said_of_previous(state):
-        doubt_backward(state)
+        if not _names_unknown_cause(state):
+            doubt_backward(state)
         return
     state.scope.doubted = _cue(state)
     share_location(state)
@@ -440,11 +443,13 @@ def explain(state: State) -> None:
 
 
 def _names_unknown_cause(state: State) -> bool:
-    """Return whether a comma stands before a cue, and only words that say nothing to the reader behind it.
+    """Return whether words behind a cue that are no finding tell what the finding before it is due to.
 
-    They tell what the finding is due to: "left effusion, likely reactive", but "left effusion, likely".
+    "Left effusion, likely reactive", "widening is likely due to vessels", but "left effusion, likely".
     """
     items, i = state.items, state.index
+    if _cue(state).name in _CAUSES:
+        return state.item.last + 1 < state.word_count
     if not i or items[i - 1].kind != "comma":
         return False
     if i + 1 == len(items):

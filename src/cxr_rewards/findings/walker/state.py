@@ -89,6 +89,7 @@ class State:
         unclaimed: attributes that belong to no finding of the sentence.
         clause: the clause that is being read.
         before: findings of the last clause that named any, if no later one named a structure.
+        parts_before: structures of the last clause.
         scope: denials and doubts that reach to the next finding.
         favored: the explanation ("favor", "likely") that reaches to here.
         bracket: state outside the open bracket; None outside of brackets.
@@ -125,6 +126,7 @@ class State:
     unclaimed: list[tuple[str, Stated]]
     clause: Clause
     before: list[Mention]
+    parts_before: list[Part]
     scope: Scope
     favored: Cue | None
     bracket: Bracket | None
@@ -161,6 +163,7 @@ class State:
         self.unclaimed = []
         self.clause = Clause()
         self.before = []
+        self.parts_before = []
         self.scope = Scope()
         self.favored = None
         self.bracket = None

@@ -243,6 +243,7 @@ def end_clause(state: State) -> None:
     """End the clause, with everything that reaches no further than its end, and begin another."""
     end_sentence(state)
     clause, item = state.clause, state.item
+    state.parts_before = clause.parts
     if clause.mentions:
         state.before = clause.mentions
     elif clause.parts:

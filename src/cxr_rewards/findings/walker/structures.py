@@ -40,6 +40,8 @@ _ENDS_REMARK = frozenset(
     )
 )
 """Kinds of phrase behind which no structure is what an abnormality was denied of."""
+_GOES_ON = 2
+"""Most words between the end of a clause and a quality of the structure before it: "but otherwise clear"."""
 _OTHER_TIMES = ("now", "date_both", "compare_back")
 _JOINS = frozenset((*JOINS, "deny_forward"))
 """Kinds of phrase that join findings in a list: "fluid, edema or collapse", "neither fluid nor edema"."""
@@ -276,13 +278,28 @@ def _read_normal(state: State) -> None:
     if adjacent and not (clause.verb and clause.parts):
         _rule_out_following(state)
         return
-    targets = _targets(clause.parts)
+    targets = _targets(clause.parts or _parts_continued(state))
     state.side_used = state.side_used or bool(targets)
     for part in targets:
         rule_out(state, part.name, part.side, part.place)
     clause.parts = []
     if not targets and _says_nothing_else(state):
         rule_out(state, "chest")
+
+
+def _parts_continued(state: State) -> list[Part]:
+    """Return the structures of the clause before, if this one only goes on about them.
+
+    "The lungs are expanded, but clear", "the right lung is collapsed, but the left is clear".
+    """
+    begins, clause = state.clause.begins, state.clause
+    said = state.items[begins + 1 : state.index]
+    if begins < 0 or clause.mentions or any(item.kind not in ("modifier", "verb") for item in said):
+        return []
+    sides = [cast("Side", value) for item in said for slot, value in item.attributes if slot == "side"]
+    if state.item.first - state.items[begins].last > _GOES_ON + 2 * len(sides):
+        return []
+    return [part._replace(side=sides[0], place=()) for part in state.parts_before] if sides else state.parts_before
 
 
 def _read_expanded(state: State) -> None:

@@ -60,6 +60,8 @@ def _finish(state: State) -> Sentence:
     for mention in state.mentions:
         if mention.rows and _is_fracture(state.known, mention.observation):  # "fractures of ribs 5 to 7"
             mention.number = mention.number or mention.rows
+        if mention.observation in state.known.devices:
+            mention.severity = 0.0  # "a large right chest tube"
         if mention.descriptor:
             mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
         if mention.certainty in DENIED:
