@@ -169,13 +169,8 @@ def pairs(
     from cxr_rewards.adapters.preferences.write import check_target, write_lines, write_rows
     from cxr_rewards.files import Inputs, read_provenance
 
-    if best_of and (margin or per_group != 1 or unpaired or max_length_ratio is not None or balance_lengths):
-        raise InputError(
-            "--best-of: takes no pairs, so leave out --margin, --per-group, --unpaired, --max-length-ratio and "
-            "--balance-lengths"
-        )
-    if form is Form.messages and not best_of:
-        raise InputError("--form messages: is for --best-of; pairs are standard or conversational")
+    pairs_only = bool(margin or per_group != 1 or unpaired or max_length_ratio is not None or balance_lengths)
+    _check_options(form, best=best_of > 0, pairs_only=pairs_only)
     inputs = Inputs(
         kind=input_format, encoding=encoding, delimiter=delimiter, sheet=sheet, references=references, on=on
     )
@@ -183,6 +178,11 @@ def pairs(
     for line in table.notes:
         note(f"{table.name}: {line}")
     target = None if str(out) == "-" else check_target(out, table, force=force)
+    by: dict[str, Any] = {
+        "group": _group(table, group),
+        "prompt": _prompt(table, prompt, prompt_text),
+        "prompt_text": prompt_text,
+    }
     record = None if str(source) == "-" else read_provenance(source)
     scored = reward_col or (f"{record['prefix']}reward" if record else "reward")
     reward = None
@@ -198,12 +198,11 @@ def pairs(
         raise InputError(f"{table.name}: has rewards, so nothing is scored; to score now, name --preset or --config")
     columns = CandidateColumns(
         candidate=candidate_col or (record["columns"]["candidate"] if record else ""),
-        group=_group(table, group),
-        prompt=_prompt(table, prompt, prompt_text),
-        prompt_text=prompt_text,
         reward="" if reward else scored,
         keep=tuple(keep or ()),
+        **by,
     )
+    columns.check(table)
     named: dict[str, Any] = {"reference": reference_col, "priors": prior_col or (), "context": context_col or ()}
     given, columns = _candidates(table, columns, reward, named, on_error)
     options: dict[str, Any] = {"min_reward": min_reward}
@@ -230,6 +229,16 @@ def pairs(
         fail("no group gave a row, so nothing was written")
 
 
+def _check_options(form: Form, *, best: bool, pairs_only: bool) -> None:
+    if best and pairs_only:
+        raise InputError(
+            "--best-of: takes no pairs, so leave out --margin, --per-group, --unpaired, --max-length-ratio and "
+            "--balance-lengths"
+        )
+    if form is Form.messages and not best:
+        raise InputError("--form messages: is for --best-of; pairs are standard or conversational")
+
+
 def _candidates(
     table: Table,
     columns: CandidateColumns,
@@ -243,11 +252,11 @@ def _candidates(
 
     if reward is None:
         columns = replace(columns, candidate=columns.candidate or find_candidate(table.columns, table.name))
-        return read_candidates(table, columns, on_error=on_error.value), columns
+        return read_candidates(table, columns, on_error=on_error.value, tell=note), columns
     cases = table.choose_columns(candidate=columns.candidate or None, case_id="", **named)
     columns, progress = replace(columns, candidate=cases.candidate), Progress()
-    with shown(progress):
-        given = score_candidates(table, columns, cases, reward, on_error=on_error.value, progress=progress)
+    with shown(progress) as tell:
+        given = score_candidates(table, columns, cases, reward, on_error=on_error.value, progress=progress, tell=tell)
     return given, columns
 
 

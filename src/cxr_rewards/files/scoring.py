@@ -239,10 +239,12 @@ def _check_rows(
     return total
 
 
-def bad_rows_error(errors: Sequence[object], bad: int, total: int) -> InputError:
+def bad_rows_error(
+    errors: Sequence[object], bad: int, total: int, otherwise: str = "leave them unscored"
+) -> InputError:
     """Return the error of `bad` rows of `total`: the first few of their errors, and what to do."""
     more = f"\n... and {bad - _SHOWN:,} more" if bad > _SHOWN else ""
-    cure = "nothing was scored. Fix them, or leave them unscored with --on-error keep-going"
+    cure = f"nothing was scored. Fix them, or {otherwise} with --on-error keep-going"
     first = "\n".join(map(str, errors[:_SHOWN]))
     return InputError(f"{first}{more}\n{bad:,} of {total:,} rows cannot be read; {cure}")
 

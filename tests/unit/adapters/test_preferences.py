@@ -271,6 +271,19 @@ def test_the_command_says_what_is_wrong(reports, tmp_path, options, error):
     assert not (tmp_path / "pairs.jsonl").exists()
 
 
+def test_rows_that_cannot_be_read_are_left_out_and_counted(reports, tmp_path):
+    given = [*lines(reports), {"study_id": "s3", "prompt": "", "candidate": "x", "reference": "x"}]
+    text = "".join(json.dumps(row) + "\n" for row in given)
+    reports.write_text(text)
+    options = ["pairs", reports, "-o", tmp_path / "pairs.jsonl", "--group", "study_id"]
+    done = run(*options)
+    assert "row 9 (line 9), column 'prompt': expected a prompt" in done.stderr
+    assert "1 of 9 rows cannot be read; nothing was scored. Fix them, or leave them out with" in done.stderr
+    done = run(*options, "--on-error", "keep-going")
+    assert done.returncode == 0, done.stderr
+    assert "1 of 9 rows cannot be read and are left out, the first:" in done.stderr
+
+
 def test_another_file_is_not_overwritten(reports, tmp_path):
     out = tmp_path / "notes.jsonl"
     out.write_text('{"mine": 1}\n')

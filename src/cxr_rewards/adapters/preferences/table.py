@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from cxr_rewards.adapters.preferences.candidates import Candidate
@@ -48,11 +48,21 @@ class CandidateColumns:
                 raise InputError(f"{table.name}: column {name!r} has the name of one of the output; rename it")
 
 
+Tell = Callable[[str], object]
+
 _TAKEN = ("prompt", "chosen", "rejected", "completion", "label", "messages", "score", "score_chosen", "score_rejected")
 
 
-def read_candidates(table: Table, columns: CandidateColumns, *, on_error: OnError = "stop") -> list[Candidate]:
+def read_candidates(
+    table: Table, columns: CandidateColumns, *, on_error: OnError = "stop", tell: Tell = lambda _: None
+) -> list[Candidate]:
     """Return the candidates of a file of scores.
+
+    Args:
+        table: from `open_table`.
+        columns: of the candidates and their rewards.
+        on_error: treatment of a bad row: `stop` raises, `keep-going` leaves it out.
+        tell: called with a note about rows that were left out.
 
     Raises:
         InputError: a column does not exist, or rows are bad under `stop`.
@@ -67,7 +77,7 @@ def read_candidates(table: Table, columns: CandidateColumns, *, on_error: OnErro
             found.append(_candidate(row, columns, reward, str(row.values.get(prefix + "reason_kind") or "")))
         except InputError as error:
             errors.append(error)
-    _check(errors, total, on_error)
+    _check(errors, total, on_error, tell)
     return found
 
 
@@ -79,6 +89,7 @@ def score_candidates(
     *,
     on_error: OnError = "stop",
     progress: Progress | None = None,
+    tell: Tell = lambda _: None,
 ) -> list[Candidate]:
     """Return the candidates of a file of reports, scored now.
 
@@ -87,8 +98,9 @@ def score_candidates(
         columns: of the candidates.
         cases: of the reports, from `choose_columns`.
         reward: the reward to score with.
-        on_error: treatment of bad rows, as of `score_file`.
+        on_error: treatment of a bad row: `stop` raises, `keep-going` leaves it out.
         progress: updated while this runs.
+        tell: called with a note about rows that were left out.
 
     Raises:
         InputError: a column does not exist; or rows are bad under `stop`, before anything is scored.
@@ -107,7 +119,7 @@ def score_candidates(
         except InputError as error:
             errors.append(error)
         progress.advance(1)
-    _check(errors, total, on_error)
+    _check(errors, total, on_error, tell)
     progress.begin("scoring", total=len(given))
     # A reward that is normalised within groups needs all of a group at once.
     size = len(given) if reward.total.normalize == "group" else CHUNK
@@ -121,11 +133,13 @@ def score_candidates(
     return found
 
 
-def _check(errors: Sequence[InputError], total: int, on_error: OnError) -> None:
+def _check(errors: Sequence[InputError], total: int, on_error: OnError, tell: Tell) -> None:
     if errors and on_error == "stop":
-        raise bad_rows_error(errors, len(errors), total)
+        raise bad_rows_error(errors, len(errors), total, "leave them out")
     if len(errors) == total:
         raise InputError(f"none of the {total:,} rows can be read: {errors[0] if errors else 'there is none'}")
+    if errors:
+        tell(f"{len(errors):,} of {total:,} rows cannot be read and are left out, the first: {errors[0]}")
 
 
 def _candidate(row: Row, columns: CandidateColumns, reward: float | None, reason: str) -> Candidate:
