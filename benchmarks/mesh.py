@@ -146,11 +146,19 @@ def read_findings(text: str) -> dict[str, set[str]]:
 
 def baseline_findings(text: str) -> dict[str, set[str]]:
     """Return the observations that the baseline's words find in a sentence without a "no"."""
-    found: dict[str, set[str]] = {}
+    return {name: set() for name, denied in _baseline(text) if not denied}
+
+
+def baseline_denials(text: str) -> set[str]:
+    """Return the observations whose words stand in a sentence with a "no"."""
+    return {name for name, denied in _baseline(text) if denied}
+
+
+def _baseline(text: str) -> Iterator[tuple[str, bool]]:
+    """Yield the observations whose words a sentence holds, and whether it has a "no"."""
     for sentence in re.split(r"(?<=[.?!])\s+|\n", text.lower()):
-        if not _NO.search(sentence):
-            found.update((name, set()) for name, words in BASELINE.items() if re.search(words, sentence))
-    return found
+        denied = _NO.search(sentence) is not None
+        yield from ((name, denied) for name, words in BASELINE.items() if re.search(words, sentence))
 
 
 class Judgement(NamedTuple):

@@ -16,7 +16,7 @@ from cxr_rewards.findings import merge, read
 from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.types import Reward
 from grpo_parts.studies import Entries, Study
-from mesh import _NO, BASELINE, baseline_findings, judge, labelled, load_table, read_findings
+from mesh import Row, baseline_denials, baseline_findings, judge, labelled, load_table, read_findings
 
 OTHER_F1, READER_F1 = "index_f1", "index_f1_reader"
 """F1 against the human index terms, as the CheXpert-style rules read the report, and as the reward's reader does."""
@@ -42,14 +42,7 @@ def stated(text: str) -> set[str]:
         >>> sorted(stated("Small effusion. The heart is enlarged. No effusion or pneumothorax."))
         ['cardiomegaly']
     """
-    denied = {
-        name
-        for sentence in re.split(r"(?<=[.?!])\s+|\n", text.lower())
-        if _NO.search(sentence)
-        for name, words in BASELINE.items()
-        if re.search(words, sentence)
-    }
-    return set(baseline_findings(text)) - denied
+    return set(baseline_findings(text)) - baseline_denials(text)
 
 
 def against_index(entries: Entries, found: Collection[str]) -> tuple[int, int, int]:
@@ -70,15 +63,8 @@ _table = cache(load_table)
 
 @cache
 def indexed_classes(entries: Entries) -> tuple[str, ...]:
-    row = _Indexed(entries)
-    return tuple(name for name, one in _table().items() if one.entries(row))  # type: ignore[arg-type]
-
-
-class _Indexed:
-    """Index entries in the place of a row of mesh.py."""
-
-    def __init__(self, entries: Entries) -> None:
-        self.entries = entries
+    row = Row("", "", entries)
+    return tuple(name for name, one in _table().items() if one.entries(row))
 
 
 def by_rules() -> CompositeReward:
