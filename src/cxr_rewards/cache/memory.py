@@ -86,9 +86,9 @@ def refuse_failures(feature: Feature, values: Iterable[object]) -> None:
             raise CacheError(f"cache: {feature.name}: a failure cannot be kept: {value}. Leave failures out.")
 
 
-def _code(feature: Feature) -> Hashable:
+def _identity(feature: Feature) -> Hashable:
     """Return the identity of a feature in this process, class included: a notebook may redefine it."""
-    return feature.signature, type(feature), tuple(map(_code, feature.needs))
+    return feature.signature, type(feature), tuple(map(_identity, feature.needs))
 
 
 class MemoryCache:
@@ -130,17 +130,19 @@ class MemoryCache:
         self._bytes = 0
         self.hits = 0
         self.misses = 0
-        self._entries: OrderedDict[tuple[Hashable, Item], object] = OrderedDict()
+        self._entries: OrderedDict[tuple[int, Item], object] = OrderedDict()
+        self._numbers: dict[Hashable, int] = {}  # of features, by their identity: a number is hashed quickly
         self._lock = threading.Lock()
         register(self)
 
     def get_many(self, feature: Feature, items: Sequence[Item]) -> dict[Item, object]:
         """Return the values of those `items` that are kept."""
-        code, entries = _code(feature), self._entries
+        identity, entries = _identity(feature), self._entries
         kept: dict[Item, object] = {}
         with self._lock:
+            number = self._numbers.setdefault(identity, len(self._numbers))
             for item in items:
-                key = (code, item)
+                key = (number, item)
                 value = entries.get(key, _MISSING)
                 if value is not _MISSING:
                     entries.move_to_end(key)
@@ -156,13 +158,14 @@ class MemoryCache:
             CacheError: a value is a `Failure`; nothing is kept then.
         """
         refuse_failures(feature, values.values())
-        code, entries = _code(feature), self._entries
+        identity, entries = _identity(feature), self._entries
         with self._lock:
+            number = self._numbers.setdefault(identity, len(self._numbers))
             for item, value in values.items():
-                key = (code, item)
-                self._bytes += _array_bytes(value) - _array_bytes(entries.get(key))
+                key = (number, item)
+                old = entries.pop(key, None)
+                self._bytes += _array_bytes(value) - (0 if old is None else _array_bytes(old))
                 entries[key] = value
-                entries.move_to_end(key)
             while len(entries) > self.max_items or self._bytes > self.max_bytes:
                 self._bytes -= _array_bytes(entries.popitem(last=False)[1])
 

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
+from itertools import chain
 from typing import TYPE_CHECKING, cast
 
 from cxr_rewards.core.feature import Batch, Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, item_of
@@ -123,9 +124,8 @@ def fill(  # noqa: PLR0917 - one caller
         columns[feature.signature] = known
         missing[feature.signature] = [item for item in items if item not in known]
         for need in feature.needs:
-            upstream = wanted[need.signature]
-            for item in missing[feature.signature]:
-                upstream.update(dict.fromkeys(_sources(item, need)))
+            sources = chain.from_iterable(_sources(item, need) for item in missing[feature.signature])
+            wanted[need.signature].update(dict.fromkeys(sources))
     counts = _Filling(order, columns, missing, lasting, cache, watch, skip).run()
     return columns, counts
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import Field, dataclass, field, fields
 from numbers import Real
-from typing import Any, ClassVar, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Generic, TypeVar, dataclass_transform
 
 from cxr_rewards.errors import ConfigError, shorten
 
@@ -28,6 +28,27 @@ def setting(default: Value, doc: str, *, changes_scores: bool = True) -> Value:
 
 def _rebuild(cls: type[Configurable], values: dict[str, object]) -> Configurable:
     return cls(**values)
+
+
+class _once(Generic[Value]):  # noqa: N801 - a decorator
+    """A property that is computed when it is first read, and an attribute of the instance from then on.
+
+    As `cached_property`, which before Python 3.12 has a lock: a fork in another thread leaves it locked in the child.
+    """
+
+    def __init__(self, compute: Callable[[Any], Value]) -> None:
+        self._compute = compute
+        self.__doc__ = compute.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Value:
+        if instance is None:
+            return self  # type: ignore[return-value]  # for documentation
+        value = self._compute(instance)
+        instance.__dict__[self._name] = value
+        return value
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True, field_specifiers=(setting,))
@@ -95,15 +116,10 @@ class Configurable:
     def _needed(self) -> Sequence[Configurable]:
         return getattr(self, "needs", ())
 
-    @property
+    @_once
     def signature(self) -> str:
         """Identity of the numbers: name, version, the settings that can move them, and the signatures of its needs."""
-        # Not cached_property: before Python 3.12 it has a lock, which a fork in another thread leaves locked in the
-        # child.
-        known: str | None = self.__dict__.get("_signature")
-        if known is None:
-            known = self.__dict__["_signature"] = self._sign()
-        return known
+        return self._sign()
 
     def _sign(self) -> str:
         values = [

@@ -29,12 +29,12 @@ class ReadingComponent(Component):
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the score of `score_findings`, with what was not understood in its details."""
         score = self.score_findings(case, features)
-        texts: dict[TextRole, str] = {"candidate": case.candidate, "reference": case.reference}
-        unread = {
-            role: found
-            for role, text in texts.items()
-            if role in self.reads and ((found := features.value(READINGS, text)).unread or found.clinical)
-        }
+        unread: dict[TextRole, Reading] = {}
+        for role in self.reads:
+            if role != "priors":
+                found: Reading = features.value(READINGS, getattr(case, role))
+                if found.unread or found.clinical:
+                    unread[role] = found
         if not unread:
             return score
         if score.value is None:

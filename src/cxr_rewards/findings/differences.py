@@ -69,6 +69,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
 
     What the candidate states beyond the reference costs nothing, except an invented change, and acute or old (0.0625).
     """
+    if reference[:-3] == candidate[:-3]:  # but for where they stand, and whether they are implied
+        return ()
     errors: list[Difference] = []
     doubtful = _is_doubtful_kind(known, reference, candidate)
     _kind(reference.observation, candidate.observation, errors, share=0.5 if doubtful else 1.0)

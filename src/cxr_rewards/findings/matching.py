@@ -29,7 +29,7 @@ class Match(NamedTuple):
     @property
     def cost(self) -> float:
         """Weight of all differences."""
-        return sum(difference.cost for difference in self.differences)
+        return sum([difference.cost for difference in self.differences]) if self.differences else 0
 
 
 class Comparison(NamedTuple):
@@ -76,20 +76,19 @@ def compare(reference: Report, candidate: Report) -> Comparison:
     theirs = [finding for finding in theirs if not any(finding is other for other in taken_back)]
     _join_parts(known, ours, theirs)
     _join_parts(known, theirs, ours)
-    matched = [
-        Match(ours[i], theirs[j], differences(known, ours[i], theirs[j])) for i, j in _pairs(known, ours, theirs)
-    ]
+    matched = _matches(known, ours, theirs)
     taken = {id(match.reference) for match in matched} | {id(match.candidate) for match in matched}
     ours, theirs = ([f for f in findings if id(f) not in taken] for findings in (ours, theirs))
+    denials = [_denial(known, candidate, finding) for finding in ours]
     # What one report states and the other holds unlikely is one error, not two.
-    overruled = {id(_denial(known, reference, f)) for f in theirs if f.certainty != "unlikely"}
-    overruled |= {id(_denial(known, candidate, f)) for f in ours if f.certainty != "unlikely"}
+    overruled = {id(denial) for f, denial in zip(ours, denials, strict=True) if f.certainty != "unlikely"}
+    if any(finding.certainty == "unlikely" for finding in ours):
+        overruled |= {id(_denial(known, reference, f)) for f in theirs if f.certainty != "unlikely"}
     missed: list[Finding] = []
     denied: list[Finding | None] = []
-    for finding in ours:
+    for finding, denial in zip(ours, denials, strict=True):
         if id(finding) in overruled:
             continue
-        denial = _denial(known, candidate, finding)
         if denial is not None and finding.certainty == "unlikely":
             matched.append(Match(finding, denial, _difference_of_denial(finding, denial)))
         else:
@@ -135,6 +134,8 @@ def _difference_of_denial(one: Finding, two: Finding) -> tuple[Difference, ...]:
 
 def _join_parts(known: Ontology, whole: list[Finding], parts: list[Finding]) -> None:
     """Join findings in `parts` that are one in `whole`, except those that another finding of `whole` equals."""
+    if len({part.observation for part in parts}) == len(parts):
+        return  # no two are of one observation
     owners = {(finding.observation, finding.side, finding.places): id(finding) for finding in whole}
     for finding in whole:
         within = [
@@ -155,10 +156,15 @@ def _join_parts(known: Ontology, whole: list[Finding], parts: list[Finding]) -> 
             parts.append(joined)
 
 
-def _pairs(known: Ontology, ours: Sequence[Finding], theirs: Sequence[Finding]) -> list[tuple[int, int]]:
-    """Return the indices of partners."""
-    edges = [(i, j) for i, one in enumerate(ours) for j, two in enumerate(theirs) if _can_be_one(one, two)]
-    return pair_up({(i, j): _gain(known, ours[i], theirs[j]) for i, j in edges})
+def _matches(known: Ontology, ours: Sequence[Finding], theirs: Sequence[Finding]) -> list[Match]:
+    """Return the partners, in order."""
+    possible = {
+        (i, j): Match(one, two, differences(known, one, two))
+        for i, one in enumerate(ours)
+        for j, two in enumerate(theirs)
+        if _can_be_one(one, two)
+    }
+    return [possible[pair] for pair in pair_up({pair: _gain(match) for pair, match in possible.items()})]
 
 
 def _can_be_one(one: Finding, two: Finding) -> bool:
@@ -168,8 +174,7 @@ def _can_be_one(one: Finding, two: Finding) -> bool:
     return kinship(one.observation, two.observation) is not None and certainties_agree(one.certainty, two.certainty)
 
 
-def _gain(known: Ontology, one: Finding, two: Finding) -> float:
+def _gain(match: Match) -> float:
     """Return the value of a pair: its credit, plus the weight of the false finding that it avoids."""
-    weight = max(WEIGHTS[significance(one)], _TRIVIAL)
-    cost = sum(difference.cost for difference in differences(known, one, two))
-    return weight * weight / (weight + cost) + max(WEIGHTS[significance(two)], _TRIVIAL)
+    weight = max(WEIGHTS[significance(match.reference)], _TRIVIAL)
+    return weight * weight / (weight + match.cost) + max(WEIGHTS[significance(match.candidate)], _TRIVIAL)

@@ -15,7 +15,7 @@ _EPSILON = 0.1
 
 def _tokens(text: str) -> list[str]:
     # Split at spaces alone, as the source does: other white space stays within its token.
-    return list(filter(None, text.lower().replace(".", " .").split(" ")))
+    return [token for token in text.lower().replace(".", " .").split(" ") if token]
 
 
 def _ngrams(tokens: list[str], n: int) -> Iterable[_Ngram]:
@@ -32,8 +32,13 @@ def _reference(text: str, max_order: int) -> tuple[int, tuple[Counter[_Ngram], .
 
 def _matches(ngrams: Iterable[_Ngram], wanted: Counter[_Ngram]) -> int:
     """Return how many n-grams match one of `wanted`, each at most as often as it occurs there."""
-    shared = Counter(filter(wanted.__contains__, ngrams))
-    return sum(map(min, shared.values(), map(wanted.__getitem__, shared)))
+    used: dict[_Ngram, int] = {}
+    matches = 0
+    for ngram in ngrams:
+        if ngram in wanted and (times := used.get(ngram, 0)) < wanted[ngram]:
+            used[ngram] = times + 1
+            matches += 1
+    return matches
 
 
 class BleuParts(NamedTuple):

@@ -135,15 +135,12 @@ class WeightedSum:
         """
         positions = [i for i, term in enumerate(self.terms.values()) if term.weight]
         terms = [term for term in self.terms.values() if term.weight]
-        steps = [term if term.transforms else None for term in terms]
-        values = [
-            [
-                v if (v := row[i].value) is None or step is None else step(v)
-                for i, step in zip(positions, steps, strict=True)
-            ]
-            for row in rows
-        ]
-        closed = [self._closed(row) for row in rows] if self.gates else [()] * len(rows)
+        columns = [[row[i].value for row in rows] for i in positions]
+        for column, term in zip(columns, terms, strict=True):
+            if term.transforms:
+                column[:] = [None if value is None else term(value) for value in column]
+        values = [[column[index] for column in columns] for index in range(len(rows))]
+        closed = self._closed(rows)
         if self.normalize == "group":
             self._standardise(terms, values, closed, groups)
         totals = [None if c is None else self._sum(terms, v) for v, c in zip(values, closed, strict=True)]
@@ -160,29 +157,27 @@ class WeightedSum:
                 combined.append((min(total, cap), names))
         return combined
 
-    def _closed(self, row: Sequence[Score]) -> tuple[Gate, ...] | None:
-        """Return the gates that close on a case; None if a gate's component has no value."""
-        by_label = dict(zip(self.terms, row, strict=True))
-        closed = []
+    def _closed(self, rows: Sequence[Sequence[Score]]) -> list[tuple[Gate, ...] | None]:
+        """Return the gates that close on each case; None if a gate's component has no value."""
+        closed: list[tuple[Gate, ...] | None] = [()] * len(rows)
+        labels = list(self.terms)
         for gate in self.gates:
-            value = by_label[gate.component].value
-            if value is None:
-                return None
-            if gate.closes(value):
-                closed.append(gate)
-        return tuple(closed)
+            position = labels.index(gate.component)
+            for index, row in enumerate(rows):
+                value, others = row[position].value, closed[index]
+                if value is None or others is None:
+                    closed[index] = None
+                elif gate.closes(value):
+                    closed[index] = (*others, gate)
+        return closed
 
     def _sum(self, terms: Sequence[Term], values: Sequence[float | None]) -> float | None:
         total = 0.0
-        lost = False
         for term, value in zip(terms, values, strict=True):
             if value is None:
-                lost = True
-            else:
-                total += term.weight * value
-        if not lost:
-            return total
-        return self._renormalized(terms, values) if self.on_failure == "renormalize" else None
+                return self._renormalized(terms, values) if self.on_failure == "renormalize" else None
+            total += term.weight * value
+        return total
 
     def _renormalized(self, terms: Sequence[Term], values: Sequence[float | None]) -> float | None:
         total = 0.0
