@@ -31,7 +31,8 @@ def counted(pool, name, key, device, dtype, load):
 
 def kept(reward, cases, **options):
     found = score_batch(reward, cases, **options)
-    scored.extend((case.candidate, case.reference, r.value) for case, r in zip(cases, found))
+    if "chexprompt" in reward.components:  # not what diagnostics score for themselves
+        scored.extend((case.candidate, case.reference, r.value) for case, r in zip(cases, found))
     return found
 
 ModelPool.get, CompositeReward.score_batch = counted, kept

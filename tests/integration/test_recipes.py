@@ -386,3 +386,17 @@ def test_verls_chain_starts_step_2_from_the_merged_policy_of_step_1(tmp_path, mo
     ]  # fmt: skip
     with pytest.raises(ConfigError, match="verl needs GPUs, so it cannot be rehearsed"):
         unirg.main(["--tiny", "--backend", "verl", "-o", "o"])
+
+
+def test_a_judge_that_is_down_is_named_before_step_1(tmp_path, monkeypatch):
+    monkeypatch.setattr(checks, "PATIENCE_S", 0.3)
+    judge = ["--judge-url", "http://127.0.0.1:9/v1", "--judge-model", "m"]
+    with pytest.raises(ConfigError, match=r"judge chexprompt \(m at http://127.0.0.1:9/v1\): gives no verdict"):
+        unirg.main(["--data", "d", "-o", str(tmp_path / "o"), *judge])
+    assert not (tmp_path / "o").exists()
+
+
+def test_random_rewards_of_a_control_can_be_repeated():
+    first, second = (grpo_trl.random_reward(3)(["a"] * 8, reference=["b"] * 8) for _ in range(2))
+    assert first == second
+    assert len(set(first)) == 8

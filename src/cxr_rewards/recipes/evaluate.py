@@ -37,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> float | None:
     parser.add_argument("--force", action="store_true", help="overwrite an existing file that is not a file of scores")
     parser.add_argument("--batch-size", type=int, default=16, help="reports per process at a time")
     given = parser.parse_args(arguments)
+    if given.tiny and not (given.data and given.model):
+        raise ConfigError("evaluate: --tiny needs the folders of a rehearsal: --data OUT/tiny --model OUT")
     settings = settings_of(given)
     data = settings["data"]
     if given.split not in data and not given.split.endswith(".jsonl"):
