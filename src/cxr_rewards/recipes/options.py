@@ -18,7 +18,7 @@ TINY_GRPO: dict[str, Any] = {
     "learning_rate": 5e-4,
     "lr_scheduler_type": "constant",
     "epsilon_high": 0.28,
-    "max_steps": 120,
+    "max_steps": 48,
     "use_cpu": True,
     "bf16": False,
     "activation_checkpointing": False,
