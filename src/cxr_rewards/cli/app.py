@@ -23,6 +23,7 @@ from cxr_rewards.cli.prompts import prompts_app
 from cxr_rewards.cli.report import report
 from cxr_rewards.cli.score import score
 from cxr_rewards.cli.serve import fake_judge, serve
+from cxr_rewards.cli.training_report import training_report
 from cxr_rewards.errors import CxrRewardsError
 
 app = typer.Typer(
@@ -39,6 +40,7 @@ app.command("compare")(compare_files)
 app.command("explain")(explain_case)
 app.command()(report)
 app.command("audit")(audit_reward)
+app.command("training-report")(training_report)
 app.command()(components)
 app.command()(presets)
 app.command()(show)

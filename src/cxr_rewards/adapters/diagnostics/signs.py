@@ -2,17 +2,18 @@
 
 A sign compares the last steps with the first, and candidates with their references: it shows if a number has moved away
 from that of the references, by enough to matter and by more than chance explains. A run that starts far away and comes
-nearer shows none. `benchmarks/warnings.py` measures how often each sign is right.
+nearer shows none. `benchmarks/collapse.py` measures how often each sign is right.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from math import exp, log, sqrt
 from statistics import fmean, variance
 from typing import NamedTuple
 
-from cxr_rewards.adapters.diagnostics.arithmetic import means
+from cxr_rewards.adapters.diagnostics.arithmetic import mean
 from cxr_rewards.reward.base import BaseReward
 
 WINDOW = 10
@@ -59,8 +60,7 @@ SIGNS = (
     Sign("hedge", "hedge_rate", "reference_hedge_rate", 0.15, 0.15,
          "{now} of the findings of candidates are called likely or possible, {usual} of those of references"),
     Sign("old", "old_rate", "reference_old_rate", 0.1, 0.1,
-         "{now} of the findings of candidates are made harmless by a word such as old or calcified, {usual} of those "
-         "of references"),
+         "{now} of the findings of candidates are called old or calcified, {usual} of those of references"),
     Sign("contradiction", "contradiction_rate", "reference_contradiction_rate", 0.08, 0.05,
          "{now} of candidates deny what they state, {usual} of references"),
     Sign("unread", "unread_rate", "reference_unread_rate", 0.08, 0.08,
@@ -83,33 +83,52 @@ _FALLEN_SHARE = 0.08
 """How far the precision or recall of the findings has fallen."""
 
 
-def signs_of(
-    reward: BaseReward, first: Steps, last: Steps, later: Steps, *, reason: str = ""
-) -> Iterator[tuple[str, str]]:
-    """Yield the name and the words of each sign that a run shows.
+class Signs:
+    """Remembers the first and the last steps of a run, and finds the signs in them."""
 
-    Args:
-        reward: of the run.
-        first: the numbers of the first steps, at most `WINDOW`.
-        last: those of the last ones, at most `WINDOW`.
-        later: those of `last` that are not among the first.
-        reason: the most frequent reason for which rollouts are unscored.
-    """
-    now = means(last)
-    if now.get("zero_variance_groups", 0.0) > _EQUAL:
-        yield "variance", f"{now['zero_variance_groups']:.0%} of groups have equal rewards, and teach nothing"
-    if now["reward/unscored"] > _UNSCORED:
-        yield "unscored", f"{now['reward/unscored']:.0%} of rollouts are unscored, most often because: {reason}"
-    if len(later) < FEWEST:
-        return
-    start, now = means(first), means(later)
+    def __init__(self) -> None:
+        self.steps = 0
+        self.first: list[Mapping[str, float]] = []
+        self.last: deque[Mapping[str, float]] = deque(maxlen=WINDOW)
+
+    def after(self, reward: BaseReward, metrics: Mapping[str, float], *, reason: str = "") -> dict[str, str]:
+        """Return the words of each sign that shows after one more step, by its name.
+
+        Args:
+            reward: of the run.
+            metrics: the numbers of the step.
+            reason: the most frequent reason for which rollouts are unscored.
+        """
+        self.steps += 1
+        self.last.append(metrics)
+        if len(self.first) < WINDOW:
+            self.first.append(metrics)
+        if self.steps < FEWEST:
+            return {}
+        shown = dict(_alone(list(self.last), reason))
+        if self.steps >= WINDOW + FEWEST:
+            later = list(self.last)[-min(self.steps - WINDOW, WINDOW) :]
+            shown |= _compared(reward, self.first, later)
+        return shown
+
+
+def _alone(last: Steps, reason: str) -> Iterator[tuple[str, str]]:
+    """Yield the signs that need no comparison with the start."""
+    equal, unscored = _mean("zero_variance_groups", last), _mean("reward/unscored", last)
+    if equal > _EQUAL:
+        yield "variance", f"{equal:.0%} of groups have equal rewards, and teach nothing"
+    if unscored > _UNSCORED:
+        yield "unscored", f"{unscored:.0%} of rollouts are unscored, most often because: {reason}"
+
+
+def _compared(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
     for sign in SIGNS:
-        if _shows(sign, first, later):
-            figures = {"now": now[sign.metric], "usual": now.get(sign.usual, 0.0), "start": start[sign.metric]}
-            yield sign.name, sign.says.format(**{key: f"{value:.0%}" for key, value in figures.items()})
-    yield from _length(first, later)
-    yield from _falling(reward, first, later)
-    yield from _carrier(reward, start, now)
+        if _shows(sign, first, last):
+            now, usual, start = _mean(sign.metric, last), _mean(sign.usual, last), _mean(sign.metric, first)
+            yield sign.name, sign.says.format(now=f"{now:.0%}", usual=f"{usual:.0%}", start=f"{start:.0%}")
+    yield from _length(first, last)
+    yield from _falling(reward, first, last)
+    yield from _carrier(reward, first, last)
 
 
 def _shows(sign: Sign, first: Steps, last: Steps) -> bool:
@@ -126,7 +145,7 @@ def _beyond(sign: Sign, steps: Steps) -> list[float]:
 
 
 def _length(first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
-    was, now = ([log(max(step["length_ratio"], 1e-3)) for step in of if "length_ratio" in step] for of in (first, last))
+    was, now = ([log(max(ratio, 1e-3)) for ratio in _values("length_ratio", steps)] for steps in (first, last))
     if not _is_known(was, now):
         return
     farther = abs(fmean(now)) - abs(fmean(was))
@@ -139,11 +158,11 @@ def _falling(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[st
     """Yield each component that falls, and precision or recall of the findings, while the reward rises."""
     key = "reward/above_constant" if "reward/above_constant" in last[-1] else "reward/mean"
     risen = _change(key, first, last)
-    if risen <= _RISEN * _spread("reward", first):
+    if risen <= _RISEN * _mean("reward/std", first):
         return
     for label, component in reward.components.items():
         change = _change(f"{label}/mean", first, last) * (1 if component.higher_is_better else -1)
-        if change < -_FALLEN * _spread(label, first) < 0:
+        if change < -_FALLEN * _mean(f"{label}/std", first) < 0:
             yield f"falling/{label}", f"the reward has risen by {risen:.2f}, but {label} is worse by {-change:.2f}"
     for name in ("precision", "recall"):
         change = _change(f"findings_{name}", first, last)
@@ -154,13 +173,13 @@ def _falling(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[st
             )
 
 
-def _carrier(reward: BaseReward, first: Mapping[str, float], now: Mapping[str, float]) -> Iterator[tuple[str, str]]:
+def _carrier(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
     """Yield a component that carries all of the gain while the others stand still or fall."""
     gains = {}
     for label, term in reward.total.terms.items():
-        key = f"{label}/mean"
-        if term.weight and key in first and key in now:
-            gains[label] = term.sign * (now[key] - first[key])
+        was, now = (_values(f"{label}/mean", steps) for steps in (first, last))
+        if term.weight and was and now:
+            gains[label] = term.sign * (mean(now) - mean(was))
     if len(gains) < 2:
         return
     best = max(gains, key=lambda label: gains[label])
@@ -170,12 +189,17 @@ def _carrier(reward: BaseReward, first: Mapping[str, float], now: Mapping[str, f
 
 def _change(key: str, first: Steps, last: Steps) -> float:
     """Return the change of a number from the first to the last steps; 0 if it may be chance."""
-    was, now = ([step[key] for step in of if key in step] for of in (first, last))
+    was, now = _values(key, first), _values(key, last)
     return _rise(was, now) if _is_known(was, now) else 0.0
 
 
-def _spread(label: str, steps: Steps) -> float:
-    return means(steps).get(f"{label}/std", 0.0)
+def _values(key: str, steps: Steps) -> list[float]:
+    return [step[key] for step in steps if key in step]
+
+
+def _mean(key: str, steps: Steps) -> float:
+    values = _values(key, steps)
+    return mean(values) if values else 0.0
 
 
 def _is_known(was: Sequence[float], now: Sequence[float]) -> bool:

@@ -11,12 +11,15 @@ from typing import NamedTuple
 from cxr_rewards.adapters.diagnostics.parts import group_of
 from cxr_rewards.adapters.diagnostics.word_pairs import WordPairs
 from cxr_rewards.core.engine import Engine
-from cxr_rewards.findings import Finding, Report, compare, merge, reading, significance
+from cxr_rewards.findings import Finding, Report, compare, merge, ontology, reading
 from cxr_rewards.reward.config import build_component
 from cxr_rewards.types import Case
 
 SAMPLE = 64
 """Candidates of a step that are read: enough for a share, and cheap."""
+_OLD = frozenset(("old", "calcified"))
+_HEALED = frozenset(("granuloma", "calcified_lymph_node"))
+"""Names of what is calcified: a calcified nodule is a granuloma."""
 _STEPS = 10
 """Steps over which equal texts are counted."""
 
@@ -101,7 +104,7 @@ def _read(text: str) -> _Text:
     return _Text(
         report=report,
         hedged=sum(finding.certainty != "present" for finding in report.abnormal),
-        old=sum(map(_is_made_harmless, report.abnormal)),
+        old=sum(map(_is_old, report.abnormal)),
         sentences=found.sentences,
         unread=len(found.unread),
         words=found.words,
@@ -109,13 +112,10 @@ def _read(text: str) -> _Text:
     )
 
 
-def _is_made_harmless(finding: Finding) -> bool:
-    """Return whether a word such as old or calcified makes a finding benign that would matter without it."""
-    return (
-        bool(finding.descriptors)
-        and significance(finding) == "benign"
-        and significance(finding._replace(descriptors=())) != "benign"
-    )
+def _is_old(finding: Finding) -> bool:
+    """Return whether a finding is called old, chronic or calcified, which takes its weight away."""
+    healed = ontology().observations[finding.observation].ancestors
+    return not _OLD.isdisjoint(finding.descriptors) or not _HEALED.isdisjoint((finding.observation, *healed))
 
 
 def _rates(texts: Sequence[_Text]) -> dict[str, float]:

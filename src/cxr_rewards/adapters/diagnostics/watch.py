@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import warnings
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -16,7 +16,7 @@ from typing import TypedDict
 from cxr_rewards.adapters.diagnostics.arithmetic import means
 from cxr_rewards.adapters.diagnostics.constant import CONSTANT, AboveConstant
 from cxr_rewards.adapters.diagnostics.parts import kinds_of, of_groups, of_parts, reasons_of
-from cxr_rewards.adapters.diagnostics.signs import FEWEST, WINDOW, CollapseWarning, signs_of
+from cxr_rewards.adapters.diagnostics.signs import CollapseWarning, Signs
 from cxr_rewards.adapters.diagnostics.texts import TextMetrics
 from cxr_rewards.adapters.own_file import own_file
 from cxr_rewards.core.engine import problem_of
@@ -79,8 +79,7 @@ class Diagnostics:
         self.reasons: Counter[str] = Counter()
         self.kinds: Counter[str] = Counter()
         self.began: dict[str, int] = {}
-        self._recent: deque[dict[str, float]] = deque(maxlen=WINDOW)
-        self._first: list[dict[str, float]] = []
+        self._signs = Signs()
         self._spent: dict[str, float] = {}
         self._step: tuple[float, float] | None = None
         self._texts = TextMetrics()
@@ -166,15 +165,10 @@ class Diagnostics:
         self.kinds.update(kinds)
         self.steps += 1
         number = self.steps if step is None else step
-        self._recent.append(metrics)
-        if len(self._first) < WINDOW:
-            self._first.append(metrics)
-        signs: dict[str, str] = {}
-        if self.warn and len(self._recent) >= FEWEST:
-            reason = next((reason for reason, _ in self.reasons.most_common(1)), "")
-            last = list(self._recent)
-            later = last[-min(self.steps - WINDOW, WINDOW) :] if self.steps > WINDOW else []
-            signs = dict(signs_of(reward, self._first, last, later, reason=reason))
+        reason = next((reason for reason, _ in self.reasons.most_common(1)), "")
+        signs = self._signs.after(reward, metrics, reason=reason)
+        if not self.warn:
+            signs = {}
         metrics["warnings"] = float(len(signs))
         if self.path is not None:
             line = {"step": number, **metrics, "unscored": reasons_of(rewards), "unscored_kinds": kinds, "signs": signs}
@@ -216,7 +210,7 @@ class Diagnostics:
         `unscored` counts the ten most frequent reasons, `unscored_kinds` the kinds of failure: a rollout with several
         counts for each. `warnings` are the signs that showed, with the step at which they began.
         """
-        first, last = means(self._first), means(self._recent)
+        first, last = means(self._signs.first), means(self._signs.last)
         return {
             "steps": self.steps,
             "metrics": {key: {"first": first.get(key), "last": value} for key, value in last.items()},

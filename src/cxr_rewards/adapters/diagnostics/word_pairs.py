@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 _WORD = re.compile(r"[a-z0-9]+|[.:;]")
-_FEWEST, _MOST = 300, 1_000_000
+_FEWEST, _MOST = 200, 1_000_000
 
 
 class WordPairs:

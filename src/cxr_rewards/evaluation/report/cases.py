@@ -15,6 +15,7 @@ from cxr_rewards.evaluation.report.blocks import (
     Group,
     Legend,
     MarkedPair,
+    Name,
     Paragraph,
     Piece,
     Section,
@@ -117,12 +118,18 @@ def _view(systems: Systems, case: int, why: list[str], shown: list[int]) -> Case
         columns=(Column("system", "text"), *(Column(metric) for metric in systems.metrics)),
         groups=(Group(rows=tuple(rows)),),
     )
-    pairs = tuple(_pair(systems, case, i) for i in shown if systems.has_texts(i))
+    pairs = tuple(marked_pair(systems.names[i], *systems.texts(i, case)) for i in shown if systems.has_texts(i))
     return CaseView(case_id=systems.ids[case], why=tuple(why), scores=scores, pairs=pairs)
 
 
-def _pair(systems: Systems, case: int, system: int) -> MarkedPair:
-    candidate, reference = systems.texts(system, case)
+def marked_pair(system: Name, candidate: str, reference: str) -> MarkedPair:
+    """Return a candidate beside its reference, with the findings that `findings_score` compares.
+
+    Args:
+        system: whose candidate it is.
+        candidate: the report.
+        reference: the report of the radiologist.
+    """
     reward = CompositeReward(["findings_score"])
     explained = explain(reward, Case(candidate=candidate, reference=reference))
     assert explained.findings is not None
@@ -132,7 +139,7 @@ def _pair(systems: Systems, case: int, system: int) -> MarkedPair:
         rows = (*rows[:_MOST_ROWS], (f"{more:,} more", *[""] * (len(rows[0]) - 1)))
     texts: Mapping[str, MarkedReport] = {report.role: report for report in explained.reports}
     return MarkedPair(
-        system=systems.names[system],
+        system=system,
         texts=tuple((role.capitalize(), tuple(_pieces(texts[role]))) for role in ("reference", "candidate")),
         findings=rows,
     )
