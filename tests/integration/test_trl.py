@@ -78,7 +78,7 @@ def started_text(started):
     return words, model, {key: value.clone() for key, value in model.state_dict().items()}
 
 
-def train(started, reward, folder, steps=STEPS, algorithm="GRPO"):
+def train(started, reward, folder, steps=STEPS, algorithm="GRPO", **settings):
     """Train from the warm start; return the trainer."""
     import trl
     from datasets import Dataset
@@ -90,8 +90,8 @@ def train(started, reward, folder, steps=STEPS, algorithm="GRPO"):
     config = getattr(trl, f"{algorithm}Config")(
         output_dir=str(folder), use_cpu=True, bf16=False, activation_checkpointing=False, num_generations=8,
         per_device_train_batch_size=64, max_completion_length=8, learning_rate=5e-4, lr_scheduler_type="constant",
-        beta=0.0, max_steps=steps, report_to="none", save_strategy="no", dataloader_pin_memory=False, seed=0,
-        logging_steps=1, disable_tqdm=True,
+        beta=0.0, max_steps=steps, save_strategy="no", dataloader_pin_memory=False, seed=0,
+        logging_steps=1, disable_tqdm=True, **{"report_to": "none", **settings},
     )  # fmt: skip
     rows = tiny.rows(256, seed=1, films=hasattr(processor, "image_processor"))
     trainer = getattr(trl, f"{algorithm}Trainer")(
@@ -162,6 +162,46 @@ def test_a_text_model_learns_the_reward_by_rloo(started_text, tmp_path):
     print(f"\nreward {first:.3f} -> {last:.3f}; scoring takes {sum(shares) / len(shares):.1%} of a step")
     assert last > first + 0.2
     assert len(shares) == STEPS - 1  # of the first step it is not known yet
+
+
+def scalars(folder):
+    """Return the numbers in TensorBoard's files of a folder, by name: records of length, checksum, event, checksum."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    found = {}
+    for path in folder.rglob("events.out.tfevents.*"):
+        data = path.read_bytes()
+        at = 0
+        while at < len(data):
+            size = int.from_bytes(data[at : at + 8], "little")
+            event = Event.FromString(data[at + 12 : at + 12 + size])
+            at += 16 + size
+            for value in event.summary.value:
+                found.setdefault(value.tag, {})[event.step] = value.simple_value
+    return found
+
+
+@pytest.mark.slow
+def test_tensorboard_gets_the_numbers_and_the_folder_the_table_and_the_rollouts(started_text, tmp_path):
+    pytest.importorskip("tensorboardX")
+    pl = pytest.importorskip("polars")
+    reward = CompositeReward().as_trl(
+        group="study_id", diagnostics=tmp_path / "d.jsonl", rollout_log=tmp_path / "r.jsonl", log=["default", "bleu/*"]
+    )
+    train(started_text, reward, tmp_path / "out", steps=2, report_to="tensorboard", log_completions=True)
+    logged = scalars(tmp_path / "out")
+    ours = {name.removeprefix("train/reward/"): of for name, of in logged.items() if name.startswith("train/reward/")}
+    lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
+    for name in ("findings_soft_f1/mean", "normal_rate", "bleu/std"):
+        assert list(ours[name].values()) == pytest.approx([line[name] for line in lines], abs=1e-4)
+    above = [line["reward/above_constant"] for line in lines]
+    assert list(ours["above_constant"].values()) == pytest.approx(above, abs=1e-4)
+    assert len(ours) <= 24
+    table = pl.read_parquet(next((tmp_path / "out" / "completions").iterdir()))
+    assert {"findings_soft_f1", "unscored", "unscored_kind"} <= set(table.columns)
+    rows = [json.loads(line) for line in (tmp_path / "r.jsonl").read_text().splitlines()]
+    assert len(rows) == sum(line["rollouts"] for line in lines) == 128
+    assert {row["step"] for row in rows} == {line["step"] for line in lines}
 
 
 @pytest.mark.slow

@@ -20,7 +20,7 @@ WATCHED = (
     "contradiction_rate",
     "length_ratio",
     "unread_rate",
-    "new_pair_rate",
+    "odd_pair_rate",
     "share_of_step",
     "judge/usd_total",
     "warnings",

@@ -67,9 +67,9 @@ SIGNS = (
          "{now} of the sentences of candidates are not understood, {usual} of those of references"),
     Sign("strange", "strange_rate", "reference_strange_rate", 0.03, 0.03,
          "{now} of the words of candidates are none of a report, {usual} of those of references"),
-    Sign("lost_words", "new_pair_rate", "", 0.05, 0.05,
-         "{now} of the pairs of neighbouring words of candidates are in no reference, {start} at the start: words are "
-         "lost or scrambled"),
+    Sign("lost_words", "odd_pair_rate", "", 0.04, 0.04,
+         "{now} more of the pairs of neighbouring words of candidates than of references are in no other reference, "
+         "{start} at the start: words are lost or scrambled"),
     Sign("repetition", "repetition_rate", "reference_repetition_rate", 0.1, 0.1,
          "{now} of the words of candidates say again what was said"),
 )  # fmt: skip
@@ -156,8 +156,7 @@ def _length(first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
 
 def _falling(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
     """Yield each component that falls, and precision or recall of the findings, while the reward rises."""
-    key = "reward/above_constant" if "reward/above_constant" in last[-1] else "reward/mean"
-    risen = _change(key, first, last)
+    risen = max(_change("reward/mean", first, last), _change("reward/above_constant", first, last))
     if risen <= _RISEN * _mean("reward/std", first):
         return
     for label, component in reward.components.items():

@@ -56,12 +56,20 @@ class TextMetrics:
         metrics |= _rates(ours)
         metrics |= {f"reference_{key}": value for key, value in _rates(theirs).items()}
         metrics |= _agreement(theirs, ours)
-        self._pairs.add(dict.fromkeys(case.reference for case in sample))
-        new = self._pairs.new_share(case.candidate for case in sample)
-        if new is not None:
-            metrics["new_pair_rate"] = new
+        metrics |= self._odd_pairs(sample)
         metrics |= self._equal_texts(sample)
         return metrics | _guarded(sample)
+
+    def _odd_pairs(self, sample: Sequence[Case]) -> dict[str, float]:
+        """Return how much more of the candidates' pairs of words are new than of their references'."""
+        for reference in dict.fromkeys(case.reference for case in sample):
+            self._pairs.add(reference)
+        ours = [self._pairs.new(case.candidate, case.reference) for case in sample]
+        theirs = [self._pairs.new(case.reference, case.reference) for case in sample]
+        (new, of), (usual, of_usual) = (
+            (sum(new for new, _ in counted), sum(of for _, of in counted)) for counted in (ours, theirs)
+        )
+        return {"odd_pair_rate": new / of - usual / of_usual} if of and of_usual else {}
 
     def _equal_texts(self, sample: Sequence[Case]) -> dict[str, float]:
         groups = [group_of(case) for case in sample]

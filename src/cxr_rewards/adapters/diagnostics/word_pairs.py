@@ -3,50 +3,50 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 
 _WORD = re.compile(r"[a-z0-9]+|[.:;]")
-_FEWEST, _MOST = 200, 1_000_000
+_MOST = 1_000_000
+_SEVERAL = 0
 
 
 class WordPairs:
     """The pairs of neighbouring words of all references so far.
 
     "No focal or pneumothorax" has lost a word. Each of its words is known and a reader may take it for a denial, but no
-    radiologist writes "focal or". Some pairs of a good report are new, too, the fewer the more references have been
-    seen, so what counts is whether their share rises.
+    radiologist writes "focal or". What a radiologist writes has new pairs, too, the fewer the more references have been
+    seen, so a candidate is compared with its reference. A pair is new if no other reference has it.
 
     Example:
-        >>> pairs = WordPairs(fewest=1)
-        >>> pairs.add(["No focal opacity.", "No pleural effusion or pneumothorax.", "Focal opacity or nodule."])
-        >>> pairs.new_share(["No pleural or pneumothorax.", "Nodule."])
-        0.2
-
-    Args:
-        fewest: pairs of references below which nothing is said.
+        >>> pairs = WordPairs()
+        >>> for text in ("No focal opacity.", "No pleural effusion or pneumothorax.", "Focal opacity or pneumothorax."):
+        ...     pairs.add(text)
+        >>> reference = "No pleural effusion or pneumothorax."
+        >>> pairs.new("No focal or pneumothorax.", reference), pairs.new(reference, reference)
+        ((1, 4), (3, 5))
     """
 
-    def __init__(self, fewest: int = _FEWEST) -> None:
-        self.fewest = fewest
-        self._known: set[str] = set()
+    def __init__(self) -> None:
+        self._owners: dict[str, int] = {}
 
-    def add(self, references: Iterable[str]) -> None:
-        """Remember the pairs of references; those beyond a million are not kept."""
-        for reference in references:
-            if len(self._known) < _MOST:
-                self._known.update(_pairs(reference))
+    def add(self, reference: str) -> None:
+        """Remember the pairs of a reference; those beyond a million are not kept."""
+        owners, own = self._owners, _owner(reference)
+        if len(owners) < _MOST:
+            for pair in _pairs(reference):
+                if owners.setdefault(pair, own) != own:
+                    owners[pair] = _SEVERAL
 
-    def new_share(self, texts: Iterable[str]) -> float | None:
-        """Return the share of the texts' pairs that no reference has; None if too few are known to say."""
-        new = seen = 0
-        if len(self._known) < self.fewest:
-            return None
-        for text in texts:
-            for pair in _pairs(text):
-                seen += 1
-                new += pair not in self._known
-        return new / seen if seen else None
+    def new(self, text: str, reference: str) -> tuple[int, int]:
+        """Return how many pairs of a text no reference has but its own, and how many it has."""
+        own = (None, _owner(reference))
+        owners = [self._owners.get(pair) for pair in _pairs(text)]
+        return sum(owner in own for owner in owners), len(owners)
+
+
+def _owner(reference: str) -> int:
+    return hash(reference) or 1
 
 
 def _pairs(text: str) -> Iterator[str]:
