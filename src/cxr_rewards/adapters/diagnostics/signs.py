@@ -23,6 +23,11 @@ FEWEST = 5
 SURE = 4.0
 """How many standard errors a change must measure: signs are looked for at each step."""
 
+_LIKELY = 2.5
+"""The same of the reward, beside which something else must have fallen for sure."""
+_EARLY = 3 * WINDOW
+"""Steps among which the first `WINDOW` that have a number are looked for."""
+
 Steps = Sequence[Mapping[str, float]]
 
 
@@ -84,7 +89,13 @@ _FALLEN_SHARE = 0.08
 
 
 class Signs:
-    """Remembers the first and the last steps of a run, and finds the signs in them."""
+    """Remembers the first and the last steps of a run, and finds the signs in them.
+
+    Attributes:
+        steps: how many there were.
+        first: the first ones, of which each number's first `WINDOW` are compared.
+        last: the last `WINDOW`.
+    """
 
     def __init__(self) -> None:
         self.steps = 0
@@ -101,7 +112,7 @@ class Signs:
         """
         self.steps += 1
         self.last.append(metrics)
-        if len(self.first) < WINDOW:
+        if len(self.first) < _EARLY:
             self.first.append(metrics)
         if self.steps < FEWEST:
             return {}
@@ -141,7 +152,7 @@ def _beyond(sign: Sign, steps: Steps) -> list[float]:
         step[sign.metric] - step.get(sign.usual, 0.0)
         for step in steps
         if sign.metric in step and (not sign.usual or sign.usual in step)
-    ]
+    ][:WINDOW]
 
 
 def _length(first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
@@ -156,8 +167,8 @@ def _length(first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
 
 def _falling(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[str, str]]:
     """Yield each component that falls, and precision or recall of the findings, while the reward rises."""
-    risen = max(_change("reward/mean", first, last), _change("reward/above_constant", first, last))
-    if risen <= _RISEN * _mean("reward/std", first):
+    risen, above = (_change(f"reward/{key}", first, last, _LIKELY) for key in ("mean", "above_constant"))
+    if risen <= _RISEN * _mean("reward/std", first) or above < 0:  # with easier prompts the reward rises, too
         return
     for label, component in reward.components.items():
         change = _change(f"{label}/mean", first, last) * (1 if component.higher_is_better else -1)
@@ -186,14 +197,14 @@ def _carrier(reward: BaseReward, first: Steps, last: Steps) -> Iterator[tuple[st
         yield "carrier", f"{best} has risen by {gains[best]:.2f}, and no other component has risen"
 
 
-def _change(key: str, first: Steps, last: Steps) -> float:
+def _change(key: str, first: Steps, last: Steps, sure: float = SURE) -> float:
     """Return the change of a number from the first to the last steps; 0 if it may be chance."""
     was, now = _values(key, first), _values(key, last)
-    return _rise(was, now) if _is_known(was, now) else 0.0
+    return _rise(was, now, sure) if _is_known(was, now) else 0.0
 
 
 def _values(key: str, steps: Steps) -> list[float]:
-    return [step[key] for step in steps if key in step]
+    return [step[key] for step in steps if key in step][:WINDOW]
 
 
 def _mean(key: str, steps: Steps) -> float:
@@ -205,8 +216,8 @@ def _is_known(was: Sequence[float], now: Sequence[float]) -> bool:
     return len(was) >= FEWEST and len(now) >= FEWEST
 
 
-def _rise(was: Sequence[float], now: Sequence[float]) -> float:
-    """Return the difference of the means; 0 if it measures less than `SURE` standard errors."""
+def _rise(was: Sequence[float], now: Sequence[float], sure: float = SURE) -> float:
+    """Return the difference of the means; 0 if it measures less than so many standard errors."""
     rise = fmean(now) - fmean(was)
     error = sqrt(variance(was) / len(was) + variance(now) / len(now))
-    return rise if abs(rise) > SURE * error else 0.0
+    return rise if abs(rise) > sure * error else 0.0

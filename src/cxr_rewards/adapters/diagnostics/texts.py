@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from cxr_rewards.adapters.diagnostics.parts import group_of
-from cxr_rewards.adapters.diagnostics.word_pairs import WordPairs
+from cxr_rewards.adapters.diagnostics.word_pairs import FEWEST, WordPairs
 from cxr_rewards.core.engine import Engine
 from cxr_rewards.findings import Finding, Report, compare, merge, ontology, reading
 from cxr_rewards.reward.config import build_component
@@ -64,6 +64,8 @@ class TextMetrics:
         """Return how much more of the candidates' pairs of words are new than of their references'."""
         for reference in dict.fromkeys(case.reference for case in sample):
             self._pairs.add(reference)
+        if self._pairs.references < FEWEST:
+            return {}
         ours = [self._pairs.new(case.candidate, case.reference) for case in sample]
         theirs = [self._pairs.new(case.reference, case.reference) for case in sample]
         (new, of), (usual, of_usual) = (

@@ -16,7 +16,7 @@ from typing import TypedDict
 from cxr_rewards.adapters.diagnostics.arithmetic import means
 from cxr_rewards.adapters.diagnostics.constant import CONSTANT, AboveConstant
 from cxr_rewards.adapters.diagnostics.parts import kinds_of, of_groups, of_parts, reasons_of
-from cxr_rewards.adapters.diagnostics.signs import CollapseWarning, Signs
+from cxr_rewards.adapters.diagnostics.signs import WINDOW, CollapseWarning, Signs
 from cxr_rewards.adapters.diagnostics.texts import TextMetrics
 from cxr_rewards.adapters.own_file import own_file
 from cxr_rewards.core.engine import problem_of
@@ -210,7 +210,7 @@ class Diagnostics:
         `unscored` counts the ten most frequent reasons, `unscored_kinds` the kinds of failure: a rollout with several
         counts for each. `warnings` are the signs that showed, with the step at which they began.
         """
-        first, last = means(self._signs.first), means(self._signs.last)
+        first, last = means(self._signs.first[:WINDOW]), means(self._signs.last)
         return {
             "steps": self.steps,
             "metrics": {key: {"first": first.get(key), "last": value} for key, value in last.items()},

@@ -9,6 +9,8 @@ from itertools import pairwise
 _WORD = re.compile(r"[a-z0-9]+|[.:;]")
 _MOST = 1_000_000
 _SEVERAL = 0
+FEWEST = 30
+"""References that must be known before much can be said."""
 
 
 class WordPairs:
@@ -29,10 +31,12 @@ class WordPairs:
 
     def __init__(self) -> None:
         self._owners: dict[str, int] = {}
+        self.references = 0
 
     def add(self, reference: str) -> None:
         """Remember the pairs of a reference; those beyond a million are not kept."""
         owners, own = self._owners, _owner(reference)
+        self.references += 1
         if len(owners) < _MOST:
             for pair in _pairs(reference):
                 if owners.setdefault(pair, own) != own:
