@@ -37,6 +37,6 @@ def test_the_table_counts_false_alarms_and_found_runs():
         (run("hedge", 0.8, 1), {"hedge": 3}),  # before it had begun
     ]
     row = collapse.measure(recorded)["hedge"]
-    assert (row["false"], row["found at 0.4"], row["found at 0.8"]) == ("1/2", "1/1", "0/1")
-    assert (row["recall"], row["precision"], row["median steps"]) == (0.5, 0.5, 5)
-    assert "| `hedge` | 1/2 | 1/1 | 0/1 | 0.50 | 0.50 |" in collapse.shown({"hedge": row})
+    assert (row["false"], row["found at 0.4"], row["found at 0.8"]) == ("2/4", "1/1", "0/1")
+    assert (row["recall"], row["precision"], row["median steps"]) == (0.5, pytest.approx(1 / 3), 5)
+    assert "| `hedge` | 2/4 | 1/1 | 0/1 | 0.50 | 0.33 |" in collapse.shown({"hedge": row})

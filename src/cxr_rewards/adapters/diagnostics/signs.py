@@ -117,9 +117,8 @@ class Signs:
         if self.steps < FEWEST:
             return {}
         shown = dict(_alone(list(self.last), reason))
-        if self.steps >= WINDOW + FEWEST:
-            later = list(self.last)[-min(self.steps - WINDOW, WINDOW) :]
-            shown |= _compared(reward, self.first, later)
+        if self.steps >= 2 * WINDOW:
+            shown |= _compared(reward, self.first, list(self.last))
         return shown
 
 
