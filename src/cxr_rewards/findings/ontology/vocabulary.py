@@ -193,16 +193,24 @@ def _union(some: tuple[Attribute, ...], more: Sequence[Attribute]) -> tuple[Attr
 
 
 def _inherited(root: Node, words: Sequence[str]) -> list[Attribute]:
-    """Return the attributes that the modifiers within a longer phrase state."""
+    """Return attributes that words within a longer phrase state: the side of "RIJ", no degree of "minor fissure"."""
     inherited: list[Attribute] = []
-    count = len(words)
+    count, done = len(words), 0
     for first in range(count):
         node: Node | None = root
+        degrees: list[Attribute] = []
+        end = first
         for last in range(first, count if first else count - 1):
             node = node.get(words[last]) if node is not None else None
             if node is None:
                 break
             entry: Entry | None = node.get("")
-            if entry is not None and entry[2] and entry[0] in ("modifier", "quality"):
-                inherited += [attribute for attribute in entry[2] if attribute[0] in _INHERITED]
+            if entry is None or not entry[2]:
+                continue
+            if entry[0] in ("modifier", "quality") or (entry[0] == "observation" and first == last):
+                inherited += [stated for stated in entry[2] if stated[0] in _INHERITED and stated[0] != "severity"]
+                degrees, end = [stated for stated in entry[2] if stated[0] == "severity"], last + 1
+        if end > done:
+            inherited += degrees
+            done = end
     return inherited

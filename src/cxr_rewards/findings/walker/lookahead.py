@@ -109,8 +109,10 @@ def starts_statement(state: State, i: int) -> bool:
         return (scope.denied is not None or scope.doubted is not None) and not _list_goes_on(items, i + 1)
     if not clause.predicated and scope.denied is None:
         return False
-    if near and first.kind == "quality" and first.names[0] in NORMAL and scope.denied is not None:
-        return True
+    if near and first.kind == "quality" and first.names[0] in NORMAL:
+        named = [item for item in items[i + 2 : i + 4] if item.kind == "structure"]  # ", clear right lung"
+        if scope.denied is not None or (named and named[0].first - first.last <= 2):
+            return True
     structure = named = False
     if clause.had_verb and near and has_side(first) and i + 2 < len(items) and items[i + 2].kind == "verb":
         return True  # "the left effusion is larger, the right is smaller"
