@@ -110,8 +110,8 @@ def starts_statement(state: State, i: int) -> bool:
     if not clause.predicated and scope.denied is None:
         return False
     if near and first.kind == "quality" and first.names[0] in NORMAL:
-        named = [item for item in items[i + 2 : i + 4] if item.kind == "structure"]  # ", clear right lung"
-        if scope.denied is not None or (named and named[0].first - first.last <= 2):
+        behind = [item for item in items[i + 2 : i + 4] if item.kind == "structure"]  # ", clear right lung"
+        if scope.denied is not None or (behind and behind[0].first - first.last <= 2):
             return True
     structure = named = False
     if clause.had_verb and near and has_side(first) and i + 2 < len(items) and items[i + 2].kind == "verb":
