@@ -146,7 +146,8 @@ def test_a_constant_reward_teaches_nothing(started_text, tmp_path):
     """The control: watched by the same metrics, with the weight on a constant."""
     labels = CompositeReward().components
     reward = CompositeReward({**labels, "constant": Constant()}, weights={"constant": 1.0})
-    trainer = train(started_text, reward.as_trl(group="study_id", diagnostics=Diagnostics(warn=False)), tmp_path)
+    score = reward.as_trl(group="study_id", diagnostics=Diagnostics(warn=False), log="all")
+    trainer = train(started_text, score, tmp_path)
     first, last = means(trainer, "reward/findings_soft_f1/mean")
     print(f"\nfindings_soft_f1 under a constant reward {first:.3f} -> {last:.3f}")
     assert abs(last - first) < 0.1
