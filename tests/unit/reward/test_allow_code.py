@@ -15,9 +15,9 @@ from cxr_rewards.adapters.trl import _FromEnvironment
 from cxr_rewards.cli.app import app
 from cxr_rewards.components.external import External
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.recipes.data import load_settings
-from cxr_rewards.recipes.evaluate import reward_of
+from cxr_rewards.recipes.checks import reward_of
 from cxr_rewards.recipes.grpo_verl import overrides as verl_overrides
+from cxr_rewards.recipes.settings import load_settings
 from cxr_rewards.remote.load import load_reward
 from cxr_rewards.remote.ray import _Scorer
 from cxr_rewards.reward.config import features_of
