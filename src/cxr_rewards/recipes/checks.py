@@ -1,4 +1,4 @@
-"""What is checked before the first step, so that a mistake costs a line and not a night."""
+"""Checks before the first step, so that a mistake costs a line and not a night."""
 
 from __future__ import annotations
 

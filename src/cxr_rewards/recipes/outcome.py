@@ -1,4 +1,4 @@
-"""What a run changed: greedy and sampled reports before and after, in pairs, and beside a constant normal report."""
+"""The changes of a run: greedy and sampled reports before and after, in pairs, and beside a constant normal report."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from typing import Any
 from cxr_rewards.errors import InputError, shorten
 
 Problems = list[str]
-"""What was left out, each with its file and line."""
+"""Rows that were left out, each with its file and line."""
 
 
 def objects(
