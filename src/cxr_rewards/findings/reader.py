@@ -203,11 +203,12 @@ _NOTHING = Sentence((), refers_back=False, unclaimed=())
 
 def _read_sentence(text: str) -> tuple[Sentence, bool, int, tuple[Span, ...], tuple[Span, ...]]:
     """Return the reading of a sentence, whether it is an aside that is not about the image, and its `Strange` words."""
+    strange = strange_words(text)
     if "?" in text and is_request(text):
-        return _NOTHING, True, 0, (), ()
+        return _NOTHING, True, strange.words, strange.spans, strange.clinical
     known = ontology()
     items, count = clauses(known, text)
-    sentence, strange = walk(known, items, count), strange_words(text)
+    sentence = walk(known, items, count)
     aside = not sentence.findings and is_aside(text, items, strange)
     return sentence, aside, strange.words, strange.spans, strange.clinical
 

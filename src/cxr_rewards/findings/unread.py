@@ -198,8 +198,9 @@ def is_request(sentence: str) -> bool:
         (True, False)
     """
     before, _, behind = sentence.partition("?")
-    if not behind.strip(" .?"):
-        return False
+    asked, *others = behind.split(",")
+    if not asked.strip(" .?") or any("?" not in other for other in others):
+        return False  # "cough ?pneumonia, left effusion"
     words, own = _WORD.findall(before), unread_words()
     return not own.complaints.isdisjoint(words) and (own.complaints | own.beside).issuperset(words)
 

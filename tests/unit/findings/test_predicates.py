@@ -136,6 +136,7 @@ DENIED_OR_DOUBTED = {
     "No pneumothorax remains after chest tube removal.": ["pneumothorax absent resolved", "chest_tube absent resolved"],
     "Left collapse. Please withdraw the tube.": ["lobar_collapse present left"],
     "Chest pain, ?dissection. Tortuous aorta.": ["tortuous_aorta present"],
+    "Cough ?pneumonia, effusion on the left.": ["pneumonia possible left", "pleural_effusion possible left"],
     "Left opacity, ?pneumonia.": ["lung_opacity present left", "pneumonia possible left"],
     "Rotated film. Clinical history: sepsis. There is a left effusion.": [
         "rotation present",

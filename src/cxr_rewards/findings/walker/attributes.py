@@ -144,7 +144,10 @@ def speak_of_all(state: State) -> None:
     """Let what follows be said of all findings before: "right effusion and left pneumothorax, both larger"."""
     state.clause.verb = True
     if len(state.clause.mentions) < 2:
-        state.clause.mentions = [mention for mention in state.mentions[-KEPT:] if not mention.implied]
+        recent = state.mentions[-KEPT:]
+        state.clause.mentions = [
+            mention for mention in recent if not mention.implied and mention.certainty not in DENIED
+        ]
 
 
 def _is_of_replacement(state: State) -> bool:

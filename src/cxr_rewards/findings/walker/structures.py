@@ -293,11 +293,13 @@ def _parts_continued(state: State) -> list[Part]:
     "The lungs are expanded, but clear", "the right lung is collapsed, but the left is clear".
     """
     begins, clause = state.clause.begins, state.clause
+    if begins < 0 or clause.mentions or state.item.first - state.items[begins].last > _GOES_ON + 2:
+        return []
     said = state.items[begins + 1 : state.index]
-    if begins < 0 or clause.mentions or any(item.kind not in ("modifier", "verb") for item in said):
+    if any(item.kind not in ("modifier", "verb") for item in said):
         return []
     sides = [cast("Side", value) for item in said for slot, value in item.attributes if slot == "side"]
-    if state.item.first - state.items[begins].last > _GOES_ON + 2 * len(sides):
+    if not sides and state.item.first - state.items[begins].last > _GOES_ON:
         return []
     return [part._replace(side=sides[0], place=()) for part in state.parts_before] if sides else state.parts_before
 
