@@ -12,11 +12,13 @@ from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.features.findings import Findings
 from cxr_rewards.findings import Reading
 from cxr_rewards.findings.unread import is_english
+from cxr_rewards.text.pieces import remembered
 from cxr_rewards.types import Case, Score
 
 _READINGS = Findings()
 _WORD = re.compile(r"</?\w+>|\{\{|\}\}|##+|[^\W\d_]+")
 _MARKUP = re.compile("[<{}#]")
+_words = remembered(_WORD.findall)
 
 
 # Candidates of one prompt share a reference and come one after the other.
@@ -75,8 +77,8 @@ class Gibberish(Component):
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Count the words that are not understood."""
         reading: Reading = features.value(_READINGS, case.candidate)
-        words = len(_WORD.findall(case.candidate))
-        marked = _MARKUP.search(case.candidate) is not None
+        words = sum(map(len, map(_words, case.candidate.split("."))))
+        marked = any(map(case.candidate.__contains__, "<{}#"))
         strange, unread = set[int](), set[int]()
         if reading.strange or reading.unread or marked:
             strange, unread = _new_words(case, reading, marked)

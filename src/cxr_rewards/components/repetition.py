@@ -9,11 +9,12 @@ from itertools import chain
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.text.pieces import remembered
 from cxr_rewards.types import Case, Score
 
 # Numbers are not words here, so that a loop with a counter is still a loop.
-_WORD = re.compile(r"[^\W\d_]+")
-_STOP = re.compile(r"[.!?;\n]+")
+_words = remembered(re.compile(r"[^\W\d_]+").findall)
+_STOPS = str.maketrans("!?;\n", "....")
 
 
 class Repetition(Component):
@@ -53,8 +54,8 @@ class Repetition(Component):
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the larger share, with both in the details."""
-        text = case.candidate.lower()
-        sentences = list(map(tuple, map(_WORD.findall, _STOP.split(text))))
+        pieces = case.candidate.lower().translate(_STOPS).split(".")
+        sentences = list(filter(None, map(_words, pieces)))
         words = list(chain.from_iterable(sentences))
         ngrams = list(zip(*(words[i:] for i in range(self.n)), strict=False))
         in_ngrams = self._again(ngrams) / max(1, len(ngrams))

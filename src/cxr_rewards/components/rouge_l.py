@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 
 from rapidfuzz.distance import LCSseq
@@ -11,6 +12,7 @@ from rapidfuzz.distance import LCSseq
 from cxr_rewards.core.component import Component
 from cxr_rewards.core.feature import FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.text.pieces import remembered
 from cxr_rewards.types import Case, Score
 
 _TOKEN = re.compile("[a-z0-9]+")
@@ -37,9 +39,12 @@ def _stemmed(word: str) -> str:
     return _stem(word) if len(word) <= _LONGEST_KEPT else _stem.__wrapped__(word)
 
 
+_WORDS = remembered(_TOKEN.findall)
+_STEMS = remembered(lambda piece: map(_stemmed, _TOKEN.findall(piece)))
+
+
 def _tokens(text: str, stemmer: bool) -> list[str]:
-    words = _TOKEN.findall(text.lower())
-    return list(map(_stemmed, words)) if stemmer else words
+    return list(chain.from_iterable(map(_STEMS if stemmer else _WORDS, text.lower().split("."))))
 
 
 # Candidates of one prompt share a reference and come one after the other.

@@ -8,7 +8,16 @@ from itertools import chain
 from math import isfinite, isnan
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from cxr_rewards.core.feature import Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, case_item, item_of
+from cxr_rewards.core.feature import (
+    Feature,
+    FeatureFailed,
+    FeatureTable,
+    Item,
+    StreamedFeature,
+    case_item,
+    collector_paused,
+    item_of,
+)
 from cxr_rewards.core.filling import cut, failure_of, fill
 from cxr_rewards.core.stopwatch import Stopwatch
 from cxr_rewards.errors import ConfigError, OutOfBoundsError, SetupError, shorten
@@ -146,9 +155,10 @@ class Engine:
         good = [case for case, problem in zip(cases, problems, strict=True) if problem is None]
         table = self.features(good, cache, is_gone)
         columns = []
-        for label, component in self.components.items():
-            with self.watch.time(label):
-                columns.append(score_cases(label, component, good, table))
+        with collector_paused():
+            for label, component in self.components.items():
+                with self.watch.time(label):
+                    columns.append(score_cases(label, component, good, table))
         if len(good) == len(cases):
             return list(zip(*columns, strict=True)), table
         rows = iter(zip(*columns, strict=True))

@@ -144,10 +144,10 @@ class StreamedFeature(Feature):
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the cyclic garbage collector while a chunk is computed.
+    """Pause the cyclic garbage collector while many small objects and no cycles are made.
 
-    For `compute` methods, and for loading, that make many small objects and no cycles: a search for cycles would take a
-    quarter of the time of reading reports (benchmarks/reader.py).
+    For `compute` methods, scores, and loading: a search for cycles would take a quarter of the time of reading reports
+    (benchmarks/reader.py), and of that of scoring rollouts (benchmarks/rollouts.py).
     """
     running = gc.isenabled()
     gc.disable()

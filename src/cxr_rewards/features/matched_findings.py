@@ -26,6 +26,7 @@ class MatchedFindings(Feature):
     version = 2
     over = "pair"
     persistent = False
+    chunk_size = 4096  # quick to compute again; the collector is paused less often
 
     @property
     def needs(self) -> tuple[Reports, ...]:

@@ -19,6 +19,7 @@ class Reports(Feature):
     version = 2
     over = "text"
     persistent = False
+    chunk_size = 4096  # quick to compute again; the collector is paused less often
 
     @property
     def needs(self) -> tuple[Findings, ...]:

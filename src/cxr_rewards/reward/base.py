@@ -8,6 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, Protocol
 
 from cxr_rewards.core.absent import ABSENT
+from cxr_rewards.core.feature import collector_paused
 from cxr_rewards.errors import ConfigError, shorten
 from cxr_rewards.reward.weighted_sum import WeightedSum
 from cxr_rewards.types import Case, Failure, Reward, Score
@@ -171,7 +172,9 @@ class BaseReward(ABC):
                     f"score_batch: expected a Case, got {shorten(case)} at {index}; write Case(candidate=...)"
                 )
         self._groups(cases)
-        return self.combine(cases, self.parts(cases))
+        parts = self.parts(cases)
+        with collector_paused():
+            return self.combine(cases, parts)
 
     def _groups(self, cases: Sequence[Case]) -> list[str]:
         if self.total.normalize != "group":
