@@ -6,22 +6,26 @@ from collections.abc import Callable
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
+from cxr_rewards.features.matched_findings import Context, MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Finding, Report, ontology, significance
+from cxr_rewards.findings import Comparison, Finding, Report, ontology, significance
 from cxr_rewards.types import Case, Score
 
+_MATCHED = MatchedFindings()
 _REPORTS = Reports()
 
 
 class NegativesRecall(ReadingComponent):
     """Share of what the reference says is not there that the candidate says, too.
 
-        value = (sum over the reference's denials of the best credit that a denial of the candidate earns for it + f)
+        value = (told * sum over the reference's denials of the best credit that a denial of the candidate earns + f)
                 / (number of the reference's denials + f)
 
     f is the number of abnormal findings of the reference that are not benign: the fewer of its statements are denials,
-    the less a lost one takes from the report. The findings themselves are for other components to judge.
+    the less a lost one takes from the report. `told` is the share of the reference's findings that the candidate
+    tells, by the weights and credits of `findings_soft_f1`; 1 if there are none. So denials pay as far as the findings
+    are told, and a report that denies everything and finds nothing earns nothing by it.
 
     A denial of the reference is an observation that it names ("no effusion"), or a normal statement about a structure,
     which implies at most `sweeping` absences ("the heart is normal") and is met if any of them is. "Normal chest"
@@ -35,16 +39,15 @@ class NegativesRecall(ReadingComponent):
 
     Sides and places are not compared: reports deny on both sides, or on none.
 
-    It says nothing of what is there. Denying everything earns all of it, so it must stay a small part of a reward in
-    which denying what is there costs more (`findings_soft_f1`, `worst_error`). It is recall, because denials that the
-    reference lacks are no errors.
+    It is recall, because denials that the reference lacks are no errors. On a normal reference it is all that tells a
+    full report from "Normal.", so it must stay a small part of a reward.
 
     Range: [0, 1], higher is better. The reference denies nothing: 1. Nothing read in the candidate: f / (number of the
     reference's denials + f), which is 0 if the reference is normal. A reference in which nothing is read: missing, with
     the reason.
 
-    Details: `asked`, the number of denials; `stated`, f; `lost`, the denials with less than full credit, each with its
-    credit.
+    Details: `asked`, the number of denials; `stated`, f; `told`; `lost`, the denials with less than full credit, each
+    with its credit.
 
     Source: defined here.
 
@@ -52,28 +55,36 @@ class NegativesRecall(ReadingComponent):
         >>> reference = "Cardiomegaly. No pleural effusion or pneumothorax."
         >>> score = NegativesRecall().score("Cardiomegaly. No pleural or pneumothorax.", reference)
         >>> round(score.value, 2), score.details
-        (0.67, {'asked': 2, 'stated': 1, 'lost': {'pleural_effusion': 0.0}})
+        (0.67, {'asked': 2, 'stated': 1, 'told': 1.0, 'lost': {'pleural_effusion': 0.0}})
+        >>> round(NegativesRecall().score("No pleural effusion or pneumothorax.", reference).value, 2)
+        0.33
         >>> round(NegativesRecall().score("Normal.", "The lungs are clear. No pleural effusion.").value, 2)
         0.18
     """
 
     name = "negatives_recall"
-    version = 1
+    version = 2
     summary = "share of the reference's pertinent negatives that are stated"
     bounds = (0.0, 1.0)
 
     part_credit: float = setting(0.5, "Credit for denying a kind of what the reference denies, 0 to 1.")
+    possible_weight: float = setting(0.8, "Weight of a possible finding against a certain one, 0 to 1.")
+    benign_weight: float = setting(0.05, "Weight of a benign or expected finding, 0 to 0.25.")
     sweeping: int = setting(3, "A normal statement that implies more absences is sweeping, and earns less; 1 or more.")
 
     def __post_init__(self) -> None:
         if not 0 <= self.part_credit <= 1:
             raise self.invalid("part_credit", "from 0 to 1")
+        if not 0 <= self.possible_weight <= 1:
+            raise self.invalid("possible_weight", "from 0 to 1")
+        if not 0 <= self.benign_weight <= 0.25:
+            raise self.invalid("benign_weight", "from 0 to 0.25")
         if self.sweeping < 1:
             raise self.invalid("sweeping", "1 or more")
 
     @property
     def needs(self) -> tuple[Feature, ...]:
-        return (READINGS, _REPORTS)
+        return (READINGS, _MATCHED, _REPORTS)
 
     def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Find the best denial for each denial of the reference."""
@@ -90,8 +101,20 @@ class NegativesRecall(ReadingComponent):
         earned = {" or ".join(names): max(map(credit, names)) for names in asked.values()}
         lost = {names: value for names, value in earned.items() if value < 1}
         stated = sum(significance(finding, case.context) != "benign" for finding in reference.abnormal)
-        value = (sum(earned.values()) + stated) / (len(earned) + stated) if earned else 1.0
-        return Score(value, {"asked": len(earned), "stated": stated, "lost": lost})
+        told = self._told(features.value(_MATCHED, case), case.context)
+        value = (told * sum(earned.values()) + stated) / (len(earned) + stated) if earned else 1.0
+        return Score(value, {"asked": len(earned), "stated": stated, "told": told, "lost": lost})
+
+    def _told(self, comparison: Comparison, context: Context) -> float:
+        """Return the share of the reference's findings that the candidate tells, by weight."""
+        benign, possible = self.benign_weight, self.possible_weight
+        told = weight = 0.0
+        for match in comparison.matched:
+            one = weight_of(match.reference, context, benign, possible)
+            told += one * credit_of(match, context, benign)
+            weight += one
+        weight += sum([weight_of(finding, context, benign, possible) for finding in comparison.missed])
+        return told / weight if weight else 1.0
 
     def _credits(self, candidate: Report | None) -> Callable[[str], float]:
         """Return a function from an observation to the best credit of the candidate's denials for its absence."""

@@ -54,6 +54,7 @@ _FOLDERS = {
         "length",
         "repetition",
         "gibberish",
+        "cut_off",
         "self_contradiction",
         "copy_prior",
     ),

@@ -24,10 +24,10 @@ def test_conforms():
 
 
 def test_each_denial_that_is_lost_costs_its_share():
-    assert value("No pleural effusion, pneumothorax or fracture.") == 1.0
-    score = NegativesRecall().score("No pleural or pneumothorax. No fracture.", REFERENCE)
+    assert value("Mild cardiomegaly. No pleural effusion, pneumothorax or fracture.") == 1.0
+    score = NegativesRecall().score("Mild cardiomegaly. No pleural or pneumothorax. No fracture.", REFERENCE)
     assert score.value == pytest.approx(3 / 4)
-    assert score.details == {"asked": 3, "stated": 1, "lost": {"pleural_effusion": 0.0}}
+    assert score.details == {"asked": 3, "stated": 1, "told": 1.0, "lost": {"pleural_effusion": 0.0}}
     assert value("Cardiomegaly.", NORMAL) == 0.0
 
 
@@ -37,8 +37,26 @@ def test_findings_of_the_reference_leave_its_denials_a_smaller_share_unless_they
     assert value("Calcified granuloma.", f"Calcified granuloma. {NORMAL}") == 0.0
 
 
+def test_denials_pay_as_far_as_the_findings_are_told():
+    denials = "No pleural effusion, pneumothorax or fracture."
+    assert value(denials) == value("Left nodule.") == value("") == pytest.approx(1 / 4)
+    two = f"Pneumonia. {REFERENCE}"
+    assert value(f"Pneumonia. {denials}", two) == pytest.approx((2 + 3 * 0.5) / 5, abs=0.2)
+    assert (
+        value(denials, two)
+        < value(f"Pneumonia. {denials}", two)
+        < value(f"Pneumonia. Mild cardiomegaly. {denials}", two)
+    )
+
+
+def test_a_benign_finding_that_is_not_told_keeps_denials_from_paying_too():
+    reference = f"Calcified granuloma. {NORMAL}"
+    assert value(NORMAL, reference) == 0.0
+    assert value(f"Calcified granuloma. {NORMAL}", reference) == 1.0
+
+
 def test_other_words_and_order_cost_nothing():
-    assert value("Negative for fracture. There is neither pneumothorax nor effusion.") == 1.0
+    assert value("Mild cardiomegaly. Negative for fracture. There is neither pneumothorax nor effusion.") == 1.0
     assert value("The heart is not enlarged.", "Heart size is normal.") == 1.0
 
 
@@ -75,7 +93,7 @@ def test_denying_a_kind_earns_a_part_and_denying_what_it_is_a_kind_of_earns_all(
 
 
 def test_denials_that_the_reference_lacks_neither_earn_nor_cost():
-    assert value("No pleural effusion, pneumothorax or fracture. No edema. No mass.") == 1.0
+    assert value("Mild cardiomegaly. No pleural effusion, pneumothorax or fracture. No edema. No mass.") == 1.0
     assert value("No edema. No mass.", NORMAL) == 0.0
 
 
@@ -89,7 +107,16 @@ def test_a_candidate_without_a_reading_loses_all_and_a_reference_without_one_is_
     assert NegativesRecall().score("Normal.", "asdf").failure.kind == "nothing_to_compare"
 
 
-@pytest.mark.parametrize(("key", "bad"), [("part_credit", 1.1), ("part_credit", -0.1), ("sweeping", 0)])
+@pytest.mark.parametrize(
+    ("key", "bad"),
+    [
+        ("part_credit", 1.1),
+        ("part_credit", -0.1),
+        ("sweeping", 0),
+        ("possible_weight", 1.1),
+        ("benign_weight", 0.3),
+    ],
+)
 def test_settings_out_of_range_are_refused(key, bad):
     with pytest.raises(ConfigError, match=f"negatives_recall: {key} must be .*, got {bad}"):
         NegativesRecall(**{key: bad})
