@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import gc
 import os
 import tempfile
 from collections.abc import Iterator
@@ -55,6 +56,20 @@ def pytest_configure(config):
         slow = [HealthCheck.too_slow]
         settings.register_profile("same", derandomize=True, database=None, deadline=None, suppress_health_check=slow)
         settings.load_profile("same")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Keep the garbage collector away from what is imported and collected, which stays to the end.
+
+    To go through thousands of tests and the modules of torch again and again took a fifth of the time of collecting.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_collection_modifyitems(config, items):

@@ -1,4 +1,4 @@
-"""Examples of README and docs run; links lead somewhere; generated pages are up to date."""
+"""Examples of README and docs run; links lead somewhere. (`make check` sees to the generated pages.)"""
 
 from __future__ import annotations
 
@@ -110,10 +110,3 @@ def test_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if not target.startswith("https://"):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
-
-
-def test_generated_pages_are_up_to_date():
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "docs" / "generate.py"), "--check"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr

@@ -54,5 +54,5 @@ def test_nothing_heavy_is_loaded(code):
 
 
 def test_the_check_sees_what_is_loaded():
-    assert loaded_by("import nltk") >= {"nltk"}
-    assert loaded_by(f"{SCORE}; CompositeReward(['rouge_l']).score('Clear lungs.', 'Left effusion.')") >= {"nltk"}
+    assert loaded_by("import tenacity") == {"tenacity"}
+    assert loaded_by(f"{SCORE}; import numpy") == {"numpy"}

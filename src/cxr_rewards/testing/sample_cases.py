@@ -25,7 +25,7 @@ SAMPLE_CASES: tuple[Case, ...] = (
     Case(candidate="...", reference=REPORT),
     Case(candidate="Thorax unauffällig. 胸部正常。 \U0001fa7b", reference=CLEAR),
     Case(candidate="\x00\x1b[31m<|im_end|>\ud800", reference=REPORT),
-    Case(candidate="word " * 3000, reference=REPORT, priors=("",)),
+    Case(candidate="word " * 800, reference=REPORT, priors=("",)),
     Case(candidate=REPORT, reference="   "),
 )
 """Cases of every kind: ordinary, perfect, wrong, degenerate, empty, hostile; the last has no reference."""

@@ -21,9 +21,8 @@ def value(candidate, reference, **settings):
     return ChexpertRuleF1(**settings).score(candidate, reference).value
 
 
-@pytest.mark.parametrize("uncertain", ["positive", "negative", "ignore"])
-@pytest.mark.parametrize("labels", [14, 5])
-def test_conforms(labels, uncertain):
+@pytest.mark.parametrize(("labels", "uncertain"), [(5, "positive"), (14, "negative"), (5, "ignore")])
+def test_conforms_with_other_settings(labels, uncertain):
     check_component(ChexpertRuleF1(labels=labels, uncertain=uncertain))
 
 

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cxr_rewards.components.device_f1 import DeviceF1
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.testing import check_component
 
 REFERENCE = "Endotracheal tube 4 cm above the carina. Right PICC tip in the SVC. Left chest tube."
 NONE = "Small left effusion. The heart is normal."
@@ -18,10 +17,6 @@ NONE = "Small left effusion. The heart is normal."
 
 def value(candidate, reference, **settings):
     return DeviceF1(**settings).score(candidate, reference).value
-
-
-def test_conforms():
-    check_component(DeviceF1())
 
 
 @pytest.mark.parametrize(

@@ -26,9 +26,8 @@ def value(candidate, reference, **settings):
     return FindingsF1(**settings).score(candidate, reference).value
 
 
-@pytest.mark.parametrize("absences", [False, True])
-def test_conforms(absences):
-    check_component(FindingsF1(absences=absences))
+def test_conforms_with_other_settings():
+    check_component(FindingsF1(absences=True))
 
 
 @pytest.mark.parametrize("absences", [False, True])

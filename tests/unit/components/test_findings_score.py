@@ -28,8 +28,7 @@ def in_context(candidate, reference, **context):
     return Engine({"findings_score": FindingsScore()}).run([case])[0][0].value
 
 
-def test_conforms():
-    check_component(FindingsScore())
+def test_conforms_with_other_settings():
     check_component(FindingsScore(denial_cost=0.0, possible_weight=1.0, benign_weight=0.25))
 
 

@@ -35,8 +35,7 @@ def in_context(candidate, reference, **context):
     return Engine({"findings_soft_f1": FindingsSoftF1()}).run([case])[0][0].value
 
 
-def test_conforms():
-    check_component(FindingsSoftF1())
+def test_conforms_with_other_settings():
     check_component(FindingsSoftF1(normal_weight=0.0, denial_cost=0.0, possible_weight=1.0, benign_weight=0.0))
 
 

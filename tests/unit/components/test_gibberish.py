@@ -7,17 +7,12 @@ import time
 import pytest
 
 from cxr_rewards.components.gibberish import Gibberish
-from cxr_rewards.testing import check_component
 
 REPORT = "Small left effusion. The heart is not enlarged. No pneumothorax."
 
 
 def value(candidate, reference=REPORT):
     return Gibberish().score(candidate, reference).value
-
-
-def test_conforms():
-    check_component(Gibberish())
 
 
 @pytest.mark.parametrize(

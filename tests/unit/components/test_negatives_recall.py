@@ -18,8 +18,7 @@ def value(candidate, reference=REFERENCE, **settings):
     return NegativesRecall(**settings).score(candidate, reference).value
 
 
-def test_conforms():
-    check_component(NegativesRecall())
+def test_conforms_with_other_settings():
     check_component(NegativesRecall(part_credit=0.0, sweeping=1))
 
 

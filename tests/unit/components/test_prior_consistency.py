@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from cxr_rewards.components.prior_consistency import PriorConsistency
 from cxr_rewards.errors import ConfigError
-from cxr_rewards.testing import check_component
 
 PRIOR = "Small left effusion. The heart is enlarged. No pneumothorax. Right basilar opacity. Possible left hilar mass."
 EFFUSION, CLEAR = "Left effusion. Cardiomegaly.", "No effusion. Cardiomegaly."
@@ -24,10 +23,6 @@ def score(candidate, *priors, **settings):
 
 def verdicts(candidate, *priors):
     return [told["verdict"] for told in score(candidate, *priors).details["statements"]]
-
-
-def test_conforms():
-    check_component(PriorConsistency())
 
 
 # ---------------------------------------------------------------- no priors

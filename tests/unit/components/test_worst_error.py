@@ -20,8 +20,7 @@ def value(candidate, reference, **settings):
     return WorstError(**settings).score(candidate, reference).value
 
 
-def test_conforms():
-    check_component(WorstError())
+def test_conforms_with_other_settings():
     check_component(WorstError(possible_weight=1.0, benign_weight=0.0))
 
 
