@@ -9,7 +9,7 @@ from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports
-from cxr_rewards.findings import Finding, Ontology, Report, ontology
+from cxr_rewards.findings import DENIED, Finding, Ontology, Report, ontology
 from cxr_rewards.findings.pairing import by_side, denies, related
 from cxr_rewards.findings.places import places_meet, sides_meet
 from cxr_rewards.types import Case, Score
@@ -39,7 +39,8 @@ class PriorConsistency(ReadingComponent):
     one of ten 10/11, ten of ten 1/11.
 
     What the reference states too is supported, by whatever image it was compared with: a change of the same direction,
-    of a finding that is the same, or a kind of it, on a side that can be the same. All else is judged by the priors.
+    of a finding that is the same, or a kind of it, on a side that can be the same. So is "stable" of a finding that a
+    reference states which compares others: radiologists say it, or leave it out. All else is judged by the priors.
 
     Without priors each is unsupported, and so is each comparison that names no finding or no change ("no interval
     change", "compared to the prior study"): on a first image a fracture can be acute, but nothing can be new, stable or
@@ -92,7 +93,7 @@ class PriorConsistency(ReadingComponent):
     """
 
     name = "prior_consistency"
-    version = 2
+    version = 3
     summary = "share of stated changes that the earlier reports support"
     bounds = (0.0, 1.0)
     reads = ("candidate", "reference", "priors")
@@ -113,7 +114,7 @@ class PriorConsistency(ReadingComponent):
         readable = [(i, report) for i in given if (report := features.value(_REPORTS, case.priors[i])) is not None]
         # Mentions, not findings: two that contradict each other are two statements.
         statements = _statements(features.value(READINGS, case.candidate).findings, bool(given))
-        told = _statements(features.value(READINGS, case.reference).findings, priors=False) if statements else ()
+        told = _told(features.value(READINGS, case.reference).findings) if statements else ()
         known = ontology()
         judged = tuple(
             _borne_out(known, statement, told) or _judge(known, statement, readable, bool(given))
@@ -143,6 +144,16 @@ def _statements(findings: Sequence[Finding], priors: bool) -> tuple[Finding, ...
         if not (priors and finding.observation == _COMPARISON):
             distinct.setdefault((finding.observation, finding.side, finding.change), finding)
     return tuple(distinct.values())
+
+
+def _told(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """Return the statements of change of a reference; if it makes any, all else that it has is stable."""
+    stated = _statements(findings, priors=False)
+    if not stated:
+        return ()
+    changed = {(f.observation, f.side) for f in stated}
+    others = by_side(f._replace(change="stable") for f in findings if not f.change and f.certainty not in DENIED)
+    return (*stated, *(f for f in others if changed.isdisjoint(((f.observation, f.side), (f.observation, "")))))
 
 
 def _borne_out(known: Ontology, statement: Finding, told: Sequence[Finding]) -> _Judgement | None:

@@ -241,7 +241,7 @@ def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentenc
             return any(item.kind == "deny_forward" for item in before) and not statement.seen
         return not statement.plural and not (statement.seen and any(item.kind == "deny_forward" for item in before))
     article = _ARTICLE.match(sentence, found[last].end)
-    if article is None:
+    if article is None or all(item.kind in ("structure", "modifier") for item in before):  # "the lungs and the pleura"
         return False
     if first < last and article[1] in ("a", "an"):
         return True

@@ -15,9 +15,12 @@ SIGNIFICANT, UNKNOWN = 0.5, 0.25
 """CRIMSON's weights of a significant attribute error, and of one of unknown significance."""
 SLIGHT, UNSAID = 0.125, 0.0625
 """Finer steps: a small deviation; something that the reference says and the candidate leaves out."""
+WORDING = 0.015625
+"""What is hardly more than another wording."""
 
 
 _DOUBTFUL = frozenset(("possible", "likely"))
+_MILD = 2.0
 _SAME_MM, _SAME_RATIO = 2.0, 0.8
 """Measurements that differ by no more than this are the same: readers differ by as much over one nodule."""
 
@@ -45,13 +48,14 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     =================== ===================================================================== =============
     unspecific          the candidate names something the finding is a kind of, in 1, 2, 3    0.25, 0.375,
                         steps                                                                 0.5
+    unspecific          the candidate names what is `close` to it in the ontology             0.015625
     overinterpretation  the candidate names a kind of it, or what it is mistaken for          the same
     either of these     the kind is only possible or likely: both state what it is a kind of  half of it
     location            the other side; for a device: misplaced or not                        0.5
     location            one side for both or the reverse; another lobe or zone; another tip   0.25
     location            a device that is misplaced in both, and also called right             0.25
-    severity            two steps or more of five; one; less (trace and mild, severe and      0.5; 0.25;
-                        massive)                                                              0.125
+    severity            two steps or more of five; one; less: half a step, severe and         0.5; 0.25;
+                        massive; nothing for trace and mild                                   0.125
     measurement         0.5 at half or less of the larger, 0 from four fifths on, in between  up to 0.5
                         in proportion; none within 2 mm; at most 0.125 for a device's tip
     temporal            increase for decrease; one of them for stable; new for increased or   0.5; 0.25;
@@ -65,9 +69,12 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
                         the other holds a kind of to be possible or likely                    0.4375
     any                 stated by the reference only: a misplaced tip; a side; all else       0.25; 0.125;
                                                                                               0.0625
+    temporal            stated by one only: stable                                            0.015625
     =================== ===================================================================== =============
 
     What the candidate states beyond the reference costs nothing, except an invented change, and acute or old (0.0625).
+    Nor does it cost to leave out what goes without saying: the `usual` side and places of the ontology (both sides of
+    an edema, the base of an effusion), and that a device is in place.
     """
     if reference[:-3] == candidate[:-3]:  # but for where they stand, and whether they are implied
         return ()
@@ -114,11 +121,13 @@ def _kind(one: str, two: str, errors: list[Difference], share: float) -> None:
     kin = kinship(one, two) if one != two else None
     if kin is not None:
         kind, steps = kin
-        errors.append(Difference(kind, share * SLIGHT * (1 + min(steps, 3)), f"{one}, not {two}"))
+        cost = share * SLIGHT * (1 + min(steps, 3)) if steps else WORDING
+        errors.append(Difference(kind, cost, f"{one}, not {two}"))
 
 
 def _place(known: Ontology, reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
-    if reference.side and reference.side != candidate.side:
+    usual = known.observations[reference.observation].usual
+    if reference.side and reference.side != candidate.side and (candidate.side or reference.side not in usual):
         cost = SLIGHT if not candidate.side else UNKNOWN if sides_meet(reference, candidate) else SIGNIFICANT
         errors.append(Difference("location", cost, f"{reference.side}, not {candidate.side or 'any side'}"))
         if cost == SIGNIFICANT:
@@ -126,7 +135,8 @@ def _place(known: Ontology, reference: Finding, candidate: Finding, errors: list
     if reference.places and reference.places != candidate.places:
         places = ", ".join(reference.places)
         if not candidate.places:
-            errors.append(Difference("location", UNSAID, f"{places}, not told"))
+            if not usual.issuperset(reference.places):
+                errors.append(Difference("location", UNSAID, f"{places}, not told"))
         elif not places_meet(known, reference, candidate):
             errors.append(Difference("location", UNKNOWN, f"{places}, not {', '.join(candidate.places)}"))
 
@@ -134,7 +144,7 @@ def _place(known: Ontology, reference: Finding, candidate: Finding, errors: list
 def _size(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
     if reference.severity:
         if candidate.severity:
-            apart = abs(_grade(reference.severity) - _grade(candidate.severity))
+            apart = _steps(reference.severity, candidate.severity)
             cost = SIGNIFICANT if apart >= 2 else UNKNOWN if apart >= 1 else SLIGHT if apart else 0.0
             if cost:
                 says = f"{in_words(reference.severity)}, not {in_words(candidate.severity)}"
@@ -159,14 +169,15 @@ def _measurement_cost(reference: Finding, candidate: Finding) -> float:
     return min(cost, SLIGHT) if reference.positions else round(cost, 4)
 
 
-def _grade(severity: float) -> float:
-    """Return the severity, with less than a step from trace to mild, and from severe to massive.
+def _steps(one: float, two: float) -> float:
+    """Return how far two severities are apart: trace and mild not at all, severe and massive half a step.
 
-    Readers rarely agree on these borders. A trace is still two steps from moderate.
+    Readers rarely agree on these borders: one effusion is called tiny, minimal and small. A trace is still two steps
+    from moderate.
     """
-    if severity <= 3:
-        return severity - 0.25 * (1 - abs(severity - 2))
-    return min(severity, 4 + (severity - 4) / 2)
+    if max(one, two) <= _MILD:
+        return 0.0
+    return abs(min(one, 4 + (one - 4) / 2) - min(two, 4 + (two - 4) / 2))
 
 
 def in_words(severity: float) -> str:
@@ -180,9 +191,11 @@ _DIRECTION = {"new": 1, "increased": 1, "stable": 0, "decreased": -1, "resolved"
 
 def _change(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
     if not candidate.change:
-        errors.append(Difference("temporal", UNSAID, f"{reference.change}, not told"))
+        cost = WORDING if reference.change == "stable" else UNSAID
+        errors.append(Difference("temporal", cost, f"{reference.change}, not told"))
     elif not reference.change:
-        errors.append(Difference("temporal", UNSAID, f"no change told, not {candidate.change}"))
+        cost = WORDING if candidate.change == "stable" else UNSAID
+        errors.append(Difference("temporal", cost, f"no change told, not {candidate.change}"))
     else:
         apart = abs(_DIRECTION[reference.change] - _DIRECTION[candidate.change])
         cost = (SLIGHT, UNKNOWN, SIGNIFICANT)[apart]
@@ -241,7 +254,8 @@ def _position(known: Ontology, reference: Finding, candidate: Finding, errors: l
     says = f"{', '.join(reference.positions) or 'no position'}, not {', '.join(candidate.positions) or 'told'}"
     wrong = misplaced(known, reference)
     if not candidate.positions:
-        errors.append(Difference("location", UNKNOWN if wrong else UNSAID, says))
+        if wrong or reference.positions != ("in_place",):
+            errors.append(Difference("location", UNKNOWN if wrong else UNSAID, says))
     elif wrong != misplaced(known, candidate):
         errors.append(Difference("location", SIGNIFICANT, says))
     elif wrong and "in_place" in candidate.positions and "in_place" not in reference.positions:

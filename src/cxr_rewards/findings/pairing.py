@@ -28,8 +28,8 @@ def related(known: Ontology, one: str, two: str) -> bool:
 def kinship(one: str, two: str) -> tuple[str, int] | None:
     """Return the kind of error and the number of steps by which the observation `two` misses `one`; None if unrelated.
 
-    If one is a kind of the other, the steps are the parents between them. What is often mistaken for the other (`like`
-    in the ontology) is two steps away.
+    If one is a kind of the other, the steps are the parents between them; 0 if reports use both for one thing (`close`
+    in the ontology). What is often mistaken for the other (`like`) is two steps away.
 
     Example:
         >>> kinship("pneumonia", "consolidation"), kinship("consolidation", "pneumonia")
@@ -37,6 +37,8 @@ def kinship(one: str, two: str) -> tuple[str, int] | None:
         >>> kinship("pneumonia", "scoliosis")
     """
     observations = ontology().observations
+    if two in observations[one].close:
+        return "unspecific", 0
     above, below = (one, *observations[one].ancestors), (two, *observations[two].ancestors)
     if two in above:
         return "unspecific", above.index(two)

@@ -18,6 +18,7 @@ from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
 from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture, without_legend
 from cxr_rewards.findings.ontology import ontology
+from cxr_rewards.findings.same_side import named_sides
 from cxr_rewards.findings.unread import is_aside, is_request, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, change_between, walk
 from cxr_rewards.text.sections import Section, is_blank, sections
@@ -156,6 +157,8 @@ class _Draft:
 
     def add(self, text: str, start: int) -> None:
         """Read a sentence that begins at `start`, and add its findings to those before it."""
+        if "side" in text or "lateral" in text or "underlying" in text or "adjacent" in text:
+            text = named_sides(text, self.findings[-1].side if self.findings else "")
         sentence, aside, words, strange, clinical = (
             _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)
         )

@@ -24,6 +24,22 @@ _ELSEWHERE = frozenset(
 """Kinds of cue of a sentence that is understood, though it states nothing new of this image."""
 _ENGLISH = ("determiners", "prepositions", "verbs")
 _REQUEST = ("complaints", "beside")
+_ENDINGS = (
+    *(
+        ("s", ""),
+        ("es", ""),
+        ("ed", ""),
+        ("ed", "e"),
+        ("ing", ""),
+        ("ing", "e"),
+        ("ly", ""),
+        ("ies", "y"),
+        ("ied", "y"),
+    ),
+    *(("al", ""), ("al", "e"), ("ally", ""), ("ity", "e"), ("ness", ""), ("ment", ""), ("ion", ""), ("ion", "e")),
+    *(("ation", "e"), ("er", ""), ("er", "e"), ("est", ""), ("ily", "y"), ("ive", "e"), ("ive", "ion")),
+)
+"""Ending of a derived word → what ends the word that it is derived from."""
 _SHORT = 3
 """Words below this length are never strange: they are units and abbreviations."""
 
@@ -152,7 +168,7 @@ def _is_known(word: str) -> bool:
         return True
     stem = word.partition("'")[0]
     forms = [stem]
-    for ending, instead in (("s", ""), ("es", ""), ("ed", ""), ("ed", "e"), ("ing", ""), ("ing", "e"), ("ly", "")):
+    for ending, instead in _ENDINGS:
         if stem.endswith(ending) and len(stem) - len(ending) >= _SHORT:
             forms.append(stem.removesuffix(ending) + instead)
     forms += [

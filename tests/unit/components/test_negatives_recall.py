@@ -106,6 +106,12 @@ def test_a_candidate_without_a_reading_loses_all_and_a_reference_without_one_is_
     assert NegativesRecall().score("Normal.", "asdf").failure.kind == "nothing_to_compare"
 
 
+def test_each_structure_that_is_called_normal_is_a_statement_of_its_own():
+    asked = "No consolidation. No effusion. No pneumothorax."
+    assert value("The lungs and pleural spaces are clear.", asked) == 1.0
+    assert value("No effusion.", "The lungs and the pleural spaces are clear.") == 0.25
+
+
 @pytest.mark.parametrize(
     ("key", "bad"),
     [

@@ -275,3 +275,19 @@ def test_is_in_bounds_and_one_without_statements(candidate, priors):
     assert 0.0 < result.value <= 1.0
     if not result.details["statements"]:
         assert result.value == 1.0
+
+
+@pytest.mark.parametrize(
+    ("reference", "verdict"),
+    [
+        ("Left effusion. The edema has improved.", "supported"),
+        ("Left effusion. Edema.", "unsupported"),
+        ("Right effusion. The edema has improved.", "unsupported"),
+        ("New left effusion.", "unsupported"),
+        ("New left effusion. Left effusion.", "unsupported"),
+        ("No left effusion. The edema has improved.", "unsupported"),
+    ],
+)
+def test_stable_is_borne_out_by_a_reference_that_compares_and_has_the_finding(reference, verdict):
+    told = PriorConsistency().score("Stable left effusion.", reference).details["statements"]
+    assert [one["verdict"] for one in told] == [verdict]

@@ -407,3 +407,28 @@ def test_what_is_normal_may_stand_behind_what_is_not(text, side):
 def test_a_good_position_is_that_of_all_devices_listed():
     text = "ETT 4 cm above the carina, and NG tube and left PICC in good position."
     assert [f.positions for f in read(text)] == [("above_carina",), ("in_place",), ("in_place",)]
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        ("ETT 4 cm from carina.", "ETT 4 cm above the carina."),
+        ("Right jugular central line in the SVC.", "Right IJ CVC in the SVC."),
+        ("Dual lead pacemaker with right atrial tip.", "Dual lead pacemaker with tip in the right atrium."),
+        ("Acute respiratory distress syndrome.", "ARDS."),
+        ("Chronic obstructive pulmonary disease.", "COPD."),
+        ("The heart is big.", "The heart is enlarged."),
+        ("Heart size exceeds normal limits.", "The heart is enlarged."),
+        ("Pneumonia is not favoured.", "Pneumonia is unlikely."),
+        ("A small left effusion remains.", "A small left effusion persists."),
+        ("Symmetric hilar lymphadenopathy.", "Bilateral hilar lymphadenopathy."),
+        ("Alveolar opacification.", "Airspace opacity."),
+        ("Previous left rib fractures.", "Old left rib fractures."),
+        ("Elevation of the minor fissure.", "The horizontal fissure is pulled up."),
+    ],
+)
+def test_two_wordings_of_one_thing_are_read_alike(one, two):
+    def what(text):
+        return [finding[:-2] for finding in read(text)]
+
+    assert what(one) == what(two)

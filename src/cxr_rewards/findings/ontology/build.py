@@ -32,7 +32,7 @@ from cxr_rewards.findings.ontology.spelling import Spelling
 from cxr_rewards.findings.ontology.vocabulary import Vocabulary, plurals
 
 _OBSERVATION_KEYS: tuple[str, ...] = ("phrases", "made_of", "parent", "like", "explains", "label", "significance")
-_OBSERVATION_KEYS += ("unpaired", "directed", "sign", "proper", "misplaced")
+_OBSERVATION_KEYS += ("unpaired", "directed", "sign", "proper", "misplaced", "close", "usual", "ageless")
 _STRUCTURE_KEYS = ("names", "normal", "no_acute", "more_is_better", "several")
 _CUE_KEYS = ("effect", "direction", "ended_by", "of_change", "after", "states", "grade", "phrases", "examples")
 _SENSE_KEYS = ("phrases", "follows", "precedes", "near", "unless", "means", "examples")
@@ -59,7 +59,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
     # The order counts if a phrase is listed twice: the first place is that in messages, its attributes come first.
     modifiers = _modifiers(modifiers_file.get("modifiers", {}), vocabulary)
     raw, sources = _merge_observations(files)
-    observations = _observations(raw, sources, modifiers.get("position", ()), vocabulary)
+    observations = _observations(raw, sources, modifiers, vocabulary)
     structures = {
         name: _structure(f"anatomy.toml: structures.{name}", name, entry, vocabulary, observations)
         for name, entry in anatomy.get("structures", {}).items()
@@ -83,7 +83,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
         combinations=combinations,
         refined_by_structure=frozenset(right for _, right in combinations if right in observations),
         heads=_company("senses.toml: heads", senses.get("heads", [])),
-        phrases=vocabulary.tree(forms),
+        phrases=vocabulary.tree(forms, {name for name, entry in raw.items() if entry.get("ageless")}),
         forms={**forms, **{mark: mark for mark in MARKS}, **SYMBOLS},
         spelling=Spelling(vocabulary.corrected_words(), spelling.get("ordinary", ())),
     )
@@ -248,14 +248,18 @@ def _merge_observations(files: Mapping[str, Table]) -> tuple[dict[str, Table], d
 
 
 def _observations(
-    raw: Mapping[str, Table], sources: Mapping[str, str], positions: Iterable[str], vocabulary: Vocabulary
+    raw: Mapping[str, Table],
+    sources: Mapping[str, str],
+    modifiers: Mapping[str, tuple[str, ...]],
+    vocabulary: Vocabulary,
 ) -> dict[str, Observation]:
     """Check the observations and add their phrases."""
     for name, entry in raw.items():
-        _check_observation(sources[name], name, entry, raw, positions)
+        _check_observation(sources[name], name, entry, raw, modifiers)
         vocabulary.add(f"{sources[name]}.phrases", "observation", name, entry.get("phrases", []))
     parents = {name: entry.get("parent", "") for name, entry in raw.items()}
     likes = {(name, other) for name, entry in raw.items() for other in entry.get("like", ())}
+    closes = {(name, other) for name, entry in raw.items() for other in entry.get("close", ())}
     return {
         name: Observation(
             name,
@@ -263,6 +267,8 @@ def _observations(
             significance=entry.get("significance", "actionable"),
             ancestors=_ancestors(f"{sources[name]}.parent", name, parents),
             like=frozenset(a if b == name else b for a, b in likes if name in (a, b)),
+            close=frozenset(a if b == name else b for a, b in closes if name in (a, b)),
+            usual=frozenset(entry.get("usual", ())),
             explains=frozenset(entry.get("explains", ())),
             unpaired=entry.get("unpaired", False),
             directed=entry.get("directed", False),
@@ -274,21 +280,27 @@ def _observations(
     }
 
 
-def _check_observation(where: str, name: str, entry: Table, raw: Mapping[str, Table], positions: Iterable[str]) -> None:
+def _check_observation(
+    where: str, name: str, entry: Table, raw: Mapping[str, Table], modifiers: Mapping[str, tuple[str, ...]]
+) -> None:
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         raise ConfigError(f"{where}: name an observation in snake_case")
     if entry.get("label", "") not in ("", *CHEXPERT):
         raise ConfigError(unknown_name(f"{where}.label", "CheXpert class", entry["label"], CHEXPERT))
     if entry.get("significance", "actionable") not in SIGNIFICANCES:
         raise ConfigError(unknown_name(f"{where}.significance", "significance", entry["significance"], SIGNIFICANCES))
-    for key in ("unpaired", "directed", "sign"):
+    for key in ("unpaired", "directed", "sign", "ageless"):
         if not isinstance(entry.get(key, False), bool):
             raise ConfigError(f"{where}.{key}: expected true or false, got {shorten(entry[key])}")
+    positions, locations = modifiers.get("position", ()), (*modifiers.get("side", ()), *modifiers.get("place", ()))
     for key in ("proper", "misplaced"):
         for position in entry.get(key, ()):
             if position not in positions:
                 raise ConfigError(unknown_name(f"{where}.{key}", "position", position, positions))
-    for key in ("like", "explains"):
+    for location in entry.get("usual", ()):
+        if location not in locations:
+            raise ConfigError(unknown_name(f"{where}.usual", "side or place", location, locations))
+    for key in ("like", "close", "explains"):
         for other in entry.get(key, ()):
             if other not in raw:
                 raise ConfigError(unknown_name(f"{where}.{key}", "observation", other, raw))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from cxr_rewards.errors import ConfigError, shorten
@@ -14,6 +14,7 @@ from cxr_rewards.findings.ontology.model import MARKS, OTHERWISE, Attribute, Ent
 _PLAIN = re.compile("[a-z0-9]+(?: [a-z0-9]+)*")
 _INHERITED = ("side", "place", "severity", "descriptor", "number")
 """Attributes that a longer phrase takes from the words in it: "bibasilar atelectasis" is bilateral."""
+_AGES = (("descriptor", "acute"), ("descriptor", "old"))
 _CORRECTED = ("side", "place", "severity")
 """Modifiers whose misspellings are corrected. Those of others are too close to ordinary words: "remove", "removed"."""
 
@@ -123,8 +124,12 @@ class Vocabulary:
         forms.update((plural, word) for word in sorted(words) for plural in plurals(word))
         return forms
 
-    def tree(self, forms: Mapping[str, str]) -> Node:
+    def tree(self, forms: Mapping[str, str], ageless: Container[str] = ()) -> Node:
         """Return the tree of all phrases and marks, given `forms()`.
+
+        Args:
+            forms: each form of each word → the word in the tree.
+            ageless: observations with "acute" or "chronic" in their names, which say nothing more.
 
         Raises:
             ConfigError: a phrase has two meanings that exclude each other; names both places.
@@ -149,7 +154,10 @@ class Vocabulary:
             root.setdefault(mark, {}).setdefault("", (kind, (), ()))
         for node, path in compounds:
             kind, names, attributes = node[""]
-            node[""] = (kind, names, _union(attributes, _inherited(root, path)))
+            inherited = _inherited(root, path)
+            if names[0] in ageless:
+                inherited = [stated for stated in inherited if stated not in _AGES]
+            node[""] = (kind, names, _union(attributes, inherited))
         for sensed, sense in self._senses:
             node = _node(root, [forms[word] for word in sensed])
             node.setdefault("", ("", (), ()))
@@ -210,6 +218,8 @@ def _inherited(root: Node, words: Sequence[str]) -> list[Attribute]:
             if entry[0] in ("modifier", "quality") or (entry[0] == "observation" and first == last):
                 inherited += [stated for stated in entry[2] if stated[0] in _INHERITED and stated[0] != "severity"]
                 degrees, end = [stated for stated in entry[2] if stated[0] == "severity"], last + 1
+            elif entry[0] == "structure":
+                degrees, end = [], last + 1
         if end > done:
             inherited += degrees
             done = end

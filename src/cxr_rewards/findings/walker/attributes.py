@@ -378,8 +378,8 @@ def _locate(state: State, slot: str, value: str) -> None:
                     _add_other(state, mention, place=(value,))  # "5 mm in the upper and 9 mm in the lower lobe"
                     return
                 mention.place = (*mention.place, value)
-        elif not mention.side:
-            mention.side = cast("Side", value)
+        elif not mention.side or mention.borrowed:
+            mention.side, mention.borrowed = cast("Side", value), False
         elif mention.located_at >= 0 and mention.side != value:
             # "moderate on the left and trace on the right", "at the left base (5 mm) and the right apex"
             if mention is placed[-1] and (state.spare is not None or (alone and _is_elsewhere(state, mention))):

@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import cast
 
-from cxr_rewards.findings.finding import Side
+from cxr_rewards.findings.finding import DENIED, Side
+from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker import marks, scopes
 from cxr_rewards.findings.walker.attributes import pair, read_modifier, speak_of_all, wait
-from cxr_rewards.findings.walker.lookahead import changes_next, dated_behind, next_is, side_stands_alone
+from cxr_rewards.findings.walker.lookahead import REACH, changes_next, dated_behind, next_is, side_stands_alone
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
 from cxr_rewards.findings.walker.structures import refine_by_structure
@@ -64,6 +65,17 @@ def _remain(state: State) -> None:
             mention.give("change", "stable")
     if next_is(items, i, "quality") and state.scope.denied is None and items[i + 1].names[0] not in ("normal", "sound"):
         wait(state, "change", "stable", state.item)  # "the heart remains enlarged"
+    elif ends or items[i + 1].kind in _ENDS_STATEMENT or _is_position(items[i + 1]):
+        for mention in state.clause.mentions[-1:]:
+            if mention.certainty not in DENIED and state.item.first - mention.at <= REACH:
+                mention.give("change", "stable")  # "a small left effusion remains"
+
+
+_ENDS_STATEMENT = frozenset(("comma", "and", "open", "close"))
+
+
+def _is_position(item: Item) -> bool:
+    return bool(item.attributes) and item.attributes[0][0] == "position"
 
 
 def _refer_to_part(state: State) -> None:

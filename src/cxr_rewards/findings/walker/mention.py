@@ -36,6 +36,7 @@ class Mention:
         located_at: index of the word that gave its side or place; -1 if none did.
         past: attributes that are those of an earlier time, unless others follow ("was 4 mm and is now 8 mm").
         former: an attribute, and its value at an earlier time ("previously 6 mm").
+        borrowed: its side is that of a finding before it, too, and gives way to one of its own.
         of_structure: it was read of a structure and a quality ("the hilum is enlarged").
         shared_change: its change is that of a finding before it, too, and gives way to one of its own.
         repeats: it is the finding before once more ("the right one").
@@ -65,6 +66,7 @@ class Mention:
     past: tuple[str, ...] = ()
     former: tuple[str, float] = ("", 0.0)
     shared_change: bool = False
+    borrowed: bool = False
     of_structure: bool = False
 
     def copy(self) -> Mention:

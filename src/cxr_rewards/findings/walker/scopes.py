@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cxr_rewards.findings.finding import DENIED, OTHER_SIDE
 from cxr_rewards.findings.ontology import Cue
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
@@ -357,6 +358,16 @@ def doubt_both(state: State) -> None:
     if last.certainty == "present" and state.item.first - last.at <= REACH:
         last.certainty = "possible"
         state.scope.next_doubted = True
+        if state.location_of is None and not _side_follows(state):
+            _locate_alternatives(state)
+
+
+def _locate_alternatives(state: State) -> None:
+    """Let both of "A or B" lie where the finding before lies of which A is a kind: "left opacity, A or B"."""
+    last, before = state.clause.mentions[-1], state.clause.mentions[-2:-1]
+    if before and not last.side and before[0].observation in state.known.observations[last.observation].ancestors:
+        last.side, last.place = before[0].side, last.place or before[0].place
+    share_location(state)
 
 
 def _is_size(item: Item) -> bool:
@@ -392,9 +403,26 @@ def set_aside_backward(state: State) -> None:
 def end_scope(state: State) -> None:
     if state.item.kind == "subordinate" and state.clause.mentions:
         state.waiting.pop("change", None)  # "increasing effusion despite a drain"
+    if _accompanies(state):
+        share_location(state)
     end_scopes(state, state.item.names[0])
     state.clause.since_comma = []
     state.clause.joint = state.item.kind
+
+
+def _accompanies(state: State) -> bool:
+    """Return whether "with" leads over from a finding on one side to one without a side, which lies there, too.
+
+    "A drain at the right base with a moderate effusion", but not "with no effusion".
+    """
+    item, i, mentions = state.item, state.index, state.clause.mentions
+    if item.end - item.start != len("with") or item.kind != "end_scope" or not mentions:
+        return False
+    last = mentions[-1]
+    if last.side not in OTHER_SIDE or last.located_at < 0 or last.certainty in DENIED or state.scope.denied is not None:
+        return False
+    following = state.items[i + 1 : i + 1 + LOOK]
+    return all(not has_side(other) and not other.kind.startswith("deny") for other in following)
 
 
 def relate(state: State) -> None:
@@ -413,10 +441,20 @@ def relate(state: State) -> None:
 
 
 def attend(state: State) -> None:
-    """End a denial behind the noun that is denied: "no mass underlying the scar", but "no underlying mass"."""
+    """End a denial behind the noun that is denied: "no mass underlying the scar", but "no underlying mass".
+
+    In front of a noun it tells where that lies: "right pneumonia with a small accompanying effusion".
+    """
     i = state.index
     if i and state.items[i - 1].kind in _NOUNS and state.item.first - state.items[i - 1].last <= 2:
         relate(state)
+    elif state.scope.denied is None and not _side_follows(state):
+        share_location(state)
+
+
+def _side_follows(state: State) -> bool:
+    """Return whether a side is named further on: "right pneumonia and a small associated effusion on the left"."""
+    return any(has_side(item) for item in state.items[state.index + 1 : state.index + 1 + LOOK])
 
 
 def _makes_finding(state: State, j: int) -> bool:

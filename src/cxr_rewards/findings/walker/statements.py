@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from cxr_rewards.findings.finding import DENIED, Certainty, Side
 from cxr_rewards.findings.ontology import Attribute
+from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import REACH
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import Clause, Part, Scope, State
@@ -94,7 +95,7 @@ def _take_waiting(state: State, mention: Mention, reach: int) -> None:
     first = mention.at
     near = state.side and first - state.side_at <= REACH
     if near and not (state.side_used and _is_directed(state, mention.observation)):
-        mention.side = state.side
+        mention.side, mention.borrowed = state.side, state.side_used
         state.side_used = True
     waiting = state.waiting
     for slot, (value, at) in list(waiting.items()) if waiting else ():
@@ -193,18 +194,26 @@ def keep_recent(mentions: list[Mention], mention: Mention) -> None:
 
 
 def rule_out(
-    state: State, structure: str, side: Side = "", place: tuple[str, ...] = (), *, acute: bool = False
+    state: State,
+    structure: str,
+    side: Side = "",
+    place: tuple[str, ...] = (),
+    *,
+    acute: bool = False,
+    named: Item | None = None,
 ) -> None:
     """Add the absences that follow from calling a structure normal; with `acute`, from denying anything acute of it.
 
-    The latter are absences of what is acute: they contradict no old finding.
+    The latter are absences of what is acute: they contradict no old finding. `named` is the phrase that names the
+    structure, if there are several: the absences of each are a statement of their own.
     """
     known, item = state.known, state.item
+    span = named or item
     ruled_out = known.structures[structure]
     for observation in ruled_out.no_acute if acute else ruled_out.normal:
         if side and structure == "chest" and known.observations[observation].unpaired:
             continue  # "no disease on the left" speaks of no heart failure
-        mention = Mention(observation, "absent", item.start, item.end, item.first, implied=True)
+        mention = Mention(observation, "absent", span.start, span.end, item.first, implied=True)
         if acute:
             mention.descriptor = ("acute",)
         if (side or place) and not known.observations[observation].unpaired:

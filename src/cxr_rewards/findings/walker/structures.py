@@ -124,6 +124,8 @@ def read_quality(state: State) -> None:
     for slot, value in item.attributes:
         of_finding = slot in ("severity", "size") or (slot, item.names[0]) == ("change", "enlarged")
         if len(state.mentions) > before and of_finding:
+            if slot == "severity" and item.names[0] == "enlarged":
+                continue  # a big heart is an enlarged one
             if state.mentions[-1].certainty not in DENIED:  # "the heart is not big" denies any enlargement
                 state.mentions[-1].give(slot, value)  # "large heart", "larger heart"
         elif slot == "severity":
@@ -281,7 +283,7 @@ def _read_normal(state: State) -> None:
     targets = _targets(clause.parts or _parts_continued(state))
     state.side_used = state.side_used or bool(targets)
     for part in targets:
-        rule_out(state, part.name, part.side, part.place)
+        rule_out(state, part.name, part.side, part.place, named=part.item if len(targets) > 1 else None)
     clause.parts = []
     if not targets and _says_nothing_else(state):
         rule_out(state, "chest")
@@ -373,7 +375,7 @@ def _rule_out_following(state: State) -> None:
         following = state.items[i]
         side = next((cast("Side", value) for slot, value in following.attributes if slot == "side"), side)
         if following.kind == "structure":
-            rule_out(state, following.names[0], side)
+            rule_out(state, following.names[0], side, named=following)
             side = ""
         elif following.kind not in JOINS and following.kind != "modifier":
             break
@@ -384,13 +386,16 @@ def _read_abnormality(state: State) -> None:
     if state.scope.denied is None or state.scope.set_aside is not None:
         return
     told = [state.items[j] for j in state.refined]  # "elevated diaphragm, no acute findings"
-    targets = [part.name for part in _targets(state.clause.parts) if part.item not in told]
+    targets = [part for part in _targets(state.clause.parts) if part.item not in told]
     j = next_of(state.items, state.index, _NOUNS)
     if j is not None and state.items[j].kind == "observation" and not _joined(state, j):
         return  # "no findings of edema"
-    places = [(name, "") for name in targets] or _structures_after(state) or [("chest", _side_after(state))]
-    for name, side in places:
-        rule_out(state, name, cast("Side", side), acute=True)
+    if targets:
+        for part in targets:
+            rule_out(state, part.name, acute=True, named=part.item if len(targets) > 1 else None)
+    else:
+        for name, side in _structures_after(state) or [("chest", _side_after(state))]:
+            rule_out(state, name, cast("Side", side), acute=True)
     state.clause.parts = []
 
 

@@ -117,6 +117,26 @@ def test_alternatives_options_and_hyphens_expand():
     assert built.phrases["shade"][""][1] == ("opacity",)
 
 
+def test_close_observations_are_close_both_ways_and_what_is_usual_is_kept():
+    built = build(changed(observations__tube__close=["opacity"], observations__tube__usual=["left", "base"]))
+    assert (built.observations["tube"].close, built.observations["opacity"].close) == ({"opacity"}, {"tube"})
+    assert built.observations["tube"].usual == {"left", "base"}
+
+
+def test_a_degree_in_the_name_of_a_structure_is_none_of_a_phrase_with_it():
+    files = changed(structures__heart__names=["small heart"], observations__tube__phrases=["small heart tube"])
+    files["modifiers.toml"]["modifiers"]["place"]["base"].append("small heart")
+    built = build(files)
+    assert built.phrases["small"]["heart"]["tube"][""][2] == ()
+
+
+def test_an_age_in_a_name_may_say_nothing():
+    files = changed(modifiers__descriptor={"old": ["old"]}, observations__opacity__phrases=["old shade"])
+    assert build(files).phrases["old"]["shade"][""][2] == (("descriptor", "old"),)
+    files["observations/chest.toml"]["observations"]["opacity"]["ageless"] = True
+    assert build(files).phrases["old"]["shade"][""][2] == ()
+
+
 def test_no_acute_may_differ_from_normal():
     built = build(changed(structures__heart__no_acute=["opacity"]))
     assert (built.structures["heart"].normal, built.structures["heart"].no_acute) == (("large_heart",), ("opacity",))
