@@ -80,7 +80,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
         return ()
     errors: list[Difference] = []
     doubtful = _is_doubtful_kind(known, reference, candidate)
-    _kind(reference.observation, candidate.observation, errors, share=0.5 if doubtful else 1.0)
+    if "tension" not in reference.descriptors or "tension" not in candidate.descriptors:  # one of them in its name
+        _kind(reference.observation, candidate.observation, errors, share=0.5 if doubtful else 1.0)
     _place(known, reference, candidate, errors)
     _size(reference, candidate, errors)
     if reference.change != candidate.change:

@@ -77,6 +77,8 @@ def merge(findings: Sequence[Finding]) -> Report:
     groups: dict[str, list[Finding]] = {}
     absent: list[Finding] = []
     comparisons: list[Finding] = []
+    if any("tension" in finding.descriptors for finding in findings):
+        findings = _with_tension(findings)
     # General mentions last, so that their order does not matter.
     for finding in sorted(findings, key=lambda finding: not finding.side and not finding.places):
         if finding.polarity == "absent":
@@ -91,6 +93,28 @@ def merge(findings: Sequence[Finding]) -> Report:
     kept = [d for d in absent if not any(_clash(known, finding, d) for finding in groups.get(d.observation, ()))]
     contradicted, taken_back = contradictions(known, abnormal, absent)
     return Report(tuple(abnormal), tuple(kept), contradicted, tuple(comparisons), taken_back)
+
+
+_UNDER_TENSION = frozenset(("pneumothorax", "tension_pneumothorax"))
+
+
+def _with_tension(findings: Sequence[Finding]) -> list[Finding]:
+    """Say tension of the pneumothorax, if a report says it of something else: "a shift in keeping with tension"."""
+    of_others = False
+    told: list[Finding] = []
+    for finding in findings:
+        if "tension" in finding.descriptors and finding.observation not in _UNDER_TENSION:
+            of_others = of_others or finding.polarity != "absent"
+            finding = finding._replace(descriptors=tuple(name for name in finding.descriptors if name != "tension"))
+        told.append(finding)
+    if not of_others:
+        return told
+    return [
+        finding._replace(descriptors=tuple(sorted({*finding.descriptors, "tension"})))
+        if finding.observation in _UNDER_TENSION and finding.polarity != "absent"
+        else finding
+        for finding in told
+    ]
 
 
 def _clash(known: Ontology, finding: Finding, denial: Finding) -> bool:

@@ -432,3 +432,15 @@ def test_two_wordings_of_one_thing_are_read_alike(one, two):
         return [finding[:-2] for finding in read(text)]
 
     assert what(one) == what(two)
+
+
+@pytest.mark.parametrize(
+    ("text", "changes"),
+    [
+        ("Opacities and effusions have increased.", ["increased", "increased"]),
+        ("Opacities and effusions unchanged.", ["stable", "stable"]),
+        ("Opacities and effusions, unchanged.", ["", "stable"]),
+    ],
+)
+def test_a_change_right_behind_a_list_is_that_of_all(text, changes):
+    assert [f.change for f in read(text)] == changes

@@ -284,3 +284,11 @@ def test_a_sign_on_the_other_side_is_kept():
         ("pleural_effusion", "right"),
         ("costophrenic_blunting", "left"),
     ]
+
+
+def test_tension_that_is_said_of_a_shift_is_that_of_the_pneumothorax():
+    report = merge(read("Left pneumothorax. The mediastinum is shifted to the right, in keeping with tension."))
+    assert [(f.observation, f.descriptors) for f in report.abnormal] == [
+        ("pneumothorax", ("tension",)),
+        ("mediastinal_shift", ()),
+    ]

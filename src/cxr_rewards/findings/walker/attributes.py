@@ -33,6 +33,7 @@ _LISTS = frozenset(("place", "descriptor"))
 _BECAME = "became"
 """Cue of a number that has changed."""
 _BOTH = (("side", "bilateral"),)
+_UNDER_TENSION = ("pneumothorax", "tension_pneumothorax")
 
 
 def read_modifier(state: State) -> None:
@@ -87,6 +88,15 @@ def read_modifier(state: State) -> None:
             _locate(state, slot, str(value))
         elif slot == "change" or not _denied_since(state):
             _give_to_previous(state, slot, value)
+
+
+def _give_tension(state: State) -> bool:
+    """Give "tension" to the last pneumothorax: "a pneumothorax with mediastinal shift, suggesting tension"."""
+    for mention in reversed(state.mentions[-KEPT:]):
+        if mention.observation in _UNDER_TENSION and mention.certainty not in DENIED:
+            mention.give("descriptor", "tension")
+            return True
+    return False
 
 
 def _attributes(state: State) -> Iterable[tuple[str, Value]]:
@@ -468,9 +478,12 @@ def _add_other(state: State, mention: Mention, side: Side = "", place: tuple[str
 def _give_to_previous(state: State, slot: str, value: Value) -> None:
     """Give an attribute to the last finding of the clause, or keep it if there is none.
 
-    After a verb a severity or change is that of all: "cardiomegaly and effusions are stable", but "cardiomegaly and
-    effusions, stable" of the last.
+    After a verb a severity or change is that of all, and so is a change right behind the last of a list: "cardiomegaly
+    and effusions are stable", "cardiomegaly and effusions have increased", but "cardiomegaly and effusions, stable" of
+    the last.
     """
+    if value == "tension" and _give_tension(state):
+        return
     item, mentions = state.item, heads(state)
     continued = not mentions and slot == "change"
     if continued:  # "had improved, but is worse"
@@ -478,8 +491,9 @@ def _give_to_previous(state: State, slot: str, value: Value) -> None:
     if not mentions:
         wait(state, slot, value, item)
         return
-    shared = state.clause.verb and slot in ("severity", "change")
     last = mentions[-1]
+    shared = state.clause.verb and slot in ("severity", "change")
+    shared = shared or (slot == "change" and item.start - last.end == 1 and last.joint == "and")
     if slot == "change" and value == "stable" and not shared:
         for mention in _devices_listed(state, "change"):
             mention.give(slot, value)

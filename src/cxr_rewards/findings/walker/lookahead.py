@@ -63,7 +63,7 @@ def has_complement(items: list[Item], i: int) -> bool:
         item = items[j]
         if item.first - origin > REACH or item.kind in _ENDS_STATEMENT or item.kind in _ENDS_COMPLEMENT:
             return False
-        if item.kind in _COMPLEMENTS:
+        if item.kind in _COMPLEMENTS or ("descriptor", "tension") in item.attributes:
             return True
     return False
 

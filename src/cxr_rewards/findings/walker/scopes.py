@@ -421,8 +421,8 @@ def _accompanies(state: State) -> bool:
     last = mentions[-1]
     if last.side not in OTHER_SIDE or last.located_at < 0 or last.certainty in DENIED or state.scope.denied is not None:
         return False
-    following = state.items[i + 1 : i + 1 + LOOK]
-    return all(not has_side(other) and not other.kind.startswith("deny") for other in following)
+    denied = any(other.kind.startswith("deny") for other in state.items[i + 1 : i + 1 + LOOK])
+    return not denied and not _side_follows(state)
 
 
 def relate(state: State) -> None:
@@ -453,8 +453,15 @@ def attend(state: State) -> None:
 
 
 def _side_follows(state: State) -> bool:
-    """Return whether a side is named further on: "right pneumonia and a small associated effusion on the left"."""
-    return any(has_side(item) for item in state.items[state.index + 1 : state.index + 1 + LOOK])
+    """Return whether the next finding has a side of its own: "and a small associated effusion on the left"."""
+    named = False
+    for item in state.items[state.index + 1 : state.index + 1 + LOOK]:
+        if has_side(item):
+            return True
+        if item.kind == "end_clause" or (named and item.kind in JOINS):
+            return False
+        named = named or item.kind == "observation"
+    return False
 
 
 def _makes_finding(state: State, j: int) -> bool:
