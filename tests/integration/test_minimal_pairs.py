@@ -50,6 +50,14 @@ def test_the_default_reward_passes_most_pairs_of_each_family(scored, family):
     assert passed >= 0.8 * of, f"{passed} of {of}"
 
 
+def test_other_words_for_the_same_mostly_earn_the_same_and_what_matters_earns_less():
+    pairs = minimal_pairs.load_pairs(BENCHMARKS / "paraphrase_pairs")
+    scored = minimal_pairs.score_pairs(pairs, CompositeReward.from_preset("rules"))
+    for alike, least in ((True, 0.8), (False, 0.97)):
+        passed = [pair.passes(*values) for pair, *values in scored if (pair.tolerance is not None) is alike]
+        assert sum(passed) >= least * len(passed), f"{sum(passed)} of {len(passed)}"
+
+
 @pytest.mark.parametrize(
     ("tolerance", "first", "second", "passes"),
     [

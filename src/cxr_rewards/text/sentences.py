@@ -30,8 +30,11 @@ _UNITS = re.compile("cm|mm|m|in|ml|cc|kg|lb|hr|hrs|min|a[.]m|p[.]m|am|pm|etc|yr|
 _TELEGRAPHIC = re.compile(
     "consol|atel|infilt|infiltr|nod|cardiomeg|calc|opac|effn|effus|eff|ptx|fx|pneumo|collaps|emphys|fibr|cav|bronch|lt|rt|bilat"
 )
-_WHERE = re.compile(r" (?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L|[Bb]ilat|[Bb]oth)(?=[ .,;]|\Z)")
-"""Where an abbreviated finding lies: "Consol. RLZ"."""
+_WHERE = re.compile(
+    r" (?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L|[Bb]ilat|[Bb]oth)"
+    r"(?=[.,;]|\Z| (?:[0-9]|and\b|with\b|lungs?\b|lobes?\b|zones?\b|bas|sides?\b|upper\b|lower\b|mid|apex|apices|hil))"
+)
+"""Where an abbreviated finding lies: "Consol. RLZ", but not "No ptx. LLL atelectasis"."""
 _ASKED = re.compile(r" (?!no\b|none\b|nil\b|yes\b)[a-z]")
 _WRAP = 60
 """A line shorter than this, in characters, is taken to end on purpose if the next begins with a capital."""

@@ -444,3 +444,34 @@ def test_two_wordings_of_one_thing_are_read_alike(one, two):
 )
 def test_a_change_right_behind_a_list_is_that_of_all(text, changes):
     assert [f.change for f in read(text)] == changes
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "On the right there is a pneumothorax, subcutaneous emphysema and rib fractures.",
+        "Right-sided findings: pneumothorax, rib fractures, lung contusion.",
+        "Injuries are confined to the right: pneumothorax, a rib fracture, and a small hemothorax.",
+        "The right hemithorax shows a moderate effusion and a collapsed lower lobe.",
+    ],
+)
+def test_a_side_that_heads_a_list_is_that_of_all(text):
+    assert {f.side for f in read(text)} == {"right"}
+
+
+def test_absent_behind_a_list_denies_none_that_is_described():
+    assert said("Left basal atelectasis, pneumothorax absent.", "absent") == {"pneumothorax"}
+    assert said("Atelectasis, pneumothorax absent.", "absent") == {"atelectasis", "pneumothorax"}
+
+
+def test_no_change_in_one_or_the_other_states_both():
+    report = read("No change in the bilateral effusions or the left lower lobe consolidation.")
+    assert [(f.observation, f.certainty) for f in report] == [
+        ("pleural_effusion", "present"),
+        ("consolidation", "present"),
+    ]
+
+
+def test_an_abbreviation_may_end_a_sentence_before_the_place_of_the_next_finding():
+    assert said("No ptx. LLL atelectasis.", "present") == {"atelectasis"}
+    assert sides("Consol. RLZ.") == {"consolidation": "right"}

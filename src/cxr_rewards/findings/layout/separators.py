@@ -6,7 +6,15 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from cxr_rewards.findings.layout.labels import LONGEST, LONGEST_VALUE, Label, describes, label_of, qualifies
+from cxr_rewards.findings.layout.labels import (
+    LONGEST,
+    LONGEST_VALUE,
+    Label,
+    attributes_of,
+    describes,
+    label_of,
+    qualifies,
+)
 from cxr_rewards.findings.layout.statement import Span
 from cxr_rewards.findings.layout.values import trimmed, value_of
 from cxr_rewards.findings.layout.words import layout_words
@@ -19,6 +27,7 @@ _ITEM = re.compile(r"\s*\(?(?:[a-z]|[0-9]{1,2})[.)]\s+")
 _ASKED = re.compile(r"\s*q(?:uestion)?\s?[0-9]{0,2}\s?[:.)]\s*")
 _ANSWERED = re.compile(r"[*_\"'\s]*a(?:ns(?:wer)?)?\s?[0-9]{0,2}\s?[:.)][*_\"'\s]*")
 """The words before a question and before its answer: "Q: Effusion? A: None."."""
+_DESCRIBED = frozenset(("side", "place", "severity", "size", "change", "position"))
 _FIRST_SEGMENT = re.compile(r"[^,;.()\n|]*?(?=\s+-\s|[,;.()\n|]|\Z)")
 
 
@@ -64,6 +73,8 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
             continue
         kind = match.lastgroup
         labelled = _before(tidied, plain, low, match.start(), after_label=bool(found))
+        if labelled is not None and kind == "word":
+            labelled = _without_described(plain, *labelled)
         if labelled is None:
             continue
         label, span = labelled
@@ -85,6 +96,17 @@ def labels_in(tidied: str, plain: str, start: int, end: int) -> list[Labelled]:
         found.append(Labelled(label, span, value_start, value_end))
         low = value_start if value_end < 0 else value_end
     return found
+
+
+def _without_described(plain: str, label: Label, span: Span) -> tuple[Label, Span] | None:
+    """Return only the last of a list before "absent", if what stands before it is described, and so is there.
+
+    "Atelectasis, effusion absent" denies both, "left basal atelectasis, effusion absent" the second.
+    """
+    comma = plain.rfind(",", *span)
+    if comma < 0 or not _DESCRIBED & attributes_of(plain[span[0] : comma]).keys():
+        return label, span
+    return _label_at(plain, comma + 1, span[1])
 
 
 def _has_value(plain: str, start: int, end: int, *, answers: bool) -> bool:

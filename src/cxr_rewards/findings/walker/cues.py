@@ -108,6 +108,19 @@ def _repeat(state: State) -> bool:
     return True
 
 
+def _link(state: State) -> None:
+    """Let what follows lie where the finding before lies, or on the side that the subject names."""
+    if not state.mentions:
+        state.listed_side = marks.side_of_list(state)  # "the right hemithorax shows an effusion and collapse"
+    scopes.share_location(state)
+
+
+def _end_clause(state: State) -> None:
+    if not state.mentions and state.index:
+        state.listed_side = marks.side_of_list(state)  # "on the right there is an effusion, and collapse"
+    end_clause(state)
+
+
 def _contrast(state: State) -> bool:
     """Read "larger than the left" of a right effusion as effusions on both sides, the right one being larger."""
     named = next(str(value) for slot, value in state.item.attributes if slot == "side")
@@ -183,11 +196,11 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "attend": scopes.attend,
     "point": scopes.relate,
     "explain": scopes.explain,
-    "link": scopes.share_location,
+    "link": _link,
     "replace": scopes.replace_device,
     "remove": scopes.remove_device,
     "pair": pair,
-    "end_clause": end_clause,
+    "end_clause": _end_clause,
     "begin_statement": _nothing,
     "conclude": _nothing,
     "verb": _verb,

@@ -82,7 +82,8 @@ def _begin_other_side(state: State) -> None:
 
 def or_(state: State) -> None:
     _note_joint(state, "or")
-    doubt_both(state)
+    if not (state.clause.mentions and state.clause.mentions[-1].change == "stable" and "change" in state.waiting):
+        doubt_both(state)  # but not in "no change in the effusions or the consolidation"
 
 
 def introduce(state: State) -> None:
@@ -91,7 +92,7 @@ def introduce(state: State) -> None:
     "Left lung: effusion, consolidation" says of both where they are.
     """
     state.clause.verb = True
-    state.listed_side = _side_of_list(state)
+    state.listed_side = side_of_list(state)
     before = state.items[state.index - 1] if state.index else None
     if before is not None and before.kind == "deny_backward" and not state.clause.mentions:
         state.scope.denied = state.known.cues[before.names[0]]  # "ruled out: pneumothorax, effusion"
@@ -108,15 +109,18 @@ def introduce(state: State) -> None:
         state.change_used = True
 
 
+_OF_NO_FINDING = (("lungs",), ("pleura",), ("abnormality",))
 _LONGEST_HEAD = 4
 """Most phrases before a colon that together can name a side."""
 
 
-def _side_of_list(state: State) -> Side:
+def side_of_list(state: State) -> Side:
     """Return the side that all before a colon names, and nothing else; "" if there is other."""
     head = state.items[max(state.clause.begins + 1, state.index - _LONGEST_HEAD) : state.index]
     sides = {str(value) for item in head for slot, value in item.attributes if slot == "side"}
-    only = len(head) < _LONGEST_HEAD and all(item.kind == "modifier" or item.names == ("lungs",) for item in head)
+    only = len(head) < _LONGEST_HEAD and all(
+        item.kind in ("modifier", "verb") or item.names in _OF_NO_FINDING for item in head
+    )
     return cast("Side", sides.pop()) if only and len(sides) == 1 and not state.clause.mentions else ""
 
 
