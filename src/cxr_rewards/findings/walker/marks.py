@@ -82,8 +82,7 @@ def _begin_other_side(state: State) -> None:
 
 def or_(state: State) -> None:
     _note_joint(state, "or")
-    if not (state.clause.mentions and state.clause.mentions[-1].change == "stable" and "change" in state.waiting):
-        doubt_both(state)  # but not in "no change in the effusions or the consolidation"
+    doubt_both(state)
 
 
 def introduce(state: State) -> None:
