@@ -9,8 +9,8 @@ from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.testing import SAMPLE_CASES, component_checks
 from cxr_rewards.testing.component_rules import COMPONENT_RULES
 
-FEWER = {"radfact_official": [*SAMPLE_CASES[:3], *SAMPLE_CASES[7:8], *SAMPLE_CASES[-3:]]}
-"""Of the judge that asks a question for each phrase of both reports: right, wrong, empty, hostile, long and unscorable."""
+FEWER = {"radfact_official": [SAMPLE_CASES[i] for i in (1, 2, 7, 11, 13)]}
+"""Of the judge that asks a question in YAML for each phrase of both reports: right, wrong, empty, hostile, unscorable."""
 NEEDED = {"external": {"metric": "tests.conformance.test_components:overlap"}}
 
 

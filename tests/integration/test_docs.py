@@ -94,6 +94,9 @@ def test_commands_run(page, commands, tmp_path, monkeypatch):
         assert run("score", "examples/sample_reports.csv", "-o", "rewards.csv").returncode == 0
     if "cache " in commands:  # these need a cache file to look at
         SqliteCache("cache.sqlite").close()
+    *others, last = commands.splitlines()
+    if page.name == "README.md" and any(last in more.splitlines() for of, more in COMMANDS if of != page):
+        commands = "\n".join(others)  # a page runs it that looks at what it writes
     for command in commands.splitlines():
         done = run(*shlex.split(command)[1:])
         assert done.returncode == 0, done.stdout + done.stderr

@@ -1,5 +1,5 @@
 """Downloading through real sockets, with faults; checking what lies there. The hub's address is read at import: all
-of it runs in processes of its own."""
+that downloads runs in processes of its own."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import pytest
+from tests.command_line import run
 from tests.unit.models.hub import serve
 
 from cxr_rewards.components.chexbert_f1 import ChexbertF1
@@ -60,7 +61,7 @@ def test_what_components_need_is_listed_once_through_all_features():
     }  # fmt: skip
 
 
-def test_fetch_downloads_what_scoring_needs_and_nothing_twice(cli, hub, tmp_path):
+def test_fetch_downloads_what_scoring_needs_and_nothing_twice(cli, hub, tmp_path, monkeypatch):
     first = cli("fetch", "radgraph_combined", "bertscore", "--json")
     assert first.returncode == 0, first.stderr
     rows = json.loads(first.stdout)
@@ -82,7 +83,9 @@ def test_fetch_downloads_what_scoring_needs_and_nothing_twice(cli, hub, tmp_path
     table.write_text("candidate,reference\nSmall left effusion.,Left effusion.\n")
     config = tmp_path / "r.toml"
     config.write_text("[components.radgraph_combined]\nweight = 0.5\n[components.bertscore]\nweight = 0.5\n")
-    scored = cli("score", str(table), "-o", str(tmp_path / "out.csv"), "--config", str(config), HF_HUB_OFFLINE="1")
+    monkeypatch.setenv("CXR_REWARDS_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    scored = run("score", table, "-o", tmp_path / "out.csv", "--config", config)
     assert scored.returncode == 0, scored.stderr
 
 

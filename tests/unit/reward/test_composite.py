@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import pytest
@@ -99,12 +100,17 @@ def test_missing_texts_are_unscored_with_a_reason_and_leave_neighbours_alone():
     assert all(set(r.parts) == set(reward.components) for r in results)
 
 
+@cache
+def scored_alone(i):
+    return CompositeReward().score_batch([SAMPLE_CASES[i]])[0]
+
+
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from(range(len(SAMPLE_CASES))), min_size=1, max_size=20))
 def test_a_reward_does_not_depend_on_its_batch(order):
     reward = CompositeReward()
     batch = reward.score_batch([SAMPLE_CASES[i] for i in order])
-    assert batch == [CompositeReward().score_batch([SAMPLE_CASES[i]])[0] for i in order]
+    assert batch == [scored_alone(i) for i in order]
 
 
 @settings(max_examples=100, deadline=None)
@@ -367,7 +373,7 @@ def test_rewards_do_not_depend_on_the_hash_seed():
             text=True,
             check=True,
         ).stdout
-        for seed in ("1", "2", "3")
+        for seed in ("1", "2")
     }
     assert len(outputs) == 1
 
