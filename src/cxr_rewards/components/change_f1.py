@@ -115,7 +115,10 @@ class ChangeF1(ReadingComponent):
         stated, said = _stated(of_reference), _stated(of_candidate) if of_candidate else ()
         if of_candidate is None:
             return Score.explained(0.0, self._details, stated, None)
-        value = self._match(stated, said, self.directions).value if stated or said else 1.0
+        if stated and said:
+            value = self._match(stated, said, self.directions).value
+        else:
+            value = 0.0 if stated or said else 1.0
         return Score.explained(value, self._details, stated, said)
 
     def _details(self, stated: Sequence[Finding], said: Sequence[Finding] | None) -> dict[str, Any]:

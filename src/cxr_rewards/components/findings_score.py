@@ -9,7 +9,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import Context, MatchedFindings, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import DENIED, Comparison, Finding, Match, significance, silent
+from cxr_rewards.findings import DENIED, Comparison, Finding, Match, significance
 from cxr_rewards.findings.certainty import denial_weight
 from cxr_rewards.findings.finding import Certainty
 from cxr_rewards.formulas.crimson import crimson_score
@@ -93,8 +93,7 @@ class FindingsScore(ReadingComponent):
         comparison: Comparison | None = features.value(_MATCHED, case)
         if comparison is None:
             return unread_reference(self.name)
-        of_reference, of_candidate = (features.value(_REPORTS, text) for text in (case.reference, case.candidate))
-        if silent(of_candidate) and not silent(of_reference):
+        if comparison.silent:
             return Score.explained(0.0, self._details, comparison, case.context)
         value = self._value(comparison, case.context)
         return Score.explained(value, self._details, comparison, case.context)
@@ -104,6 +103,9 @@ class FindingsScore(ReadingComponent):
         penalty = 0.0
         for match in comparison.matched:
             weight = self._weight(match.reference, context)
+            if match.alike:
+                matched.append((weight, 0.0))
+                continue
             matched.append((weight, _cost(match, weight)))
             penalty += self._excess(match, context)
         missed = [self._weight(finding, context) for finding in comparison.missed]

@@ -7,7 +7,7 @@ from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Comparison, silent
+from cxr_rewards.findings import Comparison
 from cxr_rewards.findings.certainty import denial_weight
 from cxr_rewards.types import Case, Score
 
@@ -84,9 +84,13 @@ class FindingsSoftF1(ReadingComponent):
         context, benign, possible = case.context, self.benign_weight, self.possible_weight
         credit = weight = denied = 0.0
         for match in comparison.matched:
-            both = weight_of(match.reference, context, benign, possible)
-            both += weight_of(match.candidate, context, benign, possible)
-            credit += both * credit_of(match, context, benign)
+            ours = weight_of(match.reference, context, benign, possible)
+            if match.alike:
+                both = credited = ours + ours
+            else:
+                both = ours + weight_of(match.candidate, context, benign, possible)
+                credited = both * credit_of(match, context, benign)
+            credit += credited
             weight += both
         for finding, denial in zip(comparison.missed, comparison.denied, strict=True):
             lost = weight_of(finding, context, benign, possible)
@@ -96,8 +100,7 @@ class FindingsSoftF1(ReadingComponent):
         weight += sum([weight_of(finding, context, benign, possible) for finding in comparison.false])
         denied += sum([weight_of(finding, context, benign, possible) for finding in comparison.contradicted])
         details = {"credit": credit, "weight": weight, "denied": denied}
-        of_reference, of_candidate = (features.value(_REPORTS, text) for text in (case.reference, case.candidate))
-        if silent(of_candidate) and not silent(of_reference):
+        if comparison.silent:
             return Score(0.0, details)
         total = weight + self.denial_cost * denied
         return Score((credit + self.normal_weight) / (total + self.normal_weight) if total else 1.0, details)

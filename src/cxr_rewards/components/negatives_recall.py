@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
@@ -97,8 +97,8 @@ class NegativesRecall(ReadingComponent):
             if implied <= self.sweeping and denial.change != "resolved":
                 statement = denial.start if implied else denial.observation
                 asked.setdefault(statement, []).append(denial.observation)
-        credit = self._credits(candidate)
-        earned = {" or ".join(names): max(map(credit, names)) for names in asked.values()}
+        denied = self._denied(candidate) if candidate else {}
+        earned = {" or ".join(names): max([self._credit(name, denied) for name in names]) for names in asked.values()}
         lost = {names: value for names, value in earned.items() if value < 1}
         stated = sum(significance(finding, case.context) != "benign" for finding in reference.abnormal)
         told = self._told(features.value(_MATCHED, case), case.context)
@@ -116,26 +116,24 @@ class NegativesRecall(ReadingComponent):
         weight += sum([weight_of(finding, context, benign, possible) for finding in comparison.missed])
         return told / weight if weight else 1.0
 
-    def _credits(self, candidate: Report | None) -> Callable[[str], float]:
-        """Return a function from an observation to the best credit of the candidate's denials for its absence."""
-        observations = ontology().observations
-        whole: dict[str, float] = {}
-        part: dict[str, float] = {}
-        for denial, implied in _denials(candidate) if candidate else ():
+    def _denied(self, candidate: Report) -> dict[str, float]:
+        """Return what the candidate denies, with the credit for the absence of that very observation."""
+        denied: dict[str, float] = {}
+        for denial, implied in _denials(candidate):
             credit = (self.sweeping / implied) ** 2 if implied > self.sweeping else 1.0
-            name = denial.observation
-            if credit > whole.get(name, 0.0):
-                whole[name] = credit
-                for general in observations[name].ancestors:
-                    part[general] = max(part.get(general, 0.0), credit * self.part_credit)
+            if credit > denied.get(denial.observation, 0.0):
+                denied[denial.observation] = credit
+        return denied
 
-        def best(name: str) -> float:
-            if (credit := whole.get(name, 0.0)) == 1.0:
-                return credit
-            kinds = [whole[kind] for kind in observations[name].ancestors if kind in whole]
-            return max(credit, part.get(name, 0.0), *kinds)
-
-        return best
+    def _credit(self, name: str, denied: Mapping[str, float]) -> float:
+        """Return the best credit for the absence of an observation, given what the candidate denies."""
+        own = denied.get(name, 0.0)
+        if own == 1.0:
+            return own
+        observations = ontology().observations
+        general = [denied[other] for other in observations[name].ancestors if other in denied]
+        part = [denied[other] * self.part_credit for other in denied if name in observations[other].ancestors]
+        return max([own, *general, *part])
 
 
 def _denials(report: Report) -> list[tuple[Finding, int]]:

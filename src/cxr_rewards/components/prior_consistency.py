@@ -114,7 +114,9 @@ class PriorConsistency(ReadingComponent):
         readable = [(i, report) for i in given if (report := features.value(_REPORTS, case.priors[i])) is not None]
         # Mentions, not findings: two that contradict each other are two statements.
         statements = _statements(features.value(READINGS, case.candidate).findings, bool(given))
-        told = _told(features.value(READINGS, case.reference).findings) if statements else ()
+        if not statements:
+            return Score.explained(1.0, _details, (), ())
+        told = _told(features.value(READINGS, case.reference).findings)
         known = ontology()
         judged = tuple(
             _borne_out(known, statement, told) or _judge(known, statement, readable, bool(given))
@@ -139,6 +141,8 @@ def _details(statements: Sequence[Finding], judged: Sequence[_Judgement]) -> dic
 def _statements(findings: Sequence[Finding], priors: bool) -> tuple[Finding, ...]:
     """Return the statements to judge, each observation, side and direction once."""
     stated = [f for f in findings if f.change or f.observation == _COMPARISON]
+    if not stated:
+        return ()
     distinct: dict[tuple[str, str, str], Finding] = {}
     for finding in by_side(stated):
         if not (priors and finding.observation == _COMPARISON):

@@ -88,6 +88,8 @@ class WorstError(ReadingComponent):
             for finding in wrong:
                 yield weight_of(finding, context, benign, possible), kind, finding, None
         for match in comparison.matched:
+            if match.alike:
+                continue
             ours = weight_of(match.reference, context, benign, possible)
             theirs = weight_of(match.candidate, context, benign, possible)
             yield max(ours, theirs) * (1 - credit_of(match, context, benign)), "differs", match.reference, match

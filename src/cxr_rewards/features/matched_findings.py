@@ -58,7 +58,8 @@ def weight_of(
     """
     matters = significance(finding, context)
     weight = benign if matters == "benign" else WEIGHTS[matters]
-    return weight * certainty_weight(certainty or finding.certainty, possible)
+    certainty = certainty or finding.certainty
+    return weight if certainty == "present" else weight * certainty_weight(certainty, possible)
 
 
 def credit_of(match: Match, context: Context, benign: float) -> float:
@@ -68,6 +69,8 @@ def credit_of(match: Match, context: Context, benign: float) -> float:
     same, and little if a word ("old", "calcified") makes a dangerous finding benign, or the reverse. The severity, size
     and change that the reference gives are taken for both, because a difference in them is in the cost already.
     """
+    if match.alike:
+        return 1.0
     one, two = match.reference, match.candidate
     ours = significance(one, context)
     theirs = significance_with(

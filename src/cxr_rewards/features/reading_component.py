@@ -32,7 +32,7 @@ class ReadingComponent(Component):
         unread: dict[TextRole, Reading] = {}
         for role in self.reads:
             if role != "priors":
-                found: Reading = features.value(READINGS, getattr(case, role))
+                found: Reading = features.value(READINGS, case.candidate if role == "candidate" else case.reference)
                 if found.unread or found.clinical:
                     unread[role] = found
         if not unread:

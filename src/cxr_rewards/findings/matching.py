@@ -11,7 +11,7 @@ from cxr_rewards.findings.finding import Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
 from cxr_rewards.findings.pairing import denies, kinship, pair_up
 from cxr_rewards.findings.places import places_meet, sides_meet
-from cxr_rewards.findings.report import Report, join
+from cxr_rewards.findings.report import Report, join, silent
 from cxr_rewards.findings.significance import significance
 from cxr_rewards.formulas.crimson import WEIGHTS
 
@@ -31,6 +31,11 @@ class Match(NamedTuple):
         """Weight of all differences."""
         return sum([difference.cost for difference in self.differences]) if self.differences else 0
 
+    @property
+    def alike(self) -> bool:
+        """Whether the two say the same, but for where they stand, and whether they are implied."""
+        return not self.differences and self.reference[:-3] == self.candidate[:-3]
+
 
 class Comparison(NamedTuple):
     """Two reports' abnormal findings side by side.
@@ -41,6 +46,7 @@ class Comparison(NamedTuple):
         denied: for each of `missed`, the candidate's statement that denies it or holds it unlikely, or None.
         false: findings of the candidate without a partner, and those that it takes back.
         contradicted: findings that the candidate both states and denies, unless the reference does too.
+        silent: nothing was read in the candidate, but something in the reference.
     """
 
     matched: tuple[Match, ...]
@@ -48,6 +54,7 @@ class Comparison(NamedTuple):
     denied: tuple[Finding | None, ...]
     false: tuple[Finding, ...]
     contradicted: tuple[Finding, ...]
+    silent: bool = False
 
 
 def compare(reference: Report, candidate: Report) -> Comparison:
@@ -69,16 +76,20 @@ def compare(reference: Report, candidate: Report) -> Comparison:
         (Difference(kind='severity', cost=0.5, says='severe, not mild'),)
     """
     known = ontology()
-    excused = {(finding.observation, finding.side) for finding in reference.contradicted}
-    contradicted = [f for f in candidate.contradicted if (f.observation, f.side) not in excused]
-    taken_back = [f for f in contradicted if any(f is other for other in candidate.taken_back)]
     ours, theirs = [*reference.abnormal, *_unlikely(reference)], [*candidate.abnormal, *_unlikely(candidate)]
-    theirs = [finding for finding in theirs if not any(finding is other for other in taken_back)]
-    _join_parts(known, ours, theirs)
-    _join_parts(known, theirs, ours)
-    matched = _matches(known, ours, theirs)
-    taken = {id(match.reference) for match in matched} | {id(match.candidate) for match in matched}
-    ours, theirs = ([f for f in findings if id(f) not in taken] for findings in (ours, theirs))
+    contradicted = taken_back = list[Finding]()
+    if candidate.contradicted:
+        excused = {(finding.observation, finding.side) for finding in reference.contradicted}
+        contradicted = [f for f in candidate.contradicted if (f.observation, f.side) not in excused]
+        taken_back = [f for f in contradicted if any(f is other for other in candidate.taken_back)]
+        theirs = [finding for finding in theirs if not any(finding is other for other in taken_back)]
+    matched: list[Match] = []
+    if ours and theirs:
+        _join_parts(known, ours, theirs)
+        _join_parts(known, theirs, ours)
+        matched = _matches(known, ours, theirs)
+        taken = {id(match.reference) for match in matched} | {id(match.candidate) for match in matched}
+        ours, theirs = ([f for f in findings if id(f) not in taken] for findings in (ours, theirs))
     denials = [_denial(known, candidate, finding) for finding in ours]
     # What one report states and the other holds unlikely is one error, not two.
     overruled = {id(denial) for f, denial in zip(ours, denials, strict=True) if f.certainty != "unlikely"}
@@ -110,14 +121,15 @@ def compare(reference: Report, candidate: Report) -> Comparison:
         tuple(denied),
         (*false, *taken_back),
         tuple(contradicted),
+        silent(candidate) and not silent(reference),
     )
 
 
 def _unlikely(report: Report) -> list[Finding]:
+    unlikely = [finding for finding in report.absent if finding.certainty == "unlikely"]
     distinct: dict[tuple[str, str], Finding] = {}
-    for finding in report.absent:
-        if finding.certainty == "unlikely":
-            distinct.setdefault((finding.observation, finding.side), finding)
+    for finding in unlikely:
+        distinct.setdefault((finding.observation, finding.side), finding)
     return list(distinct.values())
 
 
@@ -164,14 +176,18 @@ def _matches(known: Ontology, ours: Sequence[Finding], theirs: Sequence[Finding]
         for j, two in enumerate(theirs)
         if _can_be_one(one, two)
     }
+    if len({i for i, _ in possible}) == len({j for _, j in possible}) == len(possible):
+        return list(possible.values())  # there is nothing to choose
     return [possible[pair] for pair in pair_up({pair: _gain(match) for pair, match in possible.items()})]
 
 
 def _can_be_one(one: Finding, two: Finding) -> bool:
     """Return whether two findings can be partners; another observation on the other side is another finding."""
-    if one.observation != two.observation and not sides_meet(one, two):
+    if one.observation != two.observation and (
+        kinship(one.observation, two.observation) is None or not sides_meet(one, two)
+    ):
         return False
-    return kinship(one.observation, two.observation) is not None and certainties_agree(one.certainty, two.certainty)
+    return one.certainty == two.certainty or certainties_agree(one.certainty, two.certainty)
 
 
 def _gain(match: Match) -> float:

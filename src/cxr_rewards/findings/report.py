@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cxr_rewards.findings.contradiction import contradictions
-from cxr_rewards.findings.finding import CERTAINTIES, MANY, OTHER_SIDE, Finding
+from cxr_rewards.findings.finding import CERTAINTIES, DENIED, MANY, OTHER_SIDE, Finding
 from cxr_rewards.findings.ontology import Ontology, ontology
 from cxr_rewards.findings.places import places_meet, sides_meet
 
@@ -80,18 +80,27 @@ def merge(findings: Sequence[Finding]) -> Report:
     if any("tension" in finding.descriptors for finding in findings):
         findings = _with_tension(findings)
     # General mentions last, so that their order does not matter.
-    for finding in sorted(findings, key=lambda finding: not finding.side and not finding.places):
-        if finding.polarity == "absent":
+    located = [finding for finding in findings if finding.side or finding.places]
+    general = [finding for finding in findings if not finding.side and not finding.places] if located else findings
+    for finding in (*located, *general):
+        if finding.certainty in DENIED:
             absent.append(finding)
         elif finding.observation == "comparison":
             comparisons.append(finding)
         else:
             _add(known, groups.setdefault(finding.observation, []), finding)
+    if not groups:
+        return Report((), tuple(absent), (), tuple(comparisons))
     _absorb(known, groups)
     abnormal = [finding for group in groups.values() for finding in group]
     abnormal.sort(key=lambda finding: finding.start)
-    kept = [d for d in absent if not any(_clash(known, finding, d) for finding in groups.get(d.observation, ()))]
-    contradicted, taken_back = contradictions(known, abnormal, absent)
+    kept = [
+        denial
+        for denial in absent
+        if denial.observation not in groups
+        or not any(_clash(known, finding, denial) for finding in groups[denial.observation])
+    ]
+    contradicted, taken_back = contradictions(known, abnormal, absent) if absent else ((), ())
     return Report(tuple(abnormal), tuple(kept), contradicted, tuple(comparisons), taken_back)
 
 

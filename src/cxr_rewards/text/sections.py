@@ -128,7 +128,7 @@ def _is_heading(text: str, begin: int, at: int, heading: str, after: re.Match[st
     return False
 
 
-def _heading_starts(plain: str) -> list[int]:
+def heading_starts(plain: str) -> list[int]:
     """Return the positions where a known heading may begin, in order; only these few need a closer look."""
     starts: list[int] = []
     for words in (_CAPITALIZED, _AFTER_MARK):
@@ -155,7 +155,7 @@ def sections(text: str) -> tuple[Section, ...]:
         ['']
     """
     plain = tidy(text)
-    starts = _heading_starts(plain)
+    starts = heading_starts(plain)
     small = lower(plain) if starts else ""
     headings: list[tuple[str, int, int]] = []  # name, start of the heading, end of the heading
     done = 0

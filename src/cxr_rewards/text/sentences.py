@@ -6,17 +6,19 @@ import re
 
 from cxr_rewards.text.tidy import tidy
 
+_SIDE = r"(?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L)[ .,;]"
+"""Where an abbreviated finding lies, right behind its full stop."""
 # Possible ends of a sentence: a full stop with the marks that close it (`ordinary`: after a word too long for an
 # abbreviation), a line feed, a bullet, the bracket of the list number " 1) ". All begin with one set of characters:
 # `re` skips to the next of a set quickly.
 _STOP = re.compile(
-    r"""[.!?\n\u2022)](?:
-        (?P<ordinary>(?<=[A-Za-z]{5}\.)(?<!(?i:approx)\.)(?<!(?i:bilat)\.)
-            (?=[ ](?!(?:[RL][UML]?[LZ]|RMZ|[RL]t|B/?L)[ .,;])|\n|\Z))
+    rf"""[.!?\n\u2022)](?:
+        (?P<ordinary>(?<=[A-Za-z]{{5}}\.)(?<!(?i:approx)\.)(?<!(?i:bilat)\.)
+            (?=[ ](?!{_SIDE})|\n|\Z))
         | (?P<full>(?<=[.!?])[.!?]*["')\]*]*)
         | (?P<bullet>(?<=\u2022))
         | (?P<line>(?<=\n))
-        | (?P<number>(?:(?<=[ \n][0-9]\))|(?<=[ \n][0-9]{2}\)))(?=[ ]))
+        | (?P<number>(?:(?<=[ \n][0-9]\))|(?<=[ \n][0-9]{{2}}\)))(?=[ ]))
     )""",
     re.VERBOSE,
 )
@@ -38,6 +40,21 @@ _WHERE = re.compile(
 _ASKED = re.compile(r" (?!no\b|none\b|nil\b|yes\b)[a-z]")
 _WRAP = 60
 """A line shorter than this, in characters, is taken to end on purpose if the next begins with a capital."""
+
+
+_PLAIN = re.compile(rf"(?!{_SIDE})[A-Za-z][A-Za-z0-9 ,;'%-]*(?:[A-Za-z]{{5}}|[ ][A-Za-z]{{2,4}})\.")
+_ABBREVIATED = re.compile(rf".*[^a-z](?:{_NEVER_END.pattern}|{_UNITS.pattern}|{_TELEGRAPHIC.pattern})\.", re.IGNORECASE)
+
+
+def is_plain(sentence: str) -> bool:
+    """Return whether a sentence with its full stop ends there, and begins where it does, whatever sentences like it are
+    around it.
+
+    Example:
+        >>> is_plain("The heart is normal."), is_plain("A nodule of 1.2 cm."), is_plain("Opacity (left base).")
+        (True, False, False)
+    """
+    return _PLAIN.fullmatch(sentence) is not None and _ABBREVIATED.fullmatch(f" {sentence}") is None
 
 
 def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int) -> int | None:

@@ -14,7 +14,7 @@ and an empty check box all become "no pneumothorax", with the places in the repo
 
 from cxr_rewards.findings.layout.labels import stands_for_fracture
 from cxr_rewards.findings.layout.legend import without_legend
-from cxr_rewards.findings.layout.lines import passages
+from cxr_rewards.findings.layout.lines import has_layout, passages
 from cxr_rewards.findings.layout.statement import Passage, Span, Statement
 
-__all__ = ["Passage", "Span", "Statement", "passages", "stands_for_fracture", "without_legend"]
+__all__ = ["Passage", "Span", "Statement", "has_layout", "passages", "stands_for_fracture", "without_legend"]

@@ -42,7 +42,7 @@ def _marks_of_layout() -> re.Pattern[str]:
     return re.compile(f"[{marks}(._+-](?:(?<=[{marks}])|{apart}|{_IN_BRACKETS}|{_VE_BEHIND})")
 
 
-def _has_layout(plain: str, raw: str) -> bool:
+def has_layout(plain: str, raw: str) -> bool:
     """Return whether there may be a label, table or check box; quick, because most reports have none."""
     if _marks_of_layout().search(plain) is not None or "   " in plain or "\t" in raw:
         return True
@@ -71,7 +71,7 @@ def passages(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Pa
 
 
 def _of_lines(tidied: str, plain: str, raw: str, start: int, end: int) -> list[Passage]:
-    if not _has_layout(plain[start:end], raw[start:end]):
+    if not has_layout(plain[start:end], raw[start:end]):
         return [(start, end)]
     return _Lines(tidied, plain, raw).read(start, end)
 
