@@ -72,6 +72,10 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
 
 
+def _may_hold_arrays(cls: type) -> bool:
+    return cls is tuple or hasattr(cls, "nbytes")
+
+
 def _array_bytes(value: object) -> int:
     """Return the bytes of an array or of the arrays in a tuple; 0 for other values, which are small."""
     if type(value) is tuple:
@@ -161,10 +165,12 @@ class MemoryCache:
         identity, entries = _identity(feature), self._entries
         with self._lock:
             number = self._numbers.setdefault(identity, len(self._numbers))
+            weigh = self._bytes > 0 or any(map(_may_hold_arrays, set(map(type, values.values()))))
             for item, value in values.items():
                 key = (number, item)
                 old = entries.pop(key, None)
-                self._bytes += _array_bytes(value) - (0 if old is None else _array_bytes(old))
+                if weigh:
+                    self._bytes += _array_bytes(value) - (0 if old is None else _array_bytes(old))
                 entries[key] = value
             while len(entries) > self.max_items or self._bytes > self.max_bytes:
                 self._bytes -= _array_bytes(entries.popitem(last=False)[1])

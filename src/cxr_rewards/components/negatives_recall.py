@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import Context, MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Comparison, Finding, Report, ontology, significance
+from cxr_rewards.findings import Comparison, Report, ontology, significance
 from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
@@ -93,12 +93,18 @@ class NegativesRecall(ReadingComponent):
             return unread_reference(self.name)
         candidate: Report | None = features.value(_REPORTS, case.candidate)
         asked: dict[object, list[str]] = {}
-        for denial, implied in _denials(reference):
-            if implied <= self.sweeping and denial.change != "resolved":
-                statement = denial.start if implied else denial.observation
+        implied = _implied(reference)
+        for denial in reference.absent:
+            if not denial.implied:
+                statement: object = denial.observation
+            elif implied[denial.start] <= self.sweeping:
+                statement = denial.start
+            else:
+                continue
+            if denial.change != "resolved":
                 asked.setdefault(statement, []).append(denial.observation)
         denied = self._denied(candidate) if candidate else {}
-        earned = {" or ".join(names): max([self._credit(name, denied) for name in names]) for names in asked.values()}
+        earned = {" or ".join(names): self._credit(names, denied) for names in asked.values()}
         lost = {names: value for names, value in earned.items() if value < 1}
         stated = sum(significance(finding, case.context) != "benign" for finding in reference.abnormal)
         told = self._told(features.value(_MATCHED, case), case.context)
@@ -119,27 +125,31 @@ class NegativesRecall(ReadingComponent):
     def _denied(self, candidate: Report) -> dict[str, float]:
         """Return what the candidate denies, with the credit for the absence of that very observation."""
         denied: dict[str, float] = {}
-        for denial, implied in _denials(candidate):
-            credit = (self.sweeping / implied) ** 2 if implied > self.sweeping else 1.0
-            if credit > denied.get(denial.observation, 0.0):
-                denied[denial.observation] = credit
+        implied = _implied(candidate)
+        for denial in candidate.absent:
+            if denial.implied and (count := implied[denial.start]) > self.sweeping:
+                denied[denial.observation] = max((self.sweeping / count) ** 2, denied.get(denial.observation, 0.0))
+            else:
+                denied[denial.observation] = 1.0
         return denied
 
-    def _credit(self, name: str, denied: Mapping[str, float]) -> float:
-        """Return the best credit for the absence of an observation, given what the candidate denies."""
-        own = denied.get(name, 0.0)
-        if own == 1.0:
-            return own
-        observations = ontology().observations
-        general = [denied[other] for other in observations[name].ancestors if other in denied]
-        part = [denied[other] * self.part_credit for other in denied if name in observations[other].ancestors]
-        return max([own, *general, *part])
+    def _credit(self, names: Sequence[str], denied: Mapping[str, float]) -> float:
+        """Return the best credit for the absence of one of some observations, given what the candidate denies."""
+        best = 0.0
+        for name in names:
+            if denied.get(name) == 1.0:
+                return 1.0
+            observations = ontology().observations
+            general = [denied[other] for other in observations[name].ancestors if other in denied]
+            part = [denied[other] * self.part_credit for other in denied if name in observations[other].ancestors]
+            best = max([best, denied.get(name, 0.0), *general, *part])
+        return best
 
 
-def _denials(report: Report) -> list[tuple[Finding, int]]:
-    """Return the denials of a report, each with how many absences its normal statement implies; 0 if it is explicit."""
+def _implied(report: Report) -> dict[int, int]:
+    """Return how many absences each normal statement of a report implies, by where it stands."""
     implied: dict[int, int] = {}
     for denial in report.absent:
         if denial.implied:
             implied[denial.start] = implied.get(denial.start, 0) + 1
-    return [(denial, implied[denial.start] if denial.implied else 0) for denial in report.absent]
+    return implied

@@ -14,7 +14,7 @@ from cxr_rewards.types import Case, Score
 
 # Numbers are not words here, so that a loop with a counter is still a loop.
 _words = remembered(re.compile(r"[^\W\d_]+").findall)
-_STOPS = str.maketrans("!?;\n", "....")
+_STOPS = "!?;\n"
 
 
 class Repetition(Component):
@@ -54,8 +54,10 @@ class Repetition(Component):
 
     def score_case(self, case: Case, features: FeatureTable) -> Score:
         """Return the larger share, with both in the details."""
-        pieces = case.candidate.lower().translate(_STOPS).split(".")
-        sentences = list(filter(None, map(_words, pieces)))
+        text = case.candidate.lower()
+        for stop in _STOPS:
+            text = text.replace(stop, ".")
+        sentences = list(filter(None, map(_words, text.split("."))))
         words = list(chain.from_iterable(sentences))
         ngrams = list(zip(*(words[i:] for i in range(self.n)), strict=False))
         in_ngrams = self._again(ngrams) / max(1, len(ngrams))

@@ -226,7 +226,7 @@ def _items(step: _Step, cases: Sequence[Case]) -> dict[Item, None]:
     # Without a reference there is nothing to compare with, so these features are not needed.
     usable = [case for case in cases if always or case.reference.strip()]
     if step.feature.over != "text":
-        return dict.fromkeys(item_of(step.feature, case) for case in usable)
+        return dict.fromkeys([item_of(step.feature, case) for case in usable])
     items: dict[Item, None] = {}
     for text, of in _OF.items():
         if text in always:

@@ -9,13 +9,22 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 from itertools import chain
 from typing import TYPE_CHECKING, cast
 
-from cxr_rewards.core.feature import Batch, Feature, FeatureFailed, FeatureTable, Item, StreamedFeature, item_of
+from cxr_rewards.core.feature import (
+    Batch,
+    CaseItem,
+    Feature,
+    FeatureFailed,
+    FeatureTable,
+    Item,
+    StreamedFeature,
+    item_of,
+)
 from cxr_rewards.errors import (
     CxrRewardsError,
     InputError,
@@ -120,12 +129,11 @@ def fill(  # noqa: PLR0917 - one caller
         known: dict[Item, object] = {}
         if cache is not None:
             with watch.time("cache"):
-                known = cache.get_many(feature, [i for i in items if _lasts(feature, i, lasting)])
+                known = cache.get_many(feature, [i for i in items if feature.keeps == "all" or i in lasting])
         columns[feature.signature] = known
         missing[feature.signature] = [item for item in items if item not in known]
         for need in feature.needs:
-            sources = chain.from_iterable(_sources(item, need) for item in missing[feature.signature])
-            wanted[need.signature].update(dict.fromkeys(sources))
+            wanted[need.signature].update(dict.fromkeys(_sources_of(missing[feature.signature], need)))
     counts = _Filling(order, columns, missing, lasting, cache, watch, skip).run()
     return columns, counts
 
@@ -207,8 +215,11 @@ class _Filling:
     def keep(self, feature: Feature, computed: dict[Item, object]) -> None:
         self.columns[feature.signature].update(computed)
         if self.cache is not None:
-            values = {k: v for k, v in computed.items() if type(v) is not Failure and feature.is_final(v)}
-            good = {k: v for k, v in values.items() if _lasts(feature, k, self.lasting)}
+            good = {k: v for k, v in computed.items() if type(v) is not Failure}
+            if type(feature).is_final is not Feature.is_final:
+                good = {k: v for k, v in good.items() if feature.is_final(v)}
+            if feature.keeps != "all":
+                good = {k: v for k, v in good.items() if k in self.lasting}
             with self.watch.time("cache"):
                 self.cache.put_many(feature, good)
 
@@ -252,22 +263,17 @@ class _Filling:
                 yield item
 
 
-def _lasts(feature: Feature, item: Item, lasting: Container[str]) -> bool:
-    """Return whether a value outlives the call (see `Feature.keeps`)."""
-    return feature.keeps == "all" or item in lasting
-
-
 def _texts(item: Item) -> tuple[str, ...]:
     if isinstance(item, str):
         return (item,)
-    return (item.candidate, item.reference, *getattr(item, "priors", ()))
+    return (item.candidate, item.reference, *item.priors) if isinstance(item, CaseItem) else item
 
 
-def _sources(item: Item, need: Feature) -> tuple[Item, ...]:
-    """Return the items of `need` that an item is computed from."""
+def _sources_of(items: Iterable[Item], need: Feature) -> Iterable[Item]:
+    """Return the items of `need` that other items are computed from."""
     if need.over == "text":
-        return _texts(item)
-    return (item_of(need, item),)  # type: ignore[arg-type]  # a feature over texts needs none over pairs
+        return chain.from_iterable(map(_texts, items))
+    return (item_of(need, item) for item in items)  # type: ignore[arg-type]  # a feature over texts needs none over pairs
 
 
 def _length(item: Item) -> int:
@@ -282,7 +288,7 @@ def _drop_failed(
         return items
     kept = []
     for item in items:
-        failure = next((v for s in _sources(item, need) if type(v := upstream.get(s)) is Failure), None)
+        failure = next((v for s in _sources_of((item,), need) if type(v := upstream.get(s)) is Failure), None)
         if failure is None:
             kept.append(item)
         else:

@@ -222,4 +222,4 @@ def test_what_a_normal_statement_contradicts_keeps_its_partner():
 
 
 def test_two_normal_reports_have_nothing_to_compare():
-    assert reports("Normal chest.", "The lungs are clear.") == ((), (), (), (), ())
+    assert not any(reports("Normal chest.", "The lungs are clear."))
