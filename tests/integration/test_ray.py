@@ -10,7 +10,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 
 import pytest
 from tests.integration.test_server import plain
@@ -163,17 +162,19 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
         assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
 
 
-def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path, monkeypatch):
+def test_a_training_logs_the_same_rewards_from_anywhere(pool, tmp_path):
     """The tiny recipe, with the reward here, at a server, and in Ray actors: every logged number is the same."""
     pytest.importorskip("trl")
-    from cxr_rewards.recipes import grpo_trl, tiny
+    from cxr_rewards.recipes import grpo_trl
 
-    monkeypatch.setattr(tiny, "warm_start", partial(tiny.warm_start, steps=30))  # enough to write some right words
     logged = {}
+    start = []  # the first run makes the data and the fine-tuned model that all start from
     with served(CompositeReward()) as url:
         for name, reward in (("here", "rules"), ("server", url), ("ray", f"ray:{pool.pool}")):
             out = tmp_path / name
-            result = grpo_trl.main(["--tiny", "--text", "--max-steps", "4", "--reward", reward, "-o", str(out)])
+            rehearsal = ["--tiny", "--text", "--max-steps", "4", *start]
+            result = grpo_trl.main([*rehearsal, "--reward", reward, "-o", str(out)])
+            start = start or ["--data", str(out / "tiny"), "--model", str(out / "sft"), "--no-sft"]
             lines = [json.loads(line) for line in (out / "diagnostics.jsonl").read_text().splitlines()]
             measured = ("seconds", "share_of_step", "cache/", "reward/above_constant")  # the last only here
             logged[name] = [
