@@ -115,6 +115,11 @@ def _compared(systems: Mapping[str, Rows], *, on: str, cluster: str, baseline: s
         )
 
 
+def pairs_of(rows: Mapping[str, Rows], baseline: str) -> Sequence[Any]:
+    """Return the differences of each policy from one of them, in every measure, with intervals over cases."""
+    return _compared(rows, on="uid", cluster="", baseline=baseline, resamples=RESAMPLES).pairs
+
+
 def _varies(metric: str, systems: Mapping[str, Rows]) -> bool:
     """Return whether a metric has a number in every system."""
     return all(any(row[metric] not in (None, "") for row in rows) for rows in systems.values())

@@ -66,6 +66,7 @@ def fine_tune(
         **_common(folder, 0),
         per_device_train_batch_size=sft["batch_size"],
         per_device_eval_batch_size=sft["batch_size"],
+        train_sampling_strategy="group_by_length",  # little is padded
         learning_rate=sft["learning_rate"],
         num_train_epochs=sft["epochs"],
         logging_steps=1,
