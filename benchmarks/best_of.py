@@ -34,7 +34,7 @@ from report import options_of, report
 
 BASE, BEST = "one at random", "the index"
 REWARDS = ("rules", "rules_v1", "findings_soft_f1", "rouge_l", "bleu")
-SHOWN = (MAIN, READER, "reward", "words", "all_normal", "cut_off")
+SHOWN = (MAIN, READER, "reward", "words", "all_normal", "open_end")
 _FIRST_SEED = 101
 
 

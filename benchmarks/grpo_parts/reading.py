@@ -24,7 +24,7 @@ SHARES = (
     "all_normal",
     "contradicted",
     "hedged",
-    "cut_off",
+    "open_end",
     "unread",
     "lost_words",
     "copied",
@@ -32,7 +32,7 @@ SHARES = (
     "words",
 )
 """Numbers of a report beside the scores."""
-LOWER_IS_BETTER = ("contradicted", "cut_off", "unread", "lost_words")
+LOWER_IS_BETTER = ("contradicted", "open_end", "unread", "lost_words")
 
 
 def stated(text: str) -> set[str]:
@@ -140,7 +140,7 @@ def _row(study: Study, text: str, result: Reward, constant: Reward, known: Colle
         "all_normal": float(not report.abnormal),
         "contradicted": float(bool(report.contradicted)),
         "hedged": float(any(finding.polarity == "possible" for finding in report.abnormal)),
-        "cut_off": float(not text.endswith((".", "!", "?"))),
+        "open_end": float(not text.endswith((".", "!", "?"))),
         "unread": result.unread_share("candidate"),
         "lost_words": max((len(told["words"]) for told in unread), default=0),
         "copied": float(_plain(text) in known),

@@ -17,7 +17,7 @@ SHOWN = {
     "all_normal": "all normal",
     "contradicted": "contradicts itself",
     "hedged": "hedged",
-    "cut_off": "cut off",
+    "open_end": "no full stop at the end",
     "unread": "sentences unread",
     "lost_words": "unknown words",
     "copied": "copy of a training report",
