@@ -32,7 +32,8 @@ class NegativesRecall(ReadingComponent):
     implies seven and asks for nothing. Findings that have resolved do not count. A denial d of the candidate earns for
     the absence of o:
 
-        1                            d is of o, or of what o is a kind of ("no opacity" for "no consolidation")
+        1                            d is of o, of what o is a kind of ("no opacity" for "no consolidation"), or of what
+                                     reports use for the same thing (`close` in the ontology)
         `part_credit`                d is of a kind of o ("no consolidation" for "no opacity")
         0                            otherwise
         times (sweeping / k) ** 2    if d follows from a normal statement that implies k > `sweeping` absences
@@ -140,7 +141,8 @@ class NegativesRecall(ReadingComponent):
             if denied.get(name) == 1.0:
                 return 1.0
             observations = ontology().observations
-            general = [denied[other] for other in observations[name].ancestors if other in denied]
+            known = observations[name]
+            general = [denied[other] for other in (*known.ancestors, *known.close) if other in denied]
             part = [denied[other] * self.part_credit for other in denied if name in observations[other].ancestors]
             best = max([best, denied.get(name, 0.0), *general, *part])
         return best

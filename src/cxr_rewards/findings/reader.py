@@ -189,7 +189,7 @@ class _Draft:
 
     def add(self, text: str, start: int) -> None:
         """Read a sentence that begins at `start`, and add its findings to those before it."""
-        if "side" in text or "lateral" in text or "underlying" in text or "adjacent" in text:
+        if " side" in text or "silateral" in text or "ralateral" in text or "underlying" in text or "adjacent" in text:
             text = named_sides(text, self.findings[-1].side if self.findings else "")
         sentence, aside, words, strange, clinical = (
             _remembered(text) if len(text) <= _REMEMBERED else _read_sentence(text)

@@ -98,6 +98,7 @@ def merge(findings: Sequence[Finding]) -> Report:
         denial
         for denial in absent
         if denial.observation not in groups
+        or "other" in denial.descriptors
         or not any(_clash(known, finding, denial) for finding in groups[denial.observation])
     ]
     contradicted, taken_back = contradictions(known, abnormal, absent) if absent else ((), ())

@@ -106,6 +106,12 @@ def test_a_candidate_without_a_reading_loses_all_and_a_reference_without_one_is_
     assert NegativesRecall().score("Normal.", "asdf").failure.kind == "nothing_to_compare"
 
 
+def test_what_is_said_of_the_same_thing_and_what_is_not_new_is_denied_too():
+    assert value("No consolidation.", "No airspace opacity.") == 1.0
+    asked = "Resolving left consolidation. No new airspace opacity."
+    assert value("Resolving left consolidation. No new consolidation.", asked) == 1.0
+
+
 def test_each_structure_that_is_called_normal_is_a_statement_of_its_own():
     asked = "No consolidation. No effusion. No pneumothorax."
     assert value("The lungs and pleural spaces are clear.", asked) == 1.0
