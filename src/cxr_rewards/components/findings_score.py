@@ -8,7 +8,7 @@ from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import Context, MatchedFindings, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
-from cxr_rewards.features.reports import Reports, unread_reference
+from cxr_rewards.features.reports import unread_reference
 from cxr_rewards.findings import DENIED, Comparison, Finding, Match, significance
 from cxr_rewards.findings.certainty import denial_weight
 from cxr_rewards.findings.finding import Certainty
@@ -16,7 +16,6 @@ from cxr_rewards.formulas.crimson import crimson_score
 from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
-_REPORTS = Reports()
 _FULL_COST = 0.25
 
 
@@ -86,7 +85,7 @@ class FindingsScore(ReadingComponent):
 
     @property
     def needs(self) -> tuple[Feature, ...]:
-        return (READINGS, _MATCHED, _REPORTS)
+        return (READINGS, _MATCHED)
 
     def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Weigh the matches and errors."""

@@ -6,13 +6,12 @@ from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
-from cxr_rewards.features.reports import Reports, unread_reference
+from cxr_rewards.features.reports import unread_reference
 from cxr_rewards.findings import Comparison
 from cxr_rewards.findings.certainty import denial_weight
 from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
-_REPORTS = Reports()
 
 
 class FindingsSoftF1(ReadingComponent):
@@ -74,7 +73,7 @@ class FindingsSoftF1(ReadingComponent):
 
     @property
     def needs(self) -> tuple[Feature, ...]:
-        return (READINGS, _MATCHED, _REPORTS)
+        return (READINGS, _MATCHED)
 
     def score_findings(self, case: Case, features: FeatureTable) -> Score:
         """Weigh the matches and errors."""
