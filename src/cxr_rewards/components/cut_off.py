@@ -33,7 +33,7 @@ class CutOff(Component):
 
     - its last word is one after which a sentence goes on ("There is no"), or its last mark is ("effusion,"); or
     - marks close its other sentences, and nothing is read in the last one ("The lungs are clear. No focal"), or its
-      last word is a strange one to the reader of `cxr_rewards.findings`.
+      last word is strange to the reader of `cxr_rewards.findings`; unless that word begins with a capital, as names do.
 
     So notes without full stops are not cut off, and some texts that are pass unseen: "No pleural effusion" may have
     been meant to go on. A candidate that ends as its reference does is not cut off.
@@ -71,7 +71,7 @@ class CutOff(Component):
         if not text or _CLOSED.search(text):
             return Score(0.0, {"end": None})
         end = text.split()[-1]
-        if not _goes_on(text, reading) or case.reference.rstrip().endswith(end):
+        if not _goes_on(text, reading) or case.reference.split()[-1:] == [end]:
             return Score(0.0, {"end": None})
         return Score(1.0, {"end": end})
 
@@ -82,7 +82,8 @@ def _goes_on(text: str, reading: Reading) -> bool:
     if _OPEN.search(text) or (word and word.group().lower() in _NEVER_LAST):
         return True
     closed = max((mark.end() for mark in _END_OF_SENTENCE.finditer(text)), default=0)
-    if not closed:
+    last = text.rsplit(maxsplit=1)[-1]
+    if not closed or not last[0].islower():  # a name or an abbreviation can end it: "seen with Dr Lee"
         return False
     is_unread = any(start >= closed for start, _ in reading.unread)
     return is_unread or any(end >= len(text) for _, end in reading.strange)

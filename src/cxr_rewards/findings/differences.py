@@ -16,7 +16,7 @@ SIGNIFICANT, UNKNOWN = 0.5, 0.25
 SLIGHT, UNSAID = 0.125, 0.0625
 """Finer steps: a small deviation; something that the reference says and the candidate leaves out."""
 WORDING = 0.015625
-"""What is hardly more than another wording."""
+"""Cost of a difference that is little more than a choice of words."""
 
 
 _DOUBTFUL = frozenset(("possible", "likely"))

@@ -55,6 +55,7 @@ def test_the_end_is_in_the_details():
         "Effusion. Dr. Smith was told by telephone at 10:30",
         "The effusion measures 3 cm",
         "NAD",
+        "Small effusion. Findings discussed with Dr Leebrook",
     ],
 )
 def test_a_text_that_may_end_there_is_not(text):
@@ -63,3 +64,4 @@ def test_a_text_that_may_end_there_is_not(text):
 
 def test_a_text_that_ends_as_its_reference_does_is_not():
     assert value("Enlarged heart. There is no", "The heart is enlarged. There is no") == 0.0
+    assert value("Enlarged heart. There is a", "Cardiomegaly and pneumonia") == 1.0
