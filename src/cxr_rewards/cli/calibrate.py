@@ -27,7 +27,7 @@ from cxr_rewards.cli.rewards import preset_or_config
 from cxr_rewards.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
-    from cxr_rewards.evaluation.calibration.calibrate import Calibration
+    from cxr_rewards.evaluation.calibration.result import Calibration
 
 
 class MethodName(StrEnum):

@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from cxr_rewards.evaluation.auditing.result import Audit
     from cxr_rewards.evaluation.auditing.run import audit
     from cxr_rewards.evaluation.baselines import reward_of
-    from cxr_rewards.evaluation.calibration.calibrate import Calibration, calibrate
+    from cxr_rewards.evaluation.calibration.calibrate import calibrate
     from cxr_rewards.evaluation.calibration.rating_columns import RatingColumns
     from cxr_rewards.evaluation.calibration.ratings import Ratings, read_ratings
+    from cxr_rewards.evaluation.calibration.result import Calibration
     from cxr_rewards.evaluation.changes import change_of
     from cxr_rewards.evaluation.comparing import compare
     from cxr_rewards.evaluation.comparison import Comparison, Estimate, NonInferiority, Pair
@@ -51,7 +52,7 @@ __getattr__, __dir__ = lazy(
     __name__,
     {
         "Audit": "cxr_rewards.evaluation.auditing.result",
-        "Calibration": "cxr_rewards.evaluation.calibration.calibrate",
+        "Calibration": "cxr_rewards.evaluation.calibration.result",
         "Comparison": "cxr_rewards.evaluation.comparison",
         "Estimate": "cxr_rewards.evaluation.comparison",
         "Evaluation": "cxr_rewards.evaluation.protocol",

@@ -24,7 +24,7 @@ from cxr_rewards.evaluation.report.blocks import (
 )
 
 if TYPE_CHECKING:
-    from cxr_rewards.evaluation.calibration.calibrate import Calibration, Weight
+    from cxr_rewards.evaluation.calibration.result import Calibration, Weight
 
 _BEFORE, _AFTER, _OTHER = 1, 0, 2
 

@@ -10,7 +10,7 @@ from cxr_rewards.evaluation.figures import Figure
 
 if TYPE_CHECKING:
     from cxr_rewards.evaluation.calibration.agreement import Agreement
-    from cxr_rewards.evaluation.calibration.calibrate import Calibration
+    from cxr_rewards.evaluation.calibration.result import Calibration
 
 NUMBERS = {
     "kendall_tau_b": "Kendall's tau-b",

@@ -1,6 +1,7 @@
 """Effects of cues and punctuation: one function for each kind. `data/cues.toml` lists the words.
 
-`marks.py` has those of punctuation, `scopes.py` those that deny, doubt and set aside, and this file the others.
+`marks.py` has those of punctuation, `denials.py` those that deny, `doubts.py` those that doubt, `scopes.py` those that
+set aside or end a scope, and this file the others.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from typing import cast
 
 from cxr_rewards.findings.finding import DENIED, Side
 from cxr_rewards.findings.phrases import Item
-from cxr_rewards.findings.walker import marks, scopes
-from cxr_rewards.findings.walker.attributes import pair, read_modifier, speak_of_all, wait
+from cxr_rewards.findings.walker import denials, doubts, marks, scopes
+from cxr_rewards.findings.walker.attributes import read_modifier, speak_of_all
+from cxr_rewards.findings.walker.locating import pair
 from cxr_rewards.findings.walker.lookahead import REACH, changes_next, dated_behind, next_is, side_stands_alone
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
 from cxr_rewards.findings.walker.structures import refine_by_structure
+from cxr_rewards.findings.walker.waiting import wait
 
 
 def read_cue(state: State) -> None:
@@ -178,16 +181,16 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "introduce": marks.introduce,
     "open": marks.open_,
     "close": marks.close_,
-    "deny_forward": scopes.deny_forward,
-    "deny_backward": scopes.deny_backward,
-    "deny_elsewhere": scopes.deny_elsewhere,
-    "doubt_forward": scopes.doubt_forward,
-    "doubt_backward": scopes.doubt_backward,
-    "doubt_both": scopes.doubt_both,
-    "leave_open": scopes.leave_open,
-    "affirm": scopes.affirm,
-    "consider": scopes.consider,
-    "disfavor": scopes.disfavor,
+    "deny_forward": denials.deny_forward,
+    "deny_backward": denials.deny_backward,
+    "deny_elsewhere": denials.deny_elsewhere,
+    "doubt_forward": doubts.doubt_forward,
+    "doubt_backward": doubts.doubt_backward,
+    "doubt_both": doubts.doubt_both,
+    "leave_open": doubts.leave_open,
+    "affirm": doubts.affirm,
+    "consider": doubts.consider,
+    "disfavor": doubts.disfavor,
     "set_aside_forward": scopes.set_aside_forward,
     "set_aside_backward": scopes.set_aside_backward,
     "end_scope": scopes.end_scope,
@@ -195,10 +198,10 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "relate": scopes.relate,
     "attend": scopes.attend,
     "point": scopes.relate,
-    "explain": scopes.explain,
+    "explain": doubts.explain,
     "link": _link,
-    "replace": scopes.replace_device,
-    "remove": scopes.remove_device,
+    "replace": denials.replace_device,
+    "remove": denials.remove_device,
     "pair": pair,
     "end_clause": _end_clause,
     "begin_statement": _nothing,

@@ -10,6 +10,7 @@ REACH = 7
 LOOK = 14
 """Most phrases to look ahead: bounds the work on hostile text."""
 JOINS = frozenset(("comma", "and", "or"))
+NOUNS = ("structure", "observation")
 ONE_SIDE = ((("side", "left"),), (("side", "right"),))
 """Attributes of a phrase that names the left or the right, and nothing else."""
 DATES = ("compare", "compare_back", "date_back", "date_both")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import cast
 
 from cxr_rewards.findings.finding import Change, Side
+from cxr_rewards.findings.walker.doubts import doubt_both
 from cxr_rewards.findings.walker.lookahead import (
     has_side,
     other_side_follows,
@@ -14,7 +15,6 @@ from cxr_rewards.findings.walker.lookahead import (
     starts_statement,
     tells_of_other_side,
 )
-from cxr_rewards.findings.walker.scopes import doubt_both
 from cxr_rewards.findings.walker.state import Bracket, Scope, State
 from cxr_rewards.findings.walker.statements import end_clause, end_scopes, names_side_only
 
