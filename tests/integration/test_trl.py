@@ -131,7 +131,7 @@ def test_a_vision_language_model_learns_the_reward(started, tmp_path, asynchrono
     close_judges()
     history = trainer.state.log_history
     for name in ("findings_soft_f1/mean", "chexprompt/mean", "above_constant"):
-        assert sum(f"reward/{name}" in entry for entry in history) == watch.steps
+        assert sum(f"cxr_rewards/{name}" in entry for entry in history) == watch.steps
     assert 4 <= asked <= 400  # of thousands of rollouts: what a policy says again is not asked again
     assert watch.steps == (6 if asynchronous else STEPS)
     assert len((tmp_path / "d.jsonl").read_text().splitlines()) == watch.steps
@@ -148,7 +148,7 @@ def test_a_constant_reward_teaches_nothing(started_text, tmp_path):
     reward = CompositeReward({**labels, "constant": Constant()}, weights={"constant": 1.0})
     score = reward.as_trl(group="study_id", diagnostics=Diagnostics(warn=False), log="all")
     trainer = train(started_text, score, tmp_path)
-    first, last = means(trainer, "reward/findings_soft_f1/mean")
+    first, last = means(trainer, "cxr_rewards/findings_soft_f1/mean")
     print(f"\nfindings_soft_f1 under a constant reward {first:.3f} -> {last:.3f}")
     assert abs(last - first) < 0.1
     assert means(trainer) == (1.0, 1.0)
@@ -159,7 +159,7 @@ def test_a_text_model_learns_the_reward_by_rloo(started_text, tmp_path):
     reward = CompositeReward().as_trl(group="study_id", diagnostics=tmp_path / "d.jsonl")
     trainer = train(started_text, reward, tmp_path, algorithm="RLOO")
     first, last = means(trainer)
-    shares = [e["reward/share_of_step"] for e in trainer.state.log_history if "reward/share_of_step" in e]
+    shares = [e["cxr_rewards/share_of_step"] for e in trainer.state.log_history if "cxr_rewards/share_of_step" in e]
     print(f"\nreward {first:.3f} -> {last:.3f}; scoring takes {sum(shares) / len(shares):.1%} of a step")
     assert last > first + 0.2
     assert len(shares) == STEPS - 1  # of the first step it is not known yet
@@ -191,7 +191,11 @@ def test_tensorboard_gets_the_numbers_and_the_folder_the_table_and_the_rollouts(
     )
     train(started_text, reward, tmp_path / "out", steps=2, report_to="tensorboard", log_completions=True)
     logged = scalars(tmp_path / "out")
-    ours = {name.removeprefix("train/reward/"): of for name, of in logged.items() if name.startswith("train/reward/")}
+    ours = {
+        name.removeprefix("train/cxr_rewards/"): of
+        for name, of in logged.items()
+        if name.startswith("train/cxr_rewards/")
+    }
     lines = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
     for name in ("findings_soft_f1/mean", "normal_rate", "bleu/std"):
         assert list(ours[name].values()) == pytest.approx([line[name] for line in lines], abs=1e-4)
@@ -233,7 +237,7 @@ def test_trl_finds_the_reward_by_name(started_text, tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["grpo", *arguments])
     runpy.run_module("trl.scripts.grpo", run_name="__main__")  # as a program, in this process: trl is imported already
-    assert "reward/findings_soft_f1/mean" in capsys.readouterr().out
+    assert "cxr_rewards/findings_soft_f1/mean" in capsys.readouterr().out
     steps = [json.loads(line) for line in (tmp_path / "d.jsonl").read_text().splitlines()]
     assert len(steps) == 3
     low, high = CompositeReward().bounds
@@ -270,7 +274,7 @@ def test_what_is_unscored_does_not_disturb_the_others(started, tmp_path):
     """Rollouts that fail are left out: with a constant reward for all others no weight moves."""
     reward = CompositeReward([Flaky()]).as_trl(group="study_id", diagnostics=Diagnostics(warn=False))
     trainer = train(started, reward, tmp_path, steps=3)
-    logged = [entry["reward/unscored"] for entry in trainer.state.log_history if "reward/unscored" in entry]
+    logged = [entry["cxr_rewards/unscored"] for entry in trainer.state.log_history if "cxr_rewards/unscored" in entry]
     assert max(logged) > 0.05
     _, model, state = started
     drift = max((model.state_dict()[key] - state[key]).abs().max().item() for key in state)

@@ -15,6 +15,7 @@ from cxr_rewards.adapters.completion import Extract
 from cxr_rewards.adapters.diagnostics import Diagnostics, Log, check_log, logged
 from cxr_rewards.adapters.rollout_log import RolloutLog
 from cxr_rewards.adapters.rollouts import Rollouts, Scored, options_from_environment
+from cxr_rewards.errors import ConfigError
 from cxr_rewards.remote.load import load_reward
 from cxr_rewards.reward.base import BaseReward
 
@@ -28,8 +29,8 @@ class TrlReward:
 
     Called with `prompts`, `completions` and the dataset's columns, it returns a float per completion, None if it is
     unscored (trl leaves such rows out). Through trl's hooks, which reach every logger that `report_to` names, it logs
-    the numbers of `Diagnostics` that `log` chooses, and adds a column of each component with a weight to the table of
-    completions.
+    the numbers of `Diagnostics` that `log` chooses, under its own name (`cxr_rewards/normal_rate`), and adds a column
+    of each component with a weight to the table of completions.
     """
 
     def __init__(self, rollouts: Rollouts, name: str = "cxr_rewards", log: Log = "default") -> None:
@@ -62,7 +63,7 @@ class TrlReward:
         if log_metric is not None:
             for name, value in logged(scored.metrics, reward, self.log).items():
                 if name not in _OF_TRL:
-                    log_metric(name if name.startswith("reward/") else f"reward/{name}", float(value))
+                    log_metric(f"{self.__name__}/{name.removeprefix('reward/')}", float(value))
         if log_extra is not None and scored.rewards:
             everything = "all" in self.log
             for label, term in reward.total.terms.items():
@@ -108,8 +109,15 @@ def as_trl(
         log: the numbers that trl logs: `default`, `all`, `none`, a pattern of names such as `seconds/*`, or a list of
             these. `all` also puts components of weight 0 into the table of completions.
         asynchronous: let trl await it beside its other asynchronous rewards.
-        name: the name under which trl logs it; two functions of one name share their metrics.
+        name: the name under which trl logs it, and under which its own numbers are logged (`NAME/normal_rate`); two
+            functions of one name share their metrics. `reward` is trl's own: MLflow's file store cannot keep a number
+            and others below it under one name.
+
+    Raises:
+        ConfigError: the name is `reward`, or an argument is not valid.
     """
+    if name == "reward":
+        raise ConfigError("as_trl: name = 'reward' is the name of trl's own mean reward; choose another")
     rollouts = Rollouts(
         reward=reward,
         reference=reference,

@@ -311,8 +311,8 @@ def test_what_trl_logs_itself_is_not_logged_twice():
     score = CompositeReward().as_trl(log="all")
     score(completions=["Edema.", "Clear."], reference=["Edema."] * 2, log_metric=lambda name, _: names.append(name))
     assert len(names) == len(set(names)) > 60
-    assert all(name.startswith("reward/") for name in names)
-    assert not {"reward/mean", "reward/std", "reward/zero_variance_groups"} & set(names)
+    assert all(name.startswith("cxr_rewards/") for name in names)
+    assert not {"cxr_rewards/mean", "cxr_rewards/std", "cxr_rewards/zero_variance_groups"} & set(names)
 
 
 def test_the_file_keeps_all_and_tells_which_signs_show(tmp_path):
@@ -325,3 +325,8 @@ def test_the_file_keeps_all_and_tells_which_signs_show(tmp_path):
     assert watcher.summary()["warnings"]["normal"] == watcher.began["normal"] == began
     assert lines[-1]["warnings"] == len(lines[-1]["signs"]) > 0
     assert {"bleu/std", "reward/above_constant", "seconds/diagnostics", "rollouts"} <= set(lines[0])
+
+
+def test_a_function_named_as_trls_own_number_is_refused():
+    with pytest.raises(ConfigError, match="as_trl: name = 'reward' is the name of trl's own mean reward"):
+        CompositeReward().as_trl(name="reward")

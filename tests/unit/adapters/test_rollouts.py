@@ -200,8 +200,8 @@ def test_trls_hooks_get_what_there_is_to_tell():
     )  # fmt: skip
     assert values == [1.0, None, 0.0]
     assert score.__name__ == "cxr_rewards"
-    assert metrics["reward/picky/mean"] == 0.5
-    assert metrics["reward/unscored"] == pytest.approx(1 / 3)
+    assert metrics["cxr_rewards/picky/mean"] == 0.5
+    assert metrics["cxr_rewards/unscored"] == pytest.approx(1 / 3)
     assert all(type(value) is float for value in metrics.values())
     assert columns["picky"] == [1.0, None, 0.0]
     assert columns["unscored"] == ["", "picky: is broken", ""]
