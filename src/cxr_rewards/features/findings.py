@@ -15,7 +15,7 @@ class Findings(Feature):
     """
 
     name = "findings"
-    version = 5
+    version = 6
     over = "text"
     persistent = False
     chunk_size = 4096  # quick to compute again; the collector is paused less often

@@ -30,15 +30,35 @@ _WITHIN_VERB = re.compile(
 )
 """Words that may stand within a verb, between "not" and "seen"."""
 _FINITE = re.compile(
-    r"(?:(?P<plural>are|were|have|remain|appear|look|seem)|is|was|has|having|being|can|could|may|might|will|remains|appears|looks|seems|reflects|represents|indicates|shows|demonstrates|suggests)(?:not|n't)?\b"
+    r"(?:(?P<plural>are|were|have|remain|appear|look|seem)|is|was|has|having|being|can|could|may|might|will|would|should|must|does|did|remains|appears|looks|seems|reflects|represents|indicates|shows|demonstrates|suggests)(?:not|n't)?\b"
 )
+_FINITE_WITHIN = re.compile(r"\b(?:is|are|was|were|has|have)\b")
+_NEW_SUBJECT = re.compile(
+    r"\s+(?:it\s+is\s+(?:difficult|hard|impossible|not\s+possible|possible|uncertain|unclear|doubtful|conceivable|visuali[sz]ed|observed|seen)\b"
+    r"|(?:i|we)\s+(?:can|could|do|did|see|note|suspect|favou?r|doubt|believe|think|am|are|would)\b"
+    r"|(?:the\s+)?(?:appearances?|findings?|picture)\s+(?:is|are|may|might|can|could|suggests?|favou?rs?|represents?)\b)"
+)
+"""Subjects that are no findings, with a verb behind them: they begin a clause of their own."""
+_BOTH_OF = re.compile(r"both\s+(?:the|an?)\s")
 _RELATIVE = re.compile(r"\b(?:which|that|who|whose)\b")
 _BOTH = re.compile(r"(left|right)\s+and\s+(left|right)")
 _SPACES = re.compile(r"\s+")
 _ONE_SIDE = ((("side", "left"),), (("side", "right"),))
 _FRONTED = ("end_scope", "subordinate")
+_FRONTED_CUES = ("condition", "instead")
+"""Kinds of phrase and cues that, at the head of a sentence, reach as far as the comma."""
+_CHANCE = "chance"
+"""Cue of a likelihood that is rated behind the finding: "the likelihood of pneumonia is low"."""
+_RATED = re.compile(
+    r"[^.,;:]*?\b(?:is|are|was|were|remains?|seems?|appears?|(?:thought|felt|believed|considered|judged)\sto\sbe)\s+"
+    r"(?:(?:very|quite|rather|relatively|extremely|too|still|considered|felt|judged|\w+ly)\s+)*"
+    r"(?:(?P<held_unlikely>low|small|slim|remote|minimal|negligible|slight|reduced)|(?P<probability>high|strong|great|considerable|substantial))\b"
+)
+_AUXILIARY = re.compile(r"\b(?:(?P<plural>do)|does|did|would|should|must|will)\s$")
+_SAID_OF_VERB = ("deny", "doubt", "leave_open")
+_INSERTED = ("doubt_forward", "explain", "deny_forward")
 _PLURALS = ("hila", "vertebrae", "apices", "bronchi")
-_NEUTRAL = frozenset(("can", "could", "may", "might", "will", "had"))
+_NEUTRAL = frozenset(("can", "could", "may", "might", "will", "would", "should", "must", "did", "had"))
 """Verbs that are the same in singular and plural."""
 _WORD = re.compile("[a-z0-9]+")
 _ARTICLE = re.compile(r"\s+(the|an?|this|these)\b")
@@ -54,6 +74,8 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     """
     found, count = items(known, sentence)
     kinds = set(map(_KIND, found))
+    if "doubt_forward" in kinds:
+        found = [_rated(known, item, sentence) if item.names[:1] == (_CHANCE,) else item for item in found]
     if "pair" in kinds:
         found = [side for item in found for side in _sides(item, sentence)]
     if "point" in kinds or not known.verb_parts.isdisjoint(chain.from_iterable(map(_NAMES, found))):
@@ -119,6 +141,14 @@ def _first_word(known: Ontology, item: Item, sentence: str) -> Item | None:
     return item._replace(kind=entry[0], names=entry[1], attributes=entry[2], last=item.first) if entry else None
 
 
+def _rated(known: Ontology, item: Item, sentence: str) -> Item:
+    """Return a cue of a likelihood as one of what it is said to be: "the likelihood of pneumonia is low"."""
+    match = _RATED.match(sentence, item.end)
+    if match is None or match.lastgroup is None:
+        return item
+    return item._replace(kind=known.cues[match.lastgroup].kind, names=(match.lastgroup,))
+
+
 # ---------------------------------------------------------------- clauses
 
 
@@ -138,7 +168,12 @@ def _cut(found: list[Item], sentence: str) -> list[Item]:
             last = i
             while last + 1 < count and found[last + 1].kind in _JOINS:
                 last += 1
-            if last + 1 < count and _parts_clauses(found, begin, i, last, sentence):
+            if kind == "or" and last > i and _inserts(found, last):  # "pneumonia or, less likely, edema"
+                result = list(found) if result is None else result
+                for j in (last, last + 2):
+                    result[j] = found[j]._replace(kind="read_over")
+                last += 2
+            elif last + 1 < count and _parts_clauses(found, begin, i, last, sentence):
                 if result is None:
                     result = list(found)
                 result[i] = found[i]._replace(kind="end_clause")
@@ -151,6 +186,32 @@ def _cut(found: list[Item], sentence: str) -> list[Item]:
 def _verb(item: Item, sentence: str) -> re.Match[str] | None:
     """Return the finite verb that a phrase is or begins with."""
     return None if item.kind in _NOUNS else _FINITE.match(sentence, item.start, item.end)
+
+
+def _auxiliary(item: Item, sentence: str) -> re.Match[str] | None:
+    """Return the verb right before a denial or doubt: "does not appear to be present"."""
+    if not item.kind.startswith(_SAID_OF_VERB):
+        return None
+    return _AUXILIARY.search(sentence, max(0, item.start - len("should ")), item.start)
+
+
+def _inserts(found: list[Item], comma: int) -> bool:
+    """Return whether only a doubt stands between the comma at `comma` and the next: "or, less likely, edema"."""
+    inserted = found[comma + 1 : comma + 3]
+    return len(inserted) > 1 and inserted[0].kind in _INSERTED and inserted[1].kind == "comma"
+
+
+def _states(item: Item, sentence: str) -> bool:
+    """Return whether a phrase holds a finite verb: "it is difficult to exclude"."""
+    if item.kind in _NOUNS:
+        return False
+    if _FINITE.match(sentence, item.start, item.end) or _auxiliary(item, sentence):
+        return True
+    return item.last > item.first and _FINITE_WITHIN.search(sentence, item.start, item.end) is not None
+
+
+def _begins(item: Item) -> bool:
+    return item.kind == "end_clause" and item.last > item.first  # "there is"
 
 
 def _goes_on(found: list[Item], i: int) -> bool:
@@ -197,7 +258,7 @@ class _Statement(NamedTuple):
 def _statement(found: list[Item], first: int, sentence: str) -> _Statement | None:
     """Return the statement that begins at the phrase `first`, or None if no subject with a verb follows."""
     noun: Item | None = None
-    several = False
+    several = relative = False
     for j in range(first, min(first + _LOOK, len(found))):
         item = found[j]
         if item.kind in _STOPS:
@@ -206,14 +267,17 @@ def _statement(found: list[Item], first: int, sentence: str) -> _Statement | Non
             several = several or noun is not None
         elif item.kind in _NOUNS:
             noun = item
-        elif (verb := _verb(item, sentence)) is not None:
+        elif (verb := _verb(item, sentence) or _auxiliary(item, sentence)) is not None:
             if noun is None and j == first + 1 and _is_side(found[first]):
                 noun = found[first]  # "the left has increased"
-            if noun is None or _RELATIVE.search(sentence, noun.end, item.start):
+            if noun is None:
                 return None
+            if not relative and _RELATIVE.search(sentence, noun.end, item.start):
+                relative = True  # "the effusion that was seen has resolved"
+                continue
             many = sentence[noun.end - 1] == "s" or sentence.startswith(_PLURALS, noun.start)
             seen = j + 1 < len(found) and found[j + 1].kind == "conclude"
-            return _Statement(verb[0], several, verb["plural"] is not None and not many, seen)
+            return _Statement(verb[0].strip(), several, verb["plural"] is not None and not many, seen)
     return None
 
 
@@ -224,13 +288,21 @@ def _is_side(item: Item) -> bool:
 def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentence: str) -> bool:
     """Return whether a clause ends at the joining words `first` to `last`; it began at `begin`."""
     before = found[max(begin, first - _LOOK) : first]
-    if found[first].kind == "comma" and len(before) > 1 and before[0].kind in _FRONTED:  # "Despite the drain, ..."
+    if found[first].kind == "comma" and len(before) > 1:
+        fronted = before[0].names[:1]
+        if before[0].kind in _FRONTED:  # "Despite the drain, ..."
+            return True
+        if fronted and fronted[0] in _FRONTED_CUES and (last + 2 >= len(found) or found[last + 2].kind not in _JOINS):
+            return True  # "If pneumonia develops, ...", but "If pneumonia, edema or ..."
+    if found[first].kind == "and" and before and _BOTH_OF.match(sentence, before[0].start):
+        return False
+    stated = bool(before) and (_begins(before[0]) or any(_states(item, sentence) for item in before))
+    if stated and found[last].kind != "or" and _NEW_SUBJECT.match(sentence, found[last].end):
         return True
     statement = _statement(found, last + 1, sentence)
     if statement is None or not before or any(found[i].kind == "or" for i in range(first, last + 1)):
         return False
-    begun = before[0].kind == "end_clause" and before[0].last > before[0].first  # "there is"
-    if begun or any(_verb(item, sentence) for item in before):
+    if stated:
         return not statement.several or statement.plural
     # What stands before has no verb: a fragment ("Right effusion, and a pneumonia can't be excluded."), or the
     # beginning of a list ("Effusion and pneumothorax can't be excluded.").

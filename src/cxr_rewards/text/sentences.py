@@ -43,8 +43,7 @@ _WRAP = 60
 
 
 _PLAIN = re.compile(rf"(?!{_SIDE})[A-Za-z][A-Za-z0-9 ,;'%-]*(?:[A-Za-z]{{5}}|[ ][A-Za-z]{{2,4}})\.")
-_SHORTENED = re.compile(rf"{_NEVER_END.pattern}|{_UNITS.pattern}|{_TELEGRAPHIC.pattern}")
-_NOT_LETTERS = re.compile("[^A-Za-z]+")
+_ABBREVIATED = re.compile(rf".*[^a-z](?:{_NEVER_END.pattern}|{_UNITS.pattern}|{_TELEGRAPHIC.pattern})\.", re.IGNORECASE)
 
 
 def is_plain(sentence: str) -> bool:
@@ -55,12 +54,7 @@ def is_plain(sentence: str) -> bool:
         >>> is_plain("The heart is normal."), is_plain("A nodule of 1.2 cm."), is_plain("Opacity (left base).")
         (True, False, False)
     """
-    if _PLAIN.fullmatch(sentence) is None:
-        return False
-    word = sentence[sentence.rfind(" ") + 1 : -1]
-    if not word.isalpha():  # "air-filled"
-        word = _NOT_LETTERS.split(word)[-1]
-    return _SHORTENED.fullmatch(word.lower()) is None
+    return _PLAIN.fullmatch(sentence) is not None and _ABBREVIATED.fullmatch(f" {sentence}") is None
 
 
 def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int) -> int | None:

@@ -22,7 +22,11 @@ from cxr_rewards.findings.layout.words import layout_words
 _BOUNDARY = re.compile(r"[.;!?,|()\]}\n][*_\"'\s]*|\s{2,}")
 _STOPS = ".;!?\n"
 _WORD_START = re.compile(r"(?<=\s)[A-Z]")
-_QUESTION = re.compile(r"(?:(?:is|are|was|were) (?:there )?(?:(?:an?|any|the|evidence of) )*|any )")
+_QUESTION = re.compile(
+    r"(?:(?:is|are|was|were) (?:there )?|(?:can|could) (?:you|we|one) see |any "
+    r"|(?:does|do|did) (?:the |this )?(?:patient|image|film|study|you|we|he|she|it) (?:have|show|see) )"
+    r"(?:(?:an?|any|the|evidence of|signs? of) )*"
+)
 _ITEM = re.compile(r"\s*\(?(?:[a-z]|[0-9]{1,2})[.)]\s+")
 _ASKED = re.compile(r"\s*q(?:uestion)?\s?[0-9]{0,2}\s?[:.)]\s*")
 _ANSWERED = re.compile(r"[*_\"'\s]*a(?:ns(?:wer)?)?\s?[0-9]{0,2}\s?[:.)][*_\"'\s]*")

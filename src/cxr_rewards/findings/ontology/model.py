@@ -56,6 +56,7 @@ EFFECTS = (
     "disfavor",
     "leave_open",
     "affirm",
+    "assure",
     "all",
     "consider",
     "deny_elsewhere",

@@ -23,7 +23,7 @@ from cxr_rewards.findings.walker.lookahead import (
 )
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State
-from cxr_rewards.findings.walker.statements import KEPT, heads, subjects
+from cxr_rewards.findings.walker.statements import KEPT, heads, is_conditional, subjects
 from cxr_rewards.findings.walker.two_times import COUNTED, size_follows
 from cxr_rewards.findings.walker.waiting import wait
 
@@ -60,7 +60,7 @@ def read_modifier(state: State) -> None:
         if slot == "side" and _is_direction(state):
             state.clause.mentions[-1].side, state.clause.mentions[-1].located_at = cast("Side", value), item.first
             continue
-        if slot == "change" and (next_is(state.items, i, "contrast") or _is_of_replacement(state)):
+        if slot == "change" and (next_is(state.items, i, "contrast") or _is_of_another(state, forward=forward)):
             continue
         if slot == "change" and _is_for_the_better(state, forward=forward):
             if value != "stable":
@@ -155,8 +155,10 @@ def speak_of_all(state: State) -> None:
         ]
 
 
-def _is_of_replacement(state: State) -> bool:
-    """Return whether a change is that of one device from another: "exchanged for a larger drain"."""
+def _is_of_another(state: State, *, forward: bool) -> bool:
+    """Return whether a change is that of one device from another, "exchanged for a larger drain", or only supposed."""
+    if is_conditional(state) and not forward:  # "a nodule that must be resected if it grows"
+        return True
     return any(item.kind == "replace" for item in state.items[max(0, state.index - 2) : state.index])
 
 

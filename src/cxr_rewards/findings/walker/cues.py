@@ -74,6 +74,7 @@ def _remain(state: State) -> None:
                 mention.give("change", "stable")  # "a small left effusion remains"
 
 
+_OPENS = frozenset(("doubt_forward", "explain", "deny_forward"))
 _ENDS_STATEMENT = frozenset(("comma", "and", "open", "close"))
 
 
@@ -119,9 +120,25 @@ def _link(state: State) -> None:
 
 
 def _end_clause(state: State) -> None:
+    if _is_asserted(state):
+        return
     if not state.mentions and state.index:
         state.listed_side = marks.side_of_list(state)  # "on the right there is an effusion, and collapse"
     end_clause(state)
+
+
+def _is_asserted(state: State) -> bool:
+    """Return whether a doubt or denial right before "there is" goes on: "perhaps there is"."""
+    items, i, scope = state.items, state.index, state.scope
+    if (
+        not i
+        or state.item.first == state.item.last
+        or state.item.first - items[i - 1].last != 1
+        or state.clause.mentions
+    ):
+        return False
+    unlikely = scope.denied is not None and scope.denied.grade == "unlikely"
+    return (scope.doubted is not None or unlikely or state.favored is not None) and items[i - 1].kind in _OPENS
 
 
 def _contrast(state: State) -> bool:
@@ -189,6 +206,7 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "doubt_both": doubts.doubt_both,
     "leave_open": doubts.leave_open,
     "affirm": doubts.affirm,
+    "assure": doubts.assure,
     "consider": doubts.consider,
     "disfavor": doubts.disfavor,
     "set_aside_forward": scopes.set_aside_forward,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cxr_rewards.findings.finding import DENIED
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import (
     DATES,
@@ -29,6 +30,7 @@ _CLOSES = frozenset((*JOINS, "end_clause", "close"))
 _DENIED_TWICE = ("free", "not_of")
 """Cues of "free of edema, if not of effusion"."""
 _REMOVAL = "removal"
+_EXCLUDED = "excluded"
 _NOT_SEEN = "not_seen"
 """Cue of what another view may still show."""
 
@@ -77,6 +79,9 @@ def _deny_like_before(state: State) -> bool:
     if "comma" not in current_cue(state).ended_by:
         return False
     last = i + 1 == len(items) or items[i + 1].kind == "end_clause"
+    if last and state.clause.mentions and _is_left_open(state):  # "effusion can be excluded, pneumonia cannot"
+        state.clause.mentions[-1].certainty = "possible"
+        return True
     if last and items[i - 1].kind == "verb" and names_side_only(state):
         repeat_last(state)
         state.mentions[-1].certainty = "present"
@@ -89,10 +94,21 @@ def _deny_like_before(state: State) -> bool:
         return True
     if last or not before.change or items[i - 1].kind != "end_clause" or state.item.first - items[i - 1].last != 1:
         return False
+    if items[i - 1].last > items[i - 1].first:  # "there is not any effusion"
+        return False
     if items[i + 1].kind not in ("observation", "modifier") or items[i + 1].first - state.item.last != 2:
         return False
     state.waiting["change"], state.change_used = ("stable", state.item.last), False
     return True
+
+
+def _is_left_open(state: State) -> bool:
+    """Return whether the clause before excludes its finding, and this denial means the same of another."""
+    if state.before[-1].certainty not in DENIED or state.before[-1].change:
+        return False
+    clause = state.clause
+    before = state.items[max(0, clause.begins - LOOK) : max(0, clause.begins)]
+    return any(item.names[:1] == (_EXCLUDED,) for item in before)
 
 
 def _is_pronoun(items: list[Item], i: int) -> bool:

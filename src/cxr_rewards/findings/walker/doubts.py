@@ -42,6 +42,10 @@ def doubt_backward(state: State) -> None:
 
 
 def leave_open(state: State) -> None:
+    if _is_said_of_previous(state):  # "an effusion is not certain"
+        for mention in listed_together(state):
+            mention.certainty = "possible"
+        return
     state.scope.left_open = state.item
     denied = state.scope.denied
     if denied is not None and denied.name == ABSENCE:  # "the absence of an effusion cannot be guaranteed"
@@ -63,6 +67,11 @@ def affirm(state: State) -> None:
     for mention in listed_together(state):
         if mention.certainty in ("possible", "likely"):
             mention.certainty = "present"
+
+
+def assure(state: State) -> None:
+    """End a doubt: "possible left effusion, definite right nodule"."""
+    state.scope.doubted = state.favored = None
 
 
 def doubt_both(state: State) -> None:

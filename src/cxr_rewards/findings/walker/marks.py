@@ -9,6 +9,7 @@ from cxr_rewards.findings.finding import Change, Side
 from cxr_rewards.findings.walker.doubts import doubt_both
 from cxr_rewards.findings.walker.lookahead import (
     has_side,
+    next_is,
     other_side_follows,
     parts_findings,
     side_follows,
@@ -16,7 +17,7 @@ from cxr_rewards.findings.walker.lookahead import (
     tells_of_other_side,
 )
 from cxr_rewards.findings.walker.state import Bracket, Scope, State
-from cxr_rewards.findings.walker.statements import end_clause, end_scopes, names_side_only
+from cxr_rewards.findings.walker.statements import end_clause, end_scopes, is_conditional, names_side_only
 
 
 def _note_joint(state: State, kind: str) -> None:
@@ -35,6 +36,8 @@ def comma(state: State) -> None:
         and not (clause.mentions and clause.mentions[-1].at > state.denied_at)
     ):
         state.scope.denied = None
+    if is_conditional(state) and not next_is(state.items, i + 1, "or"):
+        state.scope.set_aside = None  # "right opacity, if it persists, is likely pneumonia"
     goes_on = bool(state.mentions) and state.mentions[-1].repeats and names_side_only(state)
     if goes_on or other_side_follows(state, i):  # "effusions, left small, right moderate"
         end_clause(state)
@@ -126,7 +129,9 @@ def side_of_list(state: State) -> Side:
 def open_(state: State) -> None:
     clause = state.clause
     state.bracket = Bracket(state.scope, list(clause.mentions), list(clause.since_comma))
-    state.scope = Scope()
+    following = state.items[state.index + 1].kind if state.index + 1 < len(state.items) else ""
+    if following not in ("or", "and"):  # "no pneumothorax (or effusion)"
+        state.scope = Scope()
     state.favored = None
 
 

@@ -15,6 +15,7 @@ KEPT = 12
 """How many earlier statements of a clause later words can still change: bounds the work on hostile text."""
 
 
+_CONDITION = "condition"
 _NEXT = 2
 """Most words by which a clause is apart that a cue still reaches: "we cannot say that there is"."""
 
@@ -235,6 +236,11 @@ def can_repeat(state: State) -> bool:
 # ---------------------------------------------------------------- the ends of scopes and clauses
 
 
+def is_conditional(state: State) -> bool:
+    """Return whether what is read is only supposed: "if a pneumothorax develops"."""
+    return state.scope.set_aside is not None and state.scope.set_aside.name == _CONDITION
+
+
 def end_scopes(state: State, ender: str = "") -> None:
     """End the denials and doubts that the cue named `ender` ends; without one, all of them."""
     scope = state.scope
@@ -303,7 +309,7 @@ def _drop_waiting(state: State) -> None:
     for slot, (value, at) in state.waiting.items():
         if slot == "place" and not state.side_used:
             kept[slot] = (value, at)
-        elif slot != "change" or not state.change_used:
+        elif (slot != "change" or not state.change_used) and not is_conditional(state):
             state.unclaimed.append((slot, value))
     state.waiting = kept
     if state.side_used:
