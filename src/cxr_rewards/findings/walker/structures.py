@@ -218,6 +218,8 @@ def _join_with_previous(state: State, name: str) -> bool:
     for part in reversed(clause.parts):
         combined = combinations.get((part.name, name))
         if combined is not None:
+            if _is_change_of_last(state, part, combined[0]):
+                return False
             add_finding(state, combined[0], possible=combined[1], part=part, use_attributes=False)
             if state.scope.denied is not None and state.scope.denied.of_change:
                 _deny_of_others(state, part, name)
@@ -229,6 +231,21 @@ def _join_with_previous(state: State, name: str) -> bool:
             mention.observation = combined[0]
             return True
     return False
+
+
+def _is_change_of_last(state: State, part: Part, observation: str) -> bool:
+    """Return whether a quality is only the change of the finding before it: "enlarged heart, increased since May"."""
+    item, mentions = state.item, state.clause.mentions
+    if not mentions or mentions[-1].change or mentions[-1].certainty in DENIED:
+        return False
+    if not any(slot == "change" for slot, _ in item.attributes):
+        return False
+    since = [other for other in state.clause.parts if other.item.first > mentions[-1].at]
+    if mentions[-1].observation == observation:
+        return not since or since == [part]
+    # "indistinct heart border, increased"
+    of_part = not since or (since == [part] and any(state.items[j] is part.item for j in state.refined))
+    return item.names[0] == "increased" and of_part and not state.clause.verb
 
 
 def _deny_of_others(state: State, part: Part, name: str) -> None:
