@@ -45,7 +45,7 @@ _BOTH = re.compile(r"(left|right)\s+and\s+(left|right)")
 _SPACES = re.compile(r"\s+")
 _ONE_SIDE = ((("side", "left"),), (("side", "right"),))
 _FRONTED = ("end_scope", "subordinate")
-_FRONTED_CUES = ("condition", "instead")
+_FRONTED_CUES = ("condition", "instead", "in_lieu")
 """Kinds of phrase and cues that, at the head of a sentence, reach as far as the comma."""
 _CHANCE = "chance"
 """Cue of a likelihood that is rated behind the finding: "the likelihood of pneumonia is low"."""
@@ -55,7 +55,7 @@ _RATED = re.compile(
     r"(?:(?P<held_unlikely>low|small|slim|remote|minimal|negligible|slight|reduced)|(?P<probability>high|strong|great|considerable|substantial))\b"
 )
 _AUXILIARY = re.compile(r"\b(?:(?P<plural>do)|does|did|would|should|must|will)\s$")
-_SAID_OF_VERB = ("deny", "doubt", "leave_open")
+_SAID_OF_VERB = frozenset(("deny_forward", "deny_backward", "doubt_forward", "doubt_backward", "leave_open"))
 _INSERTED = ("doubt_forward", "explain", "deny_forward")
 _PLURALS = ("hila", "vertebrae", "apices", "bronchi")
 _NEUTRAL = frozenset(("can", "could", "may", "might", "will", "would", "should", "must", "did", "had"))
@@ -74,8 +74,8 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     """
     found, count = items(known, sentence)
     kinds = set(map(_KIND, found))
-    if "doubt_forward" in kinds:
-        found = [_rated(known, item, sentence) if item.names[:1] == (_CHANCE,) else item for item in found]
+    if "doubt_forward" in kinds and (_CHANCE,) in map(_NAMES, found):
+        found = [_rated(known, item, sentence) if item.names == (_CHANCE,) else item for item in found]
     if "pair" in kinds:
         found = [side for item in found for side in _sides(item, sentence)]
     if "point" in kinds or not known.verb_parts.isdisjoint(chain.from_iterable(map(_NAMES, found))):
@@ -190,7 +190,7 @@ def _verb(item: Item, sentence: str) -> re.Match[str] | None:
 
 def _auxiliary(item: Item, sentence: str) -> re.Match[str] | None:
     """Return the verb right before a denial or doubt: "does not appear to be present"."""
-    if not item.kind.startswith(_SAID_OF_VERB):
+    if item.kind not in _SAID_OF_VERB:
         return None
     return _AUXILIARY.search(sentence, max(0, item.start - len("should ")), item.start)
 
@@ -205,13 +205,21 @@ def _states(item: Item, sentence: str) -> bool:
     """Return whether a phrase holds a finite verb: "it is difficult to exclude"."""
     if item.kind in _NOUNS:
         return False
-    if _FINITE.match(sentence, item.start, item.end) or _auxiliary(item, sentence):
+    if _FINITE.match(sentence, item.start, item.end):
+        return True
+    if item.kind not in _SAID_OF_VERB:
+        return False
+    if _AUXILIARY.search(sentence, max(0, item.start - len("should ")), item.start) is not None:
         return True
     return item.last > item.first and _FINITE_WITHIN.search(sentence, item.start, item.end) is not None
 
 
-def _begins(item: Item) -> bool:
-    return item.kind == "end_clause" and item.last > item.first  # "there is"
+def _is_stated(before: list[Item], sentence: str) -> bool:
+    """Return whether the phrases of a clause hold a finite verb."""
+    if not before:
+        return False
+    begun = before[0].kind == "end_clause" and before[0].last > before[0].first  # "there is"
+    return begun or any(_states(item, sentence) for item in before)
 
 
 def _goes_on(found: list[Item], i: int) -> bool:
@@ -247,12 +255,14 @@ class _Statement(NamedTuple):
         several: its subject is a list ("effusion and edema are").
         plural: its verb is a plural, and the last noun before it is not ("effusion are").
         seen: it says only that something is there ("effusion is seen").
+        of_structure: its subject is a structure ("the heart is").
     """
 
     verb: str
     several: bool
     plural: bool
     seen: bool
+    of_structure: bool
 
 
 def _statement(found: list[Item], first: int, sentence: str) -> _Statement | None:
@@ -277,7 +287,9 @@ def _statement(found: list[Item], first: int, sentence: str) -> _Statement | Non
                 continue
             many = sentence[noun.end - 1] == "s" or sentence.startswith(_PLURALS, noun.start)
             seen = j + 1 < len(found) and found[j + 1].kind == "conclude"
-            return _Statement(verb[0].strip(), several, verb["plural"] is not None and not many, seen)
+            return _Statement(
+                verb[0].strip(), several, verb["plural"] is not None and not many, seen, noun.kind == "structure"
+            )
     return None
 
 
@@ -294,16 +306,19 @@ def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentenc
             return True
         if fronted and fronted[0] in _FRONTED_CUES and (last + 2 >= len(found) or found[last + 2].kind not in _JOINS):
             return True  # "If pneumonia develops, ...", but "If pneumonia, edema or ..."
-    if found[first].kind == "and" and before and _BOTH_OF.match(sentence, before[0].start):
-        return False
-    stated = bool(before) and (_begins(before[0]) or any(_states(item, sentence) for item in before))
-    if stated and found[last].kind != "or" and _NEW_SUBJECT.match(sentence, found[last].end):
+    if _NEW_SUBJECT.match(sentence, found[last].end) and found[last].kind != "or" and _is_stated(before, sentence):
         return True
     statement = _statement(found, last + 1, sentence)
     if statement is None or not before or any(found[i].kind == "or" for i in range(first, last + 1)):
         return False
-    if stated:
+    if found[first].kind == "and" and _BOTH_OF.match(sentence, before[0].start):
+        return False
+    if _is_stated(before, sentence):
         return not statement.several or statement.plural
+    if found[last].kind == "and" and statement.of_structure and not statement.several and not statement.plural:
+        kinds = {item.kind for item in before}
+        if "observation" in kinds and "structure" not in kinds:  # "right effusion, and the heart is normal"
+            return True
     # What stands before has no verb: a fragment ("Right effusion, and a pneumonia can't be excluded."), or the
     # beginning of a list ("Effusion and pneumothorax can't be excluded.").
     if statement.several or not any(item.kind in _NOUNS or item.kind == "deny_forward" for item in before):

@@ -140,6 +140,41 @@ def test_a_frame_is_read_alike_with_every_finding_in_it(frame: str, expected: st
     assert not wrong
 
 
+CONTEXTS = (
+    "On this supine portable view, {}.",
+    "Of note, {}.",
+    "Within the limits of the study, {}.",
+    "As discussed with Dr. Smith, {}.",
+    "The heart is normal in size and {}.",
+    "The heart is normal in size, and {}.",
+    "{} on this examination.",
+    "{} in this patient.",
+    "{}, as discussed with the team.",
+    "{}, for which follow-up is advised.",
+    "{}, and the heart is normal.",
+    "{}; the heart is normal.",
+)
+STATEMENTS = [
+    (frame, expected)
+    for kind in ("denial", "doubt", "exclusion", "resolution", "change", "present")
+    for frame, expected in FRAMES[kind].items()
+    if " {X} is " in frame or frame.startswith("{X} is ") or "There is " in frame
+    if ";" not in expected and frame.count(".") == 1 and not set(frame) & set("?:")
+]
+
+
+@pytest.mark.parametrize("context", CONTEXTS)
+def test_a_frame_is_read_alike_in_company(context: str) -> None:
+    wrong: list[Any] = []
+    for i, (frame, expected) in enumerate(STATEMENTS[::3]):
+        filling = FILLINGS[i % 3]
+        text = fill(frame, filling).removesuffix(".")
+        text = context.format(text if context.startswith("{") else text[:1].lower() + text[1:])
+        found = expectations(expected, filling)
+        wrong += [(text, fault) for fault in faults(text, found)]
+    assert not wrong
+
+
 @pytest.mark.parametrize(
     ("text", "expected", "fault"),
     [

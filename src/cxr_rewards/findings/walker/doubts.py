@@ -57,6 +57,8 @@ def consider(state: State) -> None:
     """Read "pneumonia must be considered"; but not "drainage of the effusion should be considered"."""
     i, clause = state.index, state.clause
     start = state.items[clause.begins].last if clause.begins >= 0 else -1
+    if i > 1 and state.items[i - 2].kind == "comma":  # "of note, pneumonia should be considered"
+        start = state.items[i - 1].first - 1
     before = state.items[i - 1] if i else None
     if before is not None and before.kind == "observation" and before.last + 1 == state.item.first <= start + 4:
         doubt_backward(state)
@@ -64,9 +66,12 @@ def consider(state: State) -> None:
 
 def affirm(state: State) -> None:
     """Read "an effusion was suspected, and is confirmed"."""
-    for mention in listed_together(state):
+    mentions = listed_together(state) if state.clause.mentions else state.before[-1:]
+    for mention in mentions:
         if mention.certainty in ("possible", "likely"):
             mention.certainty = "present"
+        elif mention.change == "resolved" and state.item.attributes:  # "had resolved, but has recurred"
+            mention.certainty, mention.change = "present", ""
 
 
 def assure(state: State) -> None:

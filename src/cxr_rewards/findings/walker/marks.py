@@ -36,7 +36,7 @@ def comma(state: State) -> None:
         and not (clause.mentions and clause.mentions[-1].at > state.denied_at)
     ):
         state.scope.denied = None
-    if is_conditional(state) and not next_is(state.items, i + 1, "or"):
+    if state.scope.set_aside is not None and is_conditional(state) and not next_is(state.items, i + 1, "or"):
         state.scope.set_aside = None  # "right opacity, if it persists, is likely pneumonia"
     goes_on = bool(state.mentions) and state.mentions[-1].repeats and names_side_only(state)
     if goes_on or other_side_follows(state, i):  # "effusions, left small, right moderate"
