@@ -86,11 +86,11 @@ def _deny_like_before(state: State) -> bool:
         repeat_last(state)
         state.mentions[-1].certainty = "present"
     if last and state.clause.mentions and items[i - 1].kind == "verb":
-        mention = state.clause.mentions[-1]
-        if not before.change:
-            mention.certainty = "absent"
-        elif before.change != "stable":
-            mention.give("change", "stable")
+        for mention in listed_together(state):  # "effusion is seen; edema and pneumothorax are not"
+            if not before.change:
+                mention.certainty = "absent"
+            elif before.change != "stable":
+                mention.give("change", "stable")
         return True
     if last or not before.change or items[i - 1].kind != "end_clause" or state.item.first - items[i - 1].last != 1:
         return False
