@@ -5,7 +5,8 @@ Run: `python benchmarks/best_of.py FOLDER --data iu_xray_reports.csv [--config F
 FOLDER is one of grpo_real.py in which the start is done, and data, config and form are those that it was made with. The
 start writes every held-out study several times, sampled at temperature 1. A reward can only teach what it tells apart
 in such samples, so this shows what it pulls towards without the noise of a training run. The measures are those of
-grpo_real.py: findings against the human index terms, read by rules that are not the reward's and by its own reader.
+grpo_real.py: findings against the human index terms, read by keywords and rules that are not the reward's and by its
+own reader.
 `the index` takes the sample with the best F1 by its own reader: no reward can do better. The samples are kept in
 FOLDER/best_of.json: the same command goes on with them, and chooses again.
 """
@@ -26,7 +27,7 @@ from cxr_rewards import Case, CompositeReward
 from grpo_parts import runs
 from grpo_parts.policy import load_policy, load_tokenizer, write_reports
 from grpo_parts.reading import READER_F1, by_rules, read_reports
-from grpo_parts.results import MAIN, READER, Row, pairs_of, policies
+from grpo_parts.results import MAIN, READER, RULES, Row, pairs_of, policies
 from grpo_parts.rewards import reward_of
 from grpo_parts.settings import DEFAULTS, forms, load_settings
 from grpo_parts.studies import Study, load_studies
@@ -34,7 +35,7 @@ from report import options_of, report
 
 BASE, BEST = "one at random", "the index"
 REWARDS = ("rules", "rules_v1", "findings_soft_f1", "rouge_l", "bleu")
-SHOWN = (MAIN, READER, "reward", "words", "all_normal", "open_end")
+SHOWN = (MAIN, RULES, READER, "reward", "words", "all_normal", "open_end")
 _FIRST_SEED = 101
 
 

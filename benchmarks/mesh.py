@@ -6,10 +6,11 @@ the index terms ("Opacity/lung/base/left;Cardiomegaly/mild"), as in the Open-i c
 term means, and when a reading is wrong, is in mesh_terms.toml. A third of the reports, chosen by a hash of the uid, is
 held out: words are added to the ontology from the other two thirds alone.
 
-A possible finding counts as present. `reader` judges every class of the table, by its rules; `exact` allows no kinship
-and no `accept`: the classes read must be those indexed. `chexpert` judges the CheXpert classes that the table reaches,
-for the reader and for a baseline of one regular expression a class and a "no" that denies its sentence. `sides` is the
-share of rightly read findings with an indexed side that are read with just that side.
+A possible finding counts as present. `reader` judges every class of the table, by its rules, and `keywords` what
+keywords.py finds; `exact` allows no kinship and no `accept`: the classes read must be those indexed. `chexpert` judges
+the CheXpert classes that the table reaches, for the reader and for a baseline of one regular expression a class and a
+"no" that denies its sentence. `sides` is the share of rightly read findings with an indexed side that are read with
+just that side.
 
 Perfect agreement is out of reach: indexers saw the image and the indication as well, and pass over much that they deem
 slight.
@@ -30,6 +31,7 @@ from typing import Any, NamedTuple
 
 from cxr_rewards.findings import merge, ontology, read
 from cxr_rewards.findings.places import sides_meet
+from keywords import stated_keywords
 from report import options_of, report
 
 TERMS = Path(__file__).with_name("mesh_terms.toml")
@@ -266,7 +268,7 @@ def main() -> None:
     table, rows = load_table(), load_rows(options.data, options.split)
     if options.disagreements and options.disagreements not in table:
         parser.error(f"unknown class {options.disagreements!r}; known: {', '.join(sorted(table))}")
-    reader, exact, chexpert, baseline = Counts(), Counts(), Counts(), Counts()
+    reader, keywords, exact, chexpert, baseline = (Counts() for _ in range(5))
     terms: defaultdict[str, Counter[bool]] = defaultdict(Counter)
     sides: Counter[str] = Counter()
     for row in rows:
@@ -278,6 +280,8 @@ def main() -> None:
             index = "; ".join("/".join(entry) for entry in row.entries)
             print(f"{kind} {row.uid}\n{row.text}\nindexed: {index}\nread: {', '.join(sorted(found))}\n")
         reader.add(judgement.right, judgement.missed, judgement.false)
+        by_keywords = judge(table, entries, stated_keywords(row.text))
+        keywords.add(by_keywords.right, by_keywords.missed, by_keywords.false)
         classes = {_class_of(table, observation) for observation in found} - {""}
         exact.add(classes & entries.keys(), entries.keys() - classes, classes - entries.keys())
         chexpert.add(*labelled(judgement, table, entries, found))
@@ -295,6 +299,7 @@ def main() -> None:
         "split": options.split,
         "reports": len(rows),
         "reader": {**reader.summary(), "by_class": reader.table()},
+        "keywords": keywords.summary(),
         "exact": exact.summary(),
         "sides": {
             "indexed": sides.total(),

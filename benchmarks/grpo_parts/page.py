@@ -26,7 +26,7 @@ from cxr_rewards.evaluation.report.blocks import (
     interval,
     number,
 )  # fmt: skip
-from grpo_parts.results import MAIN, READER
+from grpo_parts.results import MAIN, READER, RULES
 from grpo_parts.tables import SHOWN
 
 _SMOOTH = 5
@@ -136,8 +136,9 @@ def _differences(result: Mapping[str, Any], how: str, looks: Mapping[str, int]) 
     groups = []
     for measure in (
         MAIN,
+        RULES,
         READER,
-        *dict.fromkeys(one["measure"] for one in found if one["measure"] not in (MAIN, READER)),
+        *dict.fromkeys(one["measure"] for one in found if one["measure"] not in (MAIN, RULES, READER)),
     ):
         mine = [one for one in found if one["measure"] == measure]
         axis = axis_of([0.0, *(end for one in mine for end in (one["value"], one["low"], one["high"]))], pad=True)

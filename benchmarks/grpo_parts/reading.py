@@ -16,10 +16,12 @@ from cxr_rewards.findings import merge, read
 from cxr_rewards.judges.component import JudgeComponent
 from cxr_rewards.types import Reward
 from grpo_parts.studies import Entries, Study
+from keywords import stated_keywords
 from mesh import Row, baseline_denials, baseline_findings, judge, labelled, load_table, read_findings
 
-OTHER_F1, READER_F1 = "index_f1", "index_f1_reader"
-"""F1 against the human index terms, as the CheXpert-style rules read the report, and as the reward's reader does."""
+KEYWORDS_F1, RULES_F1, READER_F1 = "index_f1_keywords", "index_f1", "index_f1_reader"
+"""F1 against the human index terms: all classes by keywords, CheXpert's classes by one rule each, all classes by the
+reward's reader."""
 SHARES = (
     "all_normal",
     "contradicted",
@@ -133,7 +135,8 @@ def _row(study: Study, text: str, result: Reward, constant: Reward, known: Colle
         told["candidate"] for part in result.parts.values() if "candidate" in (told := part.details.get("unread", {}))
     ]
     counts = {
-        OTHER_F1: against_index(study.entries, stated(text)),
+        KEYWORDS_F1: classes_against_index(study.entries, stated_keywords(text)),
+        RULES_F1: against_index(study.entries, stated(text)),
         READER_F1: classes_against_index(study.entries, tuple(read_findings(text))),
     }
     return {

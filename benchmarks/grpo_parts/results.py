@@ -15,14 +15,24 @@ from cxr_rewards.evaluation.conditions import condition_table
 from cxr_rewards.files.summary import t_quantile
 from cxr_rewards.findings import CHEXPERT, ontology
 from grpo_parts import reading, runs
-from grpo_parts.reading import LOWER_IS_BETTER, OTHER_F1, READER_F1, SHARES, by_rules, read_reports, stated, write_rows
+from grpo_parts.reading import (
+    KEYWORDS_F1,
+    LOWER_IS_BETTER,
+    READER_F1,
+    RULES_F1,
+    SHARES,
+    by_rules,
+    read_reports,
+    stated,
+    write_rows,
+)
 from grpo_parts.runs import START, Unit
 from grpo_parts.settings import CONTROLS
 from grpo_parts.studies import Studies, Study
 
-MAIN = f"{OTHER_F1} micro_f1"
-"""F1 over all reports: of the CheXpert classes of the human index, read by simple rules that are not the reward's."""
-READER = f"{READER_F1} micro_f1"
+MAIN = f"{KEYWORDS_F1} micro_f1"
+"""F1 over all reports: of all classes of the human index, read by keywords, which are not the reward's."""
+RULES, READER = f"{RULES_F1} micro_f1", f"{READER_F1} micro_f1"
 REFERENCE, CONSTANT_NAME, TERMS = "reference", "constant", "index terms"
 """Texts that no policy wrote: the radiologist's, one normal report for all, and the index terms of the prompt."""
 HOW = ("sampled", "greedy")
@@ -93,7 +103,7 @@ def _unwritten(studies: Sequence[Study]) -> dict[str, dict[str, str]]:
 def _metrics(rows: Rows) -> list[str]:
     after = list(rows[0])
     scores = after[after.index("reward") : after.index(SHARES[0])]
-    return [OTHER_F1, READER_F1, *scores, *SHARES]
+    return [KEYWORDS_F1, RULES_F1, READER_F1, *scores, *SHARES]
 
 
 def _compared(systems: Mapping[str, Rows], *, on: str, cluster: str, baseline: str, resamples: int) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from grpo_parts.results import MAIN, READER
+from grpo_parts.results import MAIN, READER, RULES
 
 SHOWN = {
-    MAIN: "index F1, plain rules",
+    MAIN: "index F1, keywords",
+    RULES: "index F1, plain rules",
     READER: "index F1, own reader",
     "reward": "reward `rules`",
     "above_constant": "above a normal report",
@@ -59,7 +60,7 @@ def _policies(policies: Mapping[str, Any]) -> Iterator[Sequence[str]]:
         cells = []
         for measure in SHOWN:
             one = measures.get(measure, {"value": None, "low": None, "high": None})
-            whole = measure in (MAIN, READER, "reward", "above_constant")
+            whole = measure in (MAIN, RULES, READER, "reward", "above_constant")
             cells.append(with_interval(**one) if whole else number(one["value"]))
         yield name, *cells
 
