@@ -60,6 +60,7 @@ _INSERTED = ("doubt_forward", "explain", "deny_forward")
 _PLURALS = ("hila", "vertebrae", "apices", "bronchi")
 _NEUTRAL = frozenset(("can", "could", "may", "might", "will", "would", "should", "must", "did", "had"))
 """Verbs that are the same in singular and plural."""
+_PLURAL_VERBS = frozenset(("are", "were", "have", "remain", "appear", "look", "seem", "do"))
 _WORD = re.compile("[a-z0-9]+")
 _ARTICLE = re.compile(r"\s+(the|an?|this|these)\b")
 
@@ -317,8 +318,9 @@ def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentenc
         return not statement.several or statement.plural
     if found[last].kind == "and" and statement.of_structure and not statement.several and not statement.plural:
         kinds = {item.kind for item in before}
-        if "observation" in kinds and "structure" not in kinds:  # "right effusion, and the heart is normal"
-            return True
+        apart = first < last or statement.verb not in _PLURAL_VERBS or _ARTICLE.match(sentence, found[last].end)
+        if apart and "observation" in kinds and "structure" not in kinds:
+            return True  # "right effusion, and the heart is normal", but "effusion and lungs are normal" is said of both
     # What stands before has no verb: a fragment ("Right effusion, and a pneumonia can't be excluded."), or the
     # beginning of a list ("Effusion and pneumothorax can't be excluded.").
     if statement.several or not any(item.kind in _NOUNS or item.kind == "deny_forward" for item in before):
