@@ -145,10 +145,10 @@ def strange_words(sentence: str) -> Strange:
     """Return the words of a sentence, given in lower case, that no report has.
 
     Example:
-        >>> sentence = "the bunny has lymphangioleiomyomatosis."
+        >>> sentence = "the bunny has lymphangiosarcomatosis."
         >>> strange = strange_words(sentence)
         >>> [sentence[a:b] for a, b in strange.spans], [sentence[a:b] for a, b in strange.clinical]
-        (['bunny', 'lymphangioleiomyomatosis'], ['lymphangioleiomyomatosis'])
+        (['bunny', 'lymphangiosarcomatosis'], ['lymphangiosarcomatosis'])
     """
     words = _WORD.findall(sentence)
     unknown = set(words).difference(ontology().forms)
