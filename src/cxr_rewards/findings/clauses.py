@@ -320,7 +320,7 @@ def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentenc
         kinds = {item.kind for item in before}
         apart = first < last or statement.verb not in _PLURAL_VERBS or _ARTICLE.match(sentence, found[last].end)
         if apart and "observation" in kinds and "structure" not in kinds:
-            return True  # "right effusion, and the heart is normal", but "effusion and lungs are normal" is said of both
+            return True  # "effusion, and the heart is normal", but "effusion and lungs are normal" is said of both
     # What stands before has no verb: a fragment ("Right effusion, and a pneumonia can't be excluded."), or the
     # beginning of a list ("Effusion and pneumothorax can't be excluded.").
     if statement.several or not any(item.kind in _NOUNS or item.kind == "deny_forward" for item in before):
