@@ -204,15 +204,10 @@ def _inserts(found: list[Item], comma: int) -> bool:
 
 def _states(item: Item, sentence: str) -> bool:
     """Return whether a phrase holds a finite verb: "it is difficult to exclude"."""
-    if item.kind in _NOUNS:
-        return False
-    if _FINITE.match(sentence, item.start, item.end):
+    if _verb(item, sentence) or _auxiliary(item, sentence):
         return True
-    if item.kind not in _SAID_OF_VERB:
-        return False
-    if _AUXILIARY.search(sentence, max(0, item.start - len("should ")), item.start) is not None:
-        return True
-    return item.last > item.first and _FINITE_WITHIN.search(sentence, item.start, item.end) is not None
+    of_verb = item.kind in _SAID_OF_VERB and item.last > item.first
+    return of_verb and _FINITE_WITHIN.search(sentence, item.start, item.end) is not None
 
 
 def _is_stated(before: list[Item], sentence: str) -> bool:
