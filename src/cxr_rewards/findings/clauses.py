@@ -45,7 +45,7 @@ _BOTH = re.compile(r"(left|right)\s+and\s+(left|right)")
 _SPACES = re.compile(r"\s+")
 _ONE_SIDE = ((("side", "left"),), (("side", "right"),))
 _FRONTED = ("end_scope", "subordinate")
-_FRONTED_CUES = ("condition", "instead", "in_lieu")
+_FRONTED_CUES = ("condition", "condition_of_known", "instead", "in_lieu")
 """Kinds of phrase and cues that, at the head of a sentence, reach as far as the comma."""
 _CHANCE = "chance"
 """Cue of a likelihood that is rated behind the finding: "the likelihood of pneumonia is low"."""

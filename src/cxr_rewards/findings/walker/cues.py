@@ -11,7 +11,7 @@ from typing import cast
 
 from cxr_rewards.findings.finding import DENIED, Side
 from cxr_rewards.findings.phrases import Item
-from cxr_rewards.findings.walker import denials, doubts, marks, scopes
+from cxr_rewards.findings.walker import denials, doubts, marks, planned, scopes
 from cxr_rewards.findings.walker.attributes import read_modifier, speak_of_all
 from cxr_rewards.findings.walker.locating import pair
 from cxr_rewards.findings.walker.lookahead import REACH, changes_next, dated_behind, next_is, side_stands_alone
@@ -220,6 +220,9 @@ EFFECTS: Mapping[str, Callable[[State], bool | None]] = {
     "link": _link,
     "replace": denials.replace_device,
     "remove": denials.remove_device,
+    "plan": planned.leave_out_planned,
+    "plan_next": planned.plan_next,
+    "suppose": scopes.suppose,
     "pair": pair,
     "end_clause": _end_clause,
     "begin_statement": _nothing,

@@ -17,6 +17,7 @@ from cxr_rewards.findings.walker.lookahead import (
     speaks_of_next,
 )
 from cxr_rewards.findings.walker.mention import Mention
+from cxr_rewards.findings.walker.planned import is_advised
 from cxr_rewards.findings.walker.scopes import ABSENCE, NAMING, current_cue, listed_together, share_location
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import can_repeat, end_scopes, names_side_only, repeat_last, subjects
@@ -35,7 +36,15 @@ _NOT_SEEN = "not_seen"
 """Cue of what another view may still show."""
 
 
-def deny_forward(state: State) -> None:
+def deny_forward(state: State) -> bool:
+    """Carry out a denial, unless it is an advice; return whether nothing more is to be read of its words."""
+    if _is_removal_of_previous(state) and is_advised(state):
+        return True
+    _deny_forward(state)
+    return False
+
+
+def _deny_forward(state: State) -> None:
     if state.before and _deny_like_before(state):
         return
     if _is_removal_of_previous(state):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import REACH, has_complement, next_of, speaks_of_next
+from cxr_rewards.findings.walker.planned import SUGGESTION, plan_next
 from cxr_rewards.findings.walker.scopes import (
     ABSENCE,
     current_cue,
@@ -23,8 +24,16 @@ def doubt_forward(state: State) -> None:
         if not _names_unknown_cause(state):
             doubt_backward(state)
         return
+    if _suggests(state) and plan_next(state):
+        return
     state.scope.doubted = current_cue(state)
     share_location(state)
+
+
+def _suggests(state: State) -> bool:
+    """Return whether a device behind may be a suggestion: "suggest chest drain", "? drain"."""
+    asked = state.index == 0 and state.item.end - state.item.start == len("?")
+    return asked or current_cue(state).name == SUGGESTION
 
 
 def _is_said_of_previous(state: State) -> bool:

@@ -14,11 +14,19 @@ LOCATION = frozenset(("side", "place"))
 
 
 def pair(state: State) -> None:
-    """Read "5 mm and 9 mm on the left and right respectively" as a finding on each side, with its own size."""
+    """Read "5 mm and 9 mm on the left and right respectively" as a finding on each side, with its own size.
+
+    Two findings and two sides belong together in their order.
+    """
     begins, last = max(0, state.clause.begins), state.clause.mentions[-1] if state.clause.mentions else None
     items = state.items[max(begins, state.index - LOOK) : state.index]
     sides = [str(value) for item in items for slot, value in item.attributes if slot == "side"]
     if last is None or sorted(sides) != ["left", "right"]:
+        return
+    listed = state.clause.mentions
+    if len(listed) == len(sides) and listed[0].observation != listed[1].observation and not listed[0].implied:
+        for mention, side in zip(listed, sides, strict=True):  # "effusion and mass, left and right respectively"
+            mention.side = cast("Side", side)
         return
     for slot in ("size", "severity"):
         values = [float(value) for item in items for named, value in item.attributes if named == slot]

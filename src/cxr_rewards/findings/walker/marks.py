@@ -99,7 +99,7 @@ def introduce(state: State) -> None:
     if before is not None and before.kind == "deny_backward" and not state.clause.mentions:
         state.scope.denied = state.known.cues[before.names[0]]  # "ruled out: pneumothorax, effusion"
     if state.clause.mentions:  # "likely bronchiolitis: hyperinflated lungs and bronchial thickening"
-        state.scope.doubted = state.favored = None
+        state.scope.doubted = state.scope.denied = state.favored = None  # "not a pneumothorax: a skin fold"
     if before is not None and not before.kind.startswith("set_aside"):
         state.scope.set_aside = None  # "follow-up of pneumonia: the consolidation has cleared"
     if before is not None and before.kind == "quality" and state.scope.denied is not None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from cxr_rewards.findings.finding import DENIED, Certainty, Side
 from cxr_rewards.findings.ontology import Attribute
 from cxr_rewards.findings.phrases import Item
-from cxr_rewards.findings.walker.lookahead import REACH
+from cxr_rewards.findings.walker.lookahead import LOOK, REACH
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import Clause, Part, Scope, State
 
@@ -15,7 +15,9 @@ KEPT = 12
 """How many earlier statements of a clause later words can still change: bounds the work on hostile text."""
 
 
-_CONDITION = "condition"
+CONDITION = "condition"
+_CONDITION_OF_KNOWN = "condition_of_known"
+_IN_NOUNS = frozenset(("modifier", "quality", "observation", "structure", "and"))
 _NEXT = 2
 """Most words by which a clause is apart that a cue still reaches: "we cannot say that there is"."""
 
@@ -41,7 +43,7 @@ def add_finding(
         use_attributes: it also has the attributes that its phrase states.
     """
     scope, item = state.scope, state.item
-    if scope.set_aside is not None:
+    if scope.set_aside is not None and not _is_known(state):
         return
     certainty = _certainty(state, possible)
     scope.next_doubted = False
@@ -63,6 +65,19 @@ def add_finding(
     _keep(state, mention, attributes)
     if source is not None and observation:
         _explain_away(state, source, mention)
+
+
+def _is_known(state: State) -> bool:
+    """Return whether a condition only supposes what becomes of a finding: "if the left pneumothorax enlarges"."""
+    if not is_conditional(state):
+        return False
+    for i in range(state.index, max(0, state.index - LOOK), -1):
+        before = state.items[i - 1]
+        if before.names[:1] == (_CONDITION_OF_KNOWN,):
+            return state.items[i].first - before.last <= _NEXT
+        if before.kind not in _IN_NOUNS or state.items[i].first - before.last > _NEXT:
+            return False
+    return False
 
 
 _EXPLAINED: Mapping[Certainty, Certainty] = {"present": "absent", "likely": "unlikely", "possible": "possible"}
@@ -238,7 +253,7 @@ def can_repeat(state: State) -> bool:
 
 def is_conditional(state: State) -> bool:
     """Return whether what is read is only supposed: "if a pneumothorax develops"."""
-    return state.scope.set_aside is not None and state.scope.set_aside.name == _CONDITION
+    return state.scope.set_aside is not None and state.scope.set_aside.name == CONDITION
 
 
 def end_scopes(state: State, ender: str = "") -> None:
