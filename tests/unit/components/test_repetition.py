@@ -29,6 +29,8 @@ def repetition(candidate, **settings):
         "No pleural effusion. No pneumothorax. No focal consolidation. No acute bony abnormality.",
         "FINDINGS: There is no evidence of edema. There is no evidence of pneumonia. IMPRESSION: No evidence of edema.",
         "FINDINGS: No acute cardiopulmonary abnormality. IMPRESSION: No acute cardiopulmonary abnormality.",
+        "Opacity on the left. Left effusion. XXXX XXXX nodule. Fractures of ribs 5, 6. A nodule of 5 mm, one of 5 mm.",
+        "Pneumonia\nPneumonia",
     ],
 )
 def test_ordinary_reports_do_not_repeat_themselves(text):
@@ -49,6 +51,12 @@ def test_loops_score_near_one(text):
     assert repetition(text).value > 0.85
 
 
+def test_doubled_words_count_by_their_share():
+    assert repetition("Left left lung pneumonia pneumonia.").value == 2 / 5
+    assert repetition("Pneumonia pneumonia pneumonia left left effusion effusion").value == 4 / 7
+    assert repetition("A small small effusion lies at the left base, and the heart is normal.").value == 1 / 14
+
+
 def test_short_sentences_in_changing_order_are_seen():
     chance = random.Random(1)
     score = repetition(". ".join(chance.choice(SHORT) for _ in range(60)))
@@ -66,7 +74,7 @@ def test_a_loop_after_a_good_start_is_weighed_by_its_share():
 def test_occurrences_beyond_those_allowed_count():
     score = repetition("a b. a b. a b. a b.", n=2, allowed=3)
     # bigrams: "a b" four times, "b a" three times
-    assert score.details == {"ngrams": 1 / 7, "sentences": 2 / 8}
+    assert score.details == {"ngrams": 1 / 7, "sentences": 2 / 8, "doubled": 0.0}
     assert score.value == 0.25
     assert repetition("a b. a b. a b. a b.", n=2, allowed=1).value == pytest.approx(6 / 8)
 
