@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 from cxr_rewards.core.feature import Feature, FeatureTable
 from cxr_rewards.core.settings import setting
 from cxr_rewards.features.matched_findings import Context, MatchedFindings, credit_of, weight_of
 from cxr_rewards.features.reading_component import READINGS, ReadingComponent
 from cxr_rewards.features.reports import Reports, unread_reference
-from cxr_rewards.findings import Comparison, Report, ontology, significance
+from cxr_rewards.findings import DENIED, Comparison, Report, ontology, significance
 from cxr_rewards.types import Case, Score
 
 _MATCHED = MatchedFindings()
@@ -34,8 +34,11 @@ class NegativesRecall(ReadingComponent):
 
         1                            d is of o, of what o is a kind of ("no opacity" for "no consolidation"), or of what
                                      reports use for the same thing (`close` in the ontology)
+                                     or "nothing acute" is said of a structure, and o is what it rules out ("no active
+                                     lung disease" for "no lung opacity")
         `part_credit`                d is of a kind of o ("no consolidation" for "no opacity")
         0                            otherwise
+        that of the match            the reference holds o unlikely, and the candidate holds it possible
         times (sweeping / k) ** 2    if d follows from a normal statement that implies k > `sweeping` absences
 
     Sides and places are not compared: reports deny on both sides, or on none.
@@ -64,7 +67,7 @@ class NegativesRecall(ReadingComponent):
     """
 
     name = "negatives_recall"
-    version = 2
+    version = 3
     summary = "share of the reference's pertinent negatives that are stated"
     bounds = (0.0, 1.0)
 
@@ -105,7 +108,9 @@ class NegativesRecall(ReadingComponent):
             if denial.change != "resolved":
                 asked.setdefault(statement, []).append(denial.observation)
         denied = self._denied(candidate) if candidate else {}
-        earned = {" or ".join(names): self._credit(names, denied) for names in asked.values()}
+        acute = _denied_as_acute(candidate) if candidate else frozenset()
+        self._credit_doubts(features.value(_MATCHED, case), case.context, denied)
+        earned = {" or ".join(names): self._credit(names, denied, acute) for names in asked.values()}
         lost = {names: value for names, value in earned.items() if value < 1}
         stated = sum(significance(finding, case.context) != "benign" for finding in reference.abnormal)
         told = self._told(features.value(_MATCHED, case), case.context)
@@ -134,8 +139,18 @@ class NegativesRecall(ReadingComponent):
                 denied[denial.observation] = 1.0
         return denied
 
-    def _credit(self, names: Sequence[str], denied: Mapping[str, float]) -> float:
-        """Return the best credit for the absence of one of some observations, given what the candidate denies."""
+    def _credit_doubts(self, comparison: Comparison, context: Context, denied: dict[str, float]) -> None:
+        """Credit what the reference holds unlikely with its match, if the candidate does not deny it."""
+        for match in comparison.matched:
+            if match.reference.certainty == "unlikely" and match.candidate.certainty not in DENIED:
+                name = match.reference.observation
+                denied[name] = max(denied.get(name, 0.0), credit_of(match, context, self.benign_weight))
+
+    def _credit(self, names: Sequence[str], denied: Mapping[str, float], acute: Container[str]) -> float:
+        """Return the best credit for the absence of one of some observations, given what the candidate denies.
+
+        `acute` are those that it denies by calling a structure free of acute disease.
+        """
         best = 0.0
         for name in names:
             if denied.get(name) == 1.0:
@@ -143,9 +158,17 @@ class NegativesRecall(ReadingComponent):
             observations = ontology().observations
             known = observations[name]
             general = [denied[other] for other in (*known.ancestors, *known.close) if other in denied]
-            part = [denied[other] * self.part_credit for other in denied if name in observations[other].ancestors]
+            part = [
+                denied[other] * (1.0 if other in acute else self.part_credit)
+                for other in denied
+                if name in observations[other].ancestors
+            ]
             best = max([best, denied.get(name, 0.0), *general, *part])
         return best
+
+
+def _denied_as_acute(report: Report) -> frozenset[str]:
+    return frozenset(denial.observation for denial in report.absent if denial.implied and "acute" in denial.descriptors)
 
 
 def _implied(report: Report) -> dict[int, int]:

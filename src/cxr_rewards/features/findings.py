@@ -15,7 +15,7 @@ class Findings(Feature):
     """
 
     name = "findings"
-    version = 7
+    version = 8
     over = "text"
     persistent = False
     chunk_size = 4096  # quick to compute again; the collector is paused less often

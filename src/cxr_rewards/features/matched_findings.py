@@ -23,7 +23,7 @@ class MatchedFindings(Feature):
     """The `Comparison` of each pair; None if nothing could be read in the reference."""
 
     name = "matched_findings"
-    version = 3
+    version = 4
     over = "pair"
     persistent = False
     chunk_size = 4096  # quick to compute again; the collector is paused less often

@@ -1,6 +1,6 @@
 """Prepare the phrases of a sentence for the walk: join what belongs to one verb, and cut the sentence into clauses.
 
-1. `clauses` finds the phrases (`phrases.py`).
+1. `clauses` finds the phrases (`phrases.py`, `parted.py`).
 2. A word that denies or doubts a verb, as "not" or "cannot", is joined with it: "has not been clearly seen" is the cue
    `not_seen`. The key `after` of a cue in `data/cues.toml` says what it becomes.
 3. A comma or "and" between two clauses becomes the end of a clause: "There is cardiomegaly, and the edema has
@@ -15,6 +15,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from cxr_rewards.findings.ontology import Ontology
+from cxr_rewards.findings.parted import join_parted
 from cxr_rewards.findings.phrases import Item, items
 
 _LOOK = 14
@@ -74,6 +75,7 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         ['end_clause', 'observation', 'end_clause', 'and', 'observation', 'verb', 'deny_backward']
     """
     found, count = items(known, sentence)
+    found = join_parted(known, found, sentence)
     kinds = set(map(_KIND, found))
     if "doubt_forward" in kinds and (_CHANCE,) in map(_NAMES, found):
         found = [_rated(known, item, sentence) if item.names == (_CHANCE,) else item for item in found]

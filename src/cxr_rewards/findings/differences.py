@@ -66,15 +66,17 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     descriptor          displaced for nondisplaced                                            0.25
     descriptor          another number ("several" is three or more); the other side the worse 0.125
     certainty           another grade: see `certainty_cost`; none if one is certain of what   0.0625 to
-                        the other holds a kind of to be possible or likely                    0.4375
+                        the other holds a kind of to be possible or likely; 0.0625 for        0.4375
+                        unlikely ("top normal") and a possible trace ("borderline")
     any                 stated by the reference only: a misplaced tip; a side; all else       0.25; 0.125;
                                                                                               0.0625
     temporal            stated by one only: stable                                            0.015625
     =================== ===================================================================== =============
 
     What the candidate states beyond the reference costs nothing, except an invented change, and acute or old (0.0625).
-    Nor does it cost to leave out what goes without saying: the `usual` side and places of the ontology (both sides of
-    an edema, the base of an effusion), and that a device is in place.
+    Nor does it cost to leave out what goes without saying: the `usual` side, places and kinds of the ontology (both
+    sides of an edema, the base of an effusion), and that a device is in place. It costs nothing to add the kind: that a
+    scar is old.
     """
     if reference[:-3] == candidate[:-3]:  # but for where they stand, and whether they are implied
         return ()
@@ -87,7 +89,7 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     if reference.change != candidate.change:
         _change(reference, candidate, errors)
     if reference.descriptors != candidate.descriptors:
-        _descriptors(reference, candidate, errors)
+        _descriptors(known, reference, candidate, errors)
     _benignity(reference, candidate, errors)
     if reference.number != candidate.number and reference.number:
         several = min(reference.number, 3) == min(candidate.number, 3) and MANY in (reference.number, candidate.number)
@@ -99,10 +101,19 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
         doubtful and "present" in (reference.certainty, candidate.certainty)
     ):
         cost = certainty_cost(reference.certainty, candidate.certainty)
+        if cost > UNSAID and _is_borderline(reference, candidate):
+            cost = UNSAID
         errors.append(Difference("certainty", cost, f"{reference.certainty}, not {candidate.certainty}"))
     if reference.positions or candidate.positions:
         _position(known, reference, candidate, errors)
     return tuple(errors)
+
+
+def _is_borderline(one: Finding, two: Finding) -> bool:
+    """Return whether one finding is unlikely, and the other is possible and a trace: "top normal" and "borderline"."""
+    if one.certainty == "unlikely":
+        one, two = two, one
+    return two.certainty == "unlikely" and one.certainty == "possible" and 0 < one.severity <= 1
 
 
 def _many(count: int) -> str:
@@ -227,8 +238,13 @@ def _benignity(reference: Finding, candidate: Finding, errors: list[Difference])
         errors.append(Difference("descriptor", SIGNIFICANT, says))
 
 
-def _descriptors(reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
+def _descriptors(known: Ontology, reference: Finding, candidate: Finding, errors: list[Difference]) -> None:
     ours, theirs = set(reference.descriptors), set(candidate.descriptors)
+    if "acute" not in ours | theirs:
+        observation = known.observations[reference.observation]
+        for name in (observation.name, *observation.ancestors):
+            ours -= known.observations[name].usual
+            theirs -= known.observations[name].usual
     for one, two, cost in _OPPOSITES:
         for first, second in ((one, two), (two, one)):
             if first in ours and second in theirs:

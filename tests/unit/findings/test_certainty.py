@@ -53,11 +53,16 @@ def test_words_of_doubt_have_a_grade(text, grade):
     assert [finding.certainty for finding in read(text)] == [grade]
 
 
-def test_what_is_favored_over_something_is_likely_and_that_is_possible():
-    for text in ("Atelectasis favored over pneumonia.", "Atelectasis is more likely than pneumonia."):
+def test_what_is_favored_over_something_is_likely_and_that_is_not():
+    for text in (
+        "Atelectasis favored over pneumonia.",
+        "Atelectasis is more likely than pneumonia.",
+        "Favor atelectasis rather than pneumonia.",
+        "Likely atelectasis, less likely pneumonia.",
+    ):
         assert [(f.observation, f.certainty) for f in read(text)] == [
             ("atelectasis", "likely"),
-            ("pneumonia", "possible"),
+            ("pneumonia", "unlikely"),
         ]
 
 

@@ -83,7 +83,7 @@ DENIED_OR_DOUBTED = {
     "Neither effusion nor pneumothorax has developed.": ["pleural_effusion absent", "pneumothorax absent"],
     "None of the nodules has enlarged.": ["lung_nodule present stable"],
     "Probably no fracture.": ["fracture unlikely"],
-    "Atelectasis would be favoured over pneumonia.": ["atelectasis likely", "pneumonia possible"],
+    "Atelectasis would be favoured over pneumonia.": ["atelectasis likely", "pneumonia unlikely"],
     "Tuberculosis is a remote possibility.": ["tuberculosis unlikely"],
     "An effusion may well be present.": ["pleural_effusion likely"],
     "A fracture cannot be completely discounted.": ["fracture possible"],

@@ -292,14 +292,17 @@ def _check_observation(
     for key in ("unpaired", "directed", "sign", "ageless"):
         if not isinstance(entry.get(key, False), bool):
             raise ConfigError(f"{where}.{key}: expected true or false, got {shorten(entry[key])}")
-    positions, locations = modifiers.get("position", ()), (*modifiers.get("side", ()), *modifiers.get("place", ()))
+    positions, locations = (
+        modifiers.get("position", ()),
+        [value for slot in ("side", "place", "descriptor") for value in modifiers.get(slot, ())],
+    )
     for key in ("proper", "misplaced"):
         for position in entry.get(key, ()):
             if position not in positions:
                 raise ConfigError(unknown_name(f"{where}.{key}", "position", position, positions))
     for location in entry.get("usual", ()):
         if location not in locations:
-            raise ConfigError(unknown_name(f"{where}.usual", "side or place", location, locations))
+            raise ConfigError(unknown_name(f"{where}.usual", "side, place or descriptor", location, locations))
     for key in ("like", "close", "explains"):
         for other in entry.get(key, ()):
             if other not in raw:

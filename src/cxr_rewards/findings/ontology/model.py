@@ -155,7 +155,7 @@ class Observation:
         ancestors: the observations it is a kind or sign of, nearest first.
         like: other observations it is often mistaken for, and which are mistaken for it.
         close: other observations that reports use for the same thing.
-        usual: side and places that go without saying.
+        usual: side, places and descriptors that go without saying.
         explains: what it is taken for at first; if it turns out to be this, it is not that.
         unpaired: it has no side, as the heart and the spine.
         directed: its side is a direction ("shift to the right"), and not taken from other findings.

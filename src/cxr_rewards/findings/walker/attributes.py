@@ -23,11 +23,13 @@ from cxr_rewards.findings.walker.lookahead import (
 )
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State
-from cxr_rewards.findings.walker.statements import KEPT, heads, is_conditional, subjects
+from cxr_rewards.findings.walker.statements import KEPT, add_finding, heads, is_conditional, subjects
 from cxr_rewards.findings.walker.two_times import COUNTED, size_follows
 from cxr_rewards.findings.walker.waiting import wait
 
 _BOTH = (("side", "bilateral"),)
+_ACCESS = ("jugular_vein", "subclavian_vein")
+"""Veins by which lines are put in: before the name of a line they tell where it enters, not where its tip lies."""
 _UNDER_TENSION = ("pneumothorax", "tension_pneumothorax")
 
 
@@ -81,12 +83,18 @@ def read_modifier(state: State) -> None:
             wait(state, slot, value, item)
         elif slot in LOCATION:
             locate(state, slot, str(value))
-        elif slot == "change" or not _denied_since(state):
+        elif slot == "change" or value == "tension" or not _denied_since(state):
             _give_to_previous(state, slot, value)
 
 
 def _give_tension(state: State) -> bool:
-    """Give "tension" to the last pneumothorax: "a pneumothorax with mediastinal shift, suggesting tension"."""
+    """Give "tension" to the last pneumothorax: "a pneumothorax with mediastinal shift, suggesting tension".
+
+    Denied, it is a denial of its own: "a pneumothorax without signs of tension".
+    """
+    if state.scope.denied is not None:
+        add_finding(state, "tension_pneumothorax", use_attributes=False)
+        return True
     for mention in reversed(state.mentions[-KEPT:]):
         if mention.observation in _UNDER_TENSION and mention.certainty not in DENIED:
             mention.give("descriptor", "tension")
@@ -195,6 +203,10 @@ def _place_device(state: State, position: str) -> None:
     """Give a position to the last device, or keep it for the first one."""
     if state.scope.denied is not None:
         return
+    if _is_right_before_device(state):
+        if position not in _ACCESS:  # "left jugular dialysis line", but "gastric feeding tube"
+            state.positions.append(position)
+        return
     if state.last_device is not None:
         if "position" in state.last_device.past and not state.past:
             state.last_device.position = state.last_device.past = ()
@@ -206,6 +218,14 @@ def _place_device(state: State, position: str) -> None:
         state.last_device.give("position", position)
     else:
         state.positions.append(position)
+
+
+def _is_right_before_device(state: State) -> bool:
+    """Return whether a device is named right behind the phrase."""
+    following = state.items[state.index + 1 : state.index + 2]
+    if not following or following[0].kind != "observation" or following[0].first - state.item.last != 1:
+        return False
+    return following[0].names[0] in state.known.devices
 
 
 def _devices_listed(state: State, *unsaid: str) -> list[Mention]:

@@ -31,6 +31,8 @@ _CLOSES = frozenset((*JOINS, "end_clause", "close"))
 _DENIED_TWICE = ("free", "not_of")
 """Cues of "free of edema, if not of effusion"."""
 _REMOVAL = "removal"
+_INSTEAD, _OVER = "instead", "over"
+"""Cues of "rather than" and of "favor A over B", which mean the same behind what is favored."""
 _EXCLUDED = "excluded"
 _NOT_SEEN = "not_seen"
 """Cue of what another view may still show."""
@@ -45,6 +47,9 @@ def deny_forward(state: State) -> bool:
 
 
 def _deny_forward(state: State) -> None:
+    if state.favored is not None and state.scope.doubted is None and current_cue(state).name == _INSTEAD:
+        state.scope.doubted = state.known.cues[_OVER]  # "favor edema rather than pneumonia"
+        return
     if state.before and _deny_like_before(state):
         return
     if _is_removal_of_previous(state):

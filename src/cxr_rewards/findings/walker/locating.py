@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import cast
 
-from cxr_rewards.findings.finding import OTHER_SIDE, Side
+from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Side
 from cxr_rewards.findings.walker.lookahead import LOOK, NORMAL, REACH
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.waiting import wait
 
 LOCATION = frozenset(("side", "place"))
+_WITH = frozenset(("end_scope", "relate", "attend"))
+"""Joints of a finding that another is said to be with."""
+_IN_LUNG = frozenset(("lung_opacity", "scarring", "bronchiectasis", "cavity", "radiation_change"))
+_PLEURAL = frozenset(("pleural_abnormality", "pneumothorax"))
+_FOCAL = _IN_LUNG | _PLEURAL
+"""Observations that lie in one place as a rule, with all their kinds."""
 
 
 def pair(state: State) -> None:
@@ -45,10 +51,14 @@ def locate(state: State, slot: str, value: str) -> None:
     item, since_comma = state.item, state.clause.since_comma
     placed = [m for m in since_comma if item.first - m.at <= 2 * REACH and _can_lie(state, m.observation, value)]
     if not placed:
-        if not since_comma and not _locate_normal(state, slot, value):
+        if since_comma or _locate_normal(state, slot, value):
+            return
+        placed = _described(state, value)
+        if not placed:
             wait(state, slot, value, item)
-        return
+            return
     together = _located_together(placed, slot)
+    _locate_accompanied(state, slot, value, together)
     alone = len(together) == 1
     for mention in together:
         if slot == "place":
@@ -67,6 +77,55 @@ def locate(state: State, slot: str, value: str) -> None:
             mention.side = "bilateral"  # "at the left base and in the right apex"
         if mention.located_at < 0:
             mention.located_at = item.first
+
+
+def _described(state: State, value: str) -> list[Mention]:
+    """Return the finding before a "with" that only its looks follow: "a mass with irregular margins in the apex"."""
+    i, mentions = state.index, state.clause.mentions
+    if not mentions or state.clause.joint != "end_scope" or state.clause.verb:
+        return []
+    if any(part.item is not state.item for part in state.clause.parts):
+        return []
+    last = mentions[-1]
+    if state.items[i - 1].kind == "end_scope" or state.item.first - last.at > 2 * REACH:
+        return []
+    if last.certainty in DENIED or (last.located_at < 0 and (last.side or last.place)):
+        return []
+    return [last] if _can_lie(state, last.observation, value) else []
+
+
+def _locate_accompanied(state: State, slot: str, value: str, together: list[Mention]) -> None:
+    """Give the location of a finding to the one that it is said to be with, if that has none of its own.
+
+    "Bronchiectasis with volume loss in the left lower lobe", "effusion with atelectasis on the right". What is found on
+    both sides as a rule has no side of its own: "edema with an effusion on the left".
+    """
+    first, mentions = together[-1], state.clause.mentions
+    if first.joint not in _WITH or first.certainty in DENIED:
+        return
+    i = next((i for i, mention in enumerate(mentions) if mention is first), 0)
+    if not i:
+        return
+    before, known = mentions[i - 1], state.known.observations
+    if before.certainty in DENIED or not before.observation or not first.observation:
+        return
+    if before.located_at != first.located_at or (before.located_at < 0 and (before.side or before.place)):
+        return
+    lineage = (before.observation, *known[before.observation].ancestors)
+    if (
+        _FOCAL.isdisjoint(lineage)
+        or "bilateral" in known[before.observation].usual
+        or not _can_lie(state, before.observation, value)
+    ):
+        return
+    if slot == "side" and not before.side:
+        before.side = cast("Side", value)
+    elif slot == "place" and _IN_LUNG.isdisjoint((first.observation, *known[first.observation].ancestors)):
+        return
+    elif slot == "place" and value not in before.place and _PLEURAL.isdisjoint(lineage):
+        before.place = (*before.place, value)
+    if before.located_at < 0:
+        before.located_at = state.item.first
 
 
 def _locate_normal(state: State, slot: str, value: str) -> bool:

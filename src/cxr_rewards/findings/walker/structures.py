@@ -30,6 +30,8 @@ from cxr_rewards.findings.walker.waiting import wait
 
 _JOINS = frozenset((*JOINS, "deny_forward"))
 """Kinds of phrase that join findings in a list: "fluid, edema or collapse", "neither fluid nor edema"."""
+_TOP_NORMAL = "top_normal"
+_NONDISPLACED = ("descriptor", "nondisplaced")
 _IN_LIST_OF_FINDINGS = {"fluid": "pleural_effusion"}
 """Quality → what it is in a list of findings, where it is said of no structure."""
 
@@ -128,7 +130,11 @@ def _join_quality(state: State) -> bool:
     """Join a quality with what it is said of; return whether that made or refined a finding."""
     item = state.item
     name = item.names[0]
+    if name == _TOP_NORMAL:
+        return _join_top_normal(state)
     if name in NORMAL:
+        if _NONDISPLACED in item.attributes and _is_of_fracture(state):
+            return True
         if state.scope.denied is not None and state.scope.denied.of_change and state.clause.verb:
             state.scope.denied = None  # "neither angle is sharp"
             return _join_with_previous(state, "abnormal")
@@ -149,6 +155,29 @@ def _join_quality(state: State) -> bool:
     if _join_with_next(state, name):
         return True
     return not (item.attributes and speaks_of_next(state, state.index)) and _join_with_previous(state, name)
+
+
+def _join_top_normal(state: State) -> bool:
+    """Read "heart size at the upper limit of normal": an enlargement is unlikely; other structures are normal."""
+    count = len(state.mentions)
+    joined = _join_with_previous(state, _TOP_NORMAL) or _join_with_next(state, _TOP_NORMAL)
+    if not joined:
+        read_normal(state)
+    for mention in state.mentions[count:] if joined else ():
+        if mention.certainty not in DENIED:
+            mention.certainty = "unlikely"
+    return joined
+
+
+def _is_of_fracture(state: State) -> bool:
+    """Give "not displaced" to the fracture before, if there is one: "the rib is fractured, but not displaced"."""
+    last = state.mentions[-1] if state.mentions else None
+    if last is None or not last.observation or last.certainty in DENIED:
+        return False
+    if "fracture" not in (last.observation, *state.known.observations[last.observation].ancestors):
+        return False
+    last.give(*_NONDISPLACED)
+    return True
 
 
 def _opens_value(state: State) -> bool:
