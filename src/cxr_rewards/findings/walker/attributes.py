@@ -148,7 +148,8 @@ def _means_two_findings(state: State) -> bool:
     i, items = state.index, state.items
     if state.item.end - state.item.start != len("both") or i + 1 >= len(items):
         return False
-    if items[i + 1].kind == "introduce" or (len(state.mentions) > 1 and changes_next(items, i)):
+    several = len(state.mentions) > 1 or any(mention.number == 2 for mention in state.mentions)
+    if items[i + 1].kind == "introduce" or (several and changes_next(items, i)):
         return True
     return [item.kind for item in items[i + 1 : i + 4]] == ["observation", "and", "observation"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cxr_rewards.findings.phrases import Item
-from cxr_rewards.findings.walker.lookahead import REACH, has_complement, next_of, speaks_of_next
+from cxr_rewards.findings.walker.lookahead import REACH, doubts_change, has_complement, next_of, speaks_of_next
 from cxr_rewards.findings.walker.planned import SUGGESTION, plan_next
 from cxr_rewards.findings.walker.scopes import (
     ABSENCE,
@@ -20,6 +20,8 @@ _CAUSES = frozenset(("probable_cause", "possible_cause"))
 
 
 def doubt_forward(state: State) -> None:
+    if doubts_change(state.items, state.index):
+        return
     if _is_said_of_previous(state):
         if not _names_unknown_cause(state):
             doubt_backward(state)
@@ -42,6 +44,8 @@ def _is_said_of_previous(state: State) -> bool:
 
 
 def doubt_backward(state: State) -> None:
+    if state.clause.mentions and doubts_change(state.items, state.index):
+        return
     if not state.clause.mentions and speaks_of_next(state, state.index):
         doubt_forward(state)
     denied = state.scope.denied
@@ -122,6 +126,8 @@ def disfavor(state: State) -> None:
 
 
 def explain(state: State) -> None:
+    if current_cue(state).grade != "present" and doubts_change(state.items, state.index):
+        return
     if current_cue(state).grade != "present" and _is_said_of_previous(state):
         if not _names_unknown_cause(state):
             doubt_backward(state)

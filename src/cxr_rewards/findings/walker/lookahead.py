@@ -256,6 +256,40 @@ def grades_change(items: list[Item], i: int) -> bool:
     return after is None or after.kind in _ENDS_STATEMENT or after.first - items[i].last > 1
 
 
+def doubts_change(items: list[Item], i: int) -> bool:
+    """Return whether the doubt at `i` is only about a change of a finding that is there.
+
+    "Possible worsening of the effusion", "the effusion may have increased slightly".
+    """
+    j = i + 1
+    while j < len(items) and items[j].first - items[j - 1].last <= 2 and _is_between_doubt_and_change(items[j]):
+        j += 1
+    if j == len(items) or items[j].first - items[j - 1].last > 2:
+        return False
+    changed = items[j].attributes
+    if items[j].kind not in ("modifier", "quality") or not any(s == "change" and v in _OF_KNOWN for s, v in changed):
+        return False
+    j += any(slot == "severity" for item in items[j + 1 : j + 2] for slot, _ in item.attributes)  # "increased slightly"
+    if j + 1 == len(items) or items[j + 1].kind in _ENDS_PREDICATE or items[j + 1].kind in DATES:
+        return True
+    gap = items[j + 1].first - items[j].last  # "of the" is no phrase
+    return items[j + 1].kind == "point" or (1 < gap <= _OF_THE and items[j + 1].kind in _NAMES_KNOWN)
+
+
+_OF_KNOWN = ("increased", "decreased", "stable")
+"""Changes that only what is known can undergo."""
+_ENDS_PREDICATE = frozenset(("end_clause", "and", "comma", "open", "close"))
+_NAMES_KNOWN = frozenset(("observation", "modifier"))
+_OF_THE = 3
+"""By how much the words around "of the" are apart."""
+
+
+def _is_between_doubt_and_change(item: Item) -> bool:
+    graded = any(slot == "severity" for slot, _ in item.attributes)
+    grows = any(slot == "change" for slot, _ in item.attributes)
+    return item.kind in ("verb", "read_over", "now", "begin_statement") or (graded and not grows)
+
+
 def _is_growth(item: Item) -> bool:
     return any(slot == "change" and value in ("increased", "decreased") for slot, value in item.attributes)
 

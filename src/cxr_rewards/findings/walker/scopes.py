@@ -68,6 +68,9 @@ def end_scope(state: State) -> None:
         state.waiting.pop("change", None)  # "increasing effusion despite a drain"
     if _accompanies(state):
         share_location(state)
+    last = state.mentions[-1] if state.mentions else None
+    if last is not None and last.implied and last.side == state.side:
+        state.side_at = state.item.last  # "the right lung is clear apart from some mild apical scarring"
     end_scopes(state, state.item.names[0])
     state.clause.since_comma = []
     state.clause.joint = state.item.kind

@@ -75,7 +75,7 @@ def size_follows(items: list[Item], i: int) -> bool:
 
 
 def _compare(mention: Mention, *, now: float, former: float) -> None:
-    if now and mention.change in ("", "stable"):  # "again seen, 14 mm, previously 11 mm"
+    if now and mention.change in ("", "stable", "new"):  # "again seen, 14 mm, previously 11 mm"
         mention.change = change_between(former, now)
 
 
