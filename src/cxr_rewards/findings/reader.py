@@ -18,13 +18,14 @@ from typing import NamedTuple, TypedDict, cast
 
 from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
-from cxr_rewards.findings.layout import Span, Statement, has_layout, passages, stands_for_fracture, without_legend
+from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture, without_legend
 from cxr_rewards.findings.ontology import ontology
+from cxr_rewards.findings.plain import plain_sentences
 from cxr_rewards.findings.same_side import named_sides
 from cxr_rewards.findings.unread import is_aside, is_request, strange_words
 from cxr_rewards.findings.walker import Fields, Sentence, change_between, walk
-from cxr_rewards.text.sections import Section, heading_starts, is_blank, sections
-from cxr_rewards.text.sentences import is_plain, sentences
+from cxr_rewards.text.sections import Section, is_blank, sections
+from cxr_rewards.text.sentences import sentences
 from cxr_rewards.text.tidy import lower, tidy
 
 READ_SECTIONS = frozenset(("", "findings", "impression", "findings_impression", "recommendation", "addendum", "report"))
@@ -123,30 +124,14 @@ def reading(text: str) -> Reading:
 
 
 def _read_plainly(text: str) -> Reading | None:
-    """Read a text of plain sentences, as most are, without a search for headings and layout; None if it is another."""
-    if not text.endswith("."):
+    """Read a text of plain sentences; None if it is another."""
+    plain = plain_sentences(text)
+    if plain is None:
         return None
-    pieces = text[:-1].split(". ")
-    read = [_plain(piece) if len(piece) <= _REMEMBERED else "" for piece in pieces]
-    if not all(read):
-        return None
-    draft, at = _Draft([]), 0
-    for sentence in read:
-        draft.add(sentence, at)
-        at += len(sentence) + 1
+    draft = _Draft([])
+    for sentence, start in plain:
+        draft.add(sentence, start)
     return draft.finished()
-
-
-@lru_cache(maxsize=1 << 14)
-def _plain(piece: str) -> str:
-    """Return a sentence, given without its full stop, in lower case and with it; "" if it is not plain.
-
-    A plain sentence can neither be nor hold a heading, a label, a legend or a list, nor end elsewhere.
-    """
-    sentence = f"{piece}."
-    small = sentence.lower()
-    plain = is_plain(sentence) and not has_layout(small, sentence) and not heading_starts(f". {sentence}")
-    return small if plain and without_legend(sentence) == sentence else ""
 
 
 def _read_sections(raw: str, tidied: str, parts: Sequence[Section]) -> Reading:

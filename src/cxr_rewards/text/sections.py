@@ -139,6 +139,17 @@ def heading_starts(plain: str) -> list[int]:
     return sorted(starts)
 
 
+def names_heading(plain: str) -> bool:
+    """Return whether a text has the words of a heading where one may begin.
+
+    Example:
+        >>> names_heading("No effusion. Findings:"), names_heading("No effusion. Patient rotated.")
+        (True, False)
+    """
+    starts = heading_starts(plain)
+    return bool(starts) and any(_HEADING.match(lower(plain), at) for at in starts)
+
+
 def sections(text: str) -> tuple[Section, ...]:
     """Split a report at its headings, in order; together the sections and their headings cover the text.
 

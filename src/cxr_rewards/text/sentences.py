@@ -42,8 +42,12 @@ _WRAP = 60
 """A line shorter than this, in characters, is taken to end on purpose if the next begins with a capital."""
 
 
-_PLAIN = re.compile(rf"(?!{_SIDE})[A-Za-z][A-Za-z0-9 ,;'%-]*(?:[A-Za-z]{{5}}|[ ][A-Za-z]{{2,4}})\.")
-_ABBREVIATED = re.compile(rf".*[^a-z](?:{_NEVER_END.pattern}|{_UNITS.pattern}|{_TELEGRAPHIC.pattern})\.", re.IGNORECASE)
+_IN_SENTENCE = "[A-Za-z0-9 ,;'%/(-]*"
+_SHORT_WORD = rf"(?!(?i:{_NEVER_END.pattern}|{_UNITS.pattern}|{_TELEGRAPHIC.pattern})\.)[A-Za-z]{{2,4}}"
+_PLAIN = re.compile(
+    rf"(?!{_SIDE})(?=[A-Za-z0-9]){_IN_SENTENCE}(?:(?:(?<=[0-9])\.(?=[0-9])|(?<![0-9])\)){_IN_SENTENCE})*"
+    rf"(?:[A-Za-z]{{5}}(?<!(?i:approx))(?<!(?i:bilat))|(?<=[ /-]){_SHORT_WORD})\."
+)
 
 
 def is_plain(sentence: str) -> bool:
@@ -54,7 +58,7 @@ def is_plain(sentence: str) -> bool:
         >>> is_plain("The heart is normal."), is_plain("A nodule of 1.2 cm."), is_plain("Opacity (left base).")
         (True, False, False)
     """
-    return _PLAIN.fullmatch(sentence) is not None and _ABBREVIATED.fullmatch(f" {sentence}") is None
+    return _PLAIN.fullmatch(sentence) is not None
 
 
 def _full_stop(text: str, mark: tuple[int, int], begin: int, end: int, item: int) -> int | None:
