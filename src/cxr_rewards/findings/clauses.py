@@ -10,8 +10,7 @@
 from __future__ import annotations
 
 import re
-from itertools import chain
-from operator import itemgetter
+from dataclasses import replace
 from typing import NamedTuple
 
 from cxr_rewards.findings.ontology import Ontology
@@ -24,7 +23,6 @@ _JOINS = frozenset(("comma", "and", "or"))
 _NOUNS = frozenset(("observation", "structure", "quality", "repeat"))
 _ENDS = frozenset(("comma", "and", "end_clause"))
 _STOPS = frozenset(("end_clause", "open", "close", "introduce"))
-_KIND, _NAMES = itemgetter(0), itemgetter(1)
 _WITHIN_VERB = re.compile(
     r"(?:\s+(?:(?!previous|former|new)[a-z]+ly|yet|been|be|being|to|now|any|appear|seem|thought|felt|considered"
     r"|with\s+(?:(?:any|full|complete|absolute|real|much|great)\s+)?(?:confidence|certainty|assurance|safety|conviction)))*\s+"
@@ -76,16 +74,16 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     """
     found, count = items(known, sentence)
     found = join_parted(known, found, sentence)
-    kinds = set(map(_KIND, found))
-    if "doubt_forward" in kinds and (_CHANCE,) in map(_NAMES, found):
+    kinds = {item.kind for item in found}
+    if "doubt_forward" in kinds and any(item.names == (_CHANCE,) for item in found):
         found = [_rated(known, item, sentence) if item.names == (_CHANCE,) else item for item in found]
     if "pair" in kinds:
         found = [side for item in found for side in _sides(item, sentence)]
-    if "point" in kinds or not known.verb_parts.isdisjoint(chain.from_iterable(map(_NAMES, found))):
+    if "point" in kinds or (not kinds.isdisjoint(known.verb_parts.values()) and _has_verb_part(known, found)):
         found = _join_verbs(known, found, sentence)
-    if "end_clause" in kinds and "there" in sentence:
+    if "end_clause" in kinds and sentence.find("there", 1) > 0:
         found = [
-            item._replace(kind="verb", start=item.end - len(_SPACES.split(sentence[item.start : item.end])[-1]))
+            replace(item, kind="verb", start=item.end - len(_SPACES.split(sentence[item.start : item.end])[-1]))
             if item.kind == "end_clause" and _tells_where(found, i, sentence)
             else item
             for i, item in enumerate(found)
@@ -102,13 +100,17 @@ def _sides(item: Item, sentence: str) -> list[Item]:
         return [item]
     first, last = match.span(1), match.span(2)
     return [
-        item._replace(attributes=(("side", match[1]),), last=item.first, start=first[0], end=first[1]),
+        replace(item, attributes=(("side", match[1]),), last=item.first, start=first[0], end=first[1]),
         Item("and", (), (), item.first + 1, item.first + 1, first[1] + 1, last[0] - 1),
-        item._replace(attributes=(("side", match[2]),), first=item.last, start=last[0], end=last[1]),
+        replace(item, attributes=(("side", match[2]),), first=item.last, start=last[0], end=last[1]),
     ]
 
 
 # ---------------------------------------------------------------- verbs
+
+
+def _has_verb_part(known: Ontology, found: list[Item]) -> bool:
+    return any(item.names and item.names[0] in known.verb_parts for item in found)
 
 
 def _join_verbs(known: Ontology, found: list[Item], sentence: str) -> list[Item]:
@@ -118,7 +120,7 @@ def _join_verbs(known: Ontology, found: list[Item], sentence: str) -> list[Item]
     for i, item in enumerate(found):
         if i <= skip:
             continue
-        if item.names and item.names[0] in parts and item.kind == cues[item.names[0]].kind:
+        if item.names and parts.get(item.names[0]) == item.kind:
             for j in range(i + 1, min(i + 5, len(found))):
                 verb = found[j]
                 cue = cues.get(verb.names[0]) if verb.names else None
@@ -141,7 +143,7 @@ def _first_word(known: Ontology, item: Item, sentence: str) -> Item | None:
     word = _WORD.match(sentence, item.start, item.end)
     form = known.forms.get(word[0]) if word is not None else None
     entry = known.phrases.get(form, {}).get("") if form is not None else None
-    return item._replace(kind=entry[0], names=entry[1], attributes=entry[2], last=item.first) if entry else None
+    return replace(item, kind=entry[0], names=entry[1], attributes=entry[2], last=item.first) if entry else None
 
 
 def _rated(known: Ontology, item: Item, sentence: str) -> Item:
@@ -149,7 +151,7 @@ def _rated(known: Ontology, item: Item, sentence: str) -> Item:
     match = _RATED.match(sentence, item.end)
     if match is None or match.lastgroup is None:
         return item
-    return item._replace(kind=known.cues[match.lastgroup].kind, names=(match.lastgroup,))
+    return replace(item, kind=known.cues[match.lastgroup].kind, names=(match.lastgroup,))
 
 
 # ---------------------------------------------------------------- clauses
@@ -164,7 +166,7 @@ def _cut(found: list[Item], sentence: str) -> list[Item]:
         kind = found[i].kind
         if kind == "end_clause" and _goes_on(found, i):
             result = list(found) if result is None else result
-            result[i] = found[i]._replace(kind="read_over")
+            result[i] = found[i].of_kind("read_over")
         elif kind == "end_clause":
             begin = i
         elif kind in _JOINS:
@@ -174,12 +176,12 @@ def _cut(found: list[Item], sentence: str) -> list[Item]:
             if kind == "or" and last > i and _inserts(found, last):  # "pneumonia or, less likely, edema"
                 result = list(found) if result is None else result
                 for j in (last, last + 2):
-                    result[j] = found[j]._replace(kind="read_over")
+                    result[j] = found[j].of_kind("read_over")
                 last += 2
             elif last + 1 < count and _parts_clauses(found, begin, i, last, sentence):
                 if result is None:
                     result = list(found)
-                result[i] = found[i]._replace(kind="end_clause")
+                result[i] = found[i].of_kind("end_clause")
                 begin = last + 1
             i = last
         i += 1
@@ -306,8 +308,10 @@ def _parts_clauses(found: list[Item], begin: int, first: int, last: int, sentenc
             return True  # "If pneumonia develops, ...", but "If pneumonia, edema or ..."
     if _NEW_SUBJECT.match(sentence, found[last].end) and found[last].kind != "or" and _is_stated(before, sentence):
         return True
+    if not before or found[first].kind == "or" or any(item.kind == "or" for item in found[first : last + 1]):
+        return False
     statement = _statement(found, last + 1, sentence)
-    if statement is None or not before or any(found[i].kind == "or" for i in range(first, last + 1)):
+    if statement is None:
         return False
     if found[first].kind == "and" and _BOTH_OF.match(sentence, before[0].start):
         return False

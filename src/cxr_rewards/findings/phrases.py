@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import accumulate, repeat, takewhile
-from typing import NamedTuple, cast
+from typing import cast
 
 from cxr_rewards.findings.finding import MANY
 from cxr_rewards.findings.ontology import Attribute, Ontology
@@ -13,8 +14,9 @@ from cxr_rewards.findings.ontology.contractions import is_contracted, spell_out
 from cxr_rewards.findings.ontology.model import OTHERWISE, Entry, Node
 
 
-class Item(NamedTuple):
-    """A known phrase of a sentence.
+@dataclass(slots=True)
+class Item:
+    """A known phrase of a sentence; read-only.
 
     Attributes:
         kind: `observation`, `structure`, `quality`, `modifier`, or the kind of a cue or mark.
@@ -33,6 +35,10 @@ class Item(NamedTuple):
     last: int
     start: int
     end: int
+
+    def of_kind(self, kind: str) -> Item:
+        """Return the same phrase as one of another kind."""
+        return Item(kind, self.names, self.attributes, self.first, self.last, self.start, self.end)
 
 
 _TOKEN = re.compile(r"([a-z0-9]+|[,;:()\[\]?<>]|(?<!#)#(?!#| ?(?:[0-9]{1,2}(?![0-9a-z-])|[0-9]{3})))")
@@ -268,7 +274,7 @@ def _tokens(sentence: str) -> tuple[list[str], list[int], dict[int, Item]]:
             if item.start < at:
                 continue
             _tokenize(sentence, at, item.start, tokens, starts)
-            numbered[item.start] = item._replace(first=len(tokens), last=len(tokens))
+            numbered[item.start] = replace(item, first=len(tokens), last=len(tokens))
             tokens.append("")
             starts.append(item.start)
             at = item.end
@@ -303,7 +309,6 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
     nodes: list[Node | None] = list(map(known.phrases.get, words))
     words.append(_UNKNOWN)  # ends the last phrase
     result: list[Item] = []
-    new = tuple.__new__  # a third of the time that the constructor takes
     said: set[str] = set()
     done, count = 0, len(tokens)
     for i, node in enumerate(nodes):
@@ -328,6 +333,6 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
             last += kind == "read_over"
         if kind:  # "" if the phrase says nothing in this company
             end = starts[last] + len(tokens[last])
-            result.append(new(Item, (kind, names, attributes, i, last, starts[i], end)))
+            result.append(Item(kind, names, attributes, i, last, starts[i], end))
         done = last + 1
     return result, count

@@ -150,9 +150,8 @@ def strange_words(sentence: str) -> Strange:
         >>> [sentence[a:b] for a, b in strange.spans], [sentence[a:b] for a, b in strange.clinical]
         (['bunny', 'lymphangiosarcomatosis'], ['lymphangiosarcomatosis'])
     """
-    words = _WORD.findall(sentence)
-    unknown = set(words).difference(ontology().forms)
-    strange = {word for word in unknown if len(word) >= _SHORT and not _is_known(word)} if unknown else unknown
+    words, forms = _WORD.findall(sentence), ontology().forms
+    strange = {word for word in words if word not in forms and len(word) >= _SHORT and not _is_known(word)}
     if not strange:
         return Strange((), (), len(words))
     spans = [match.span() for match in _WORD.finditer(sentence) if match.group() in strange]

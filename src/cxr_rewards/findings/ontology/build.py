@@ -76,7 +76,7 @@ def build(files: Mapping[str, Table]) -> Ontology:
         observations=observations,
         structures=structures,
         cues=cues,
-        verb_parts=frozenset(part for cue in cues.values() for part in cue.after),
+        verb_parts={part: cues[part].kind for cue in cues.values() for part in cue.after},
         devices=frozenset(o.name for o in observations.values() if _DEVICE in (o.name, *o.ancestors)),
         descriptors=frozenset(modifiers.get("descriptor", ())),
         within=_within(modifiers_file.get("within", {}), modifiers.get("place", ())),

@@ -239,7 +239,7 @@ class Ontology:
         observations: by name.
         structures: by name.
         cues: by name.
-        verb_parts: names of the cues that can be part of a verb ("not").
+        verb_parts: name of each cue that can be part of a verb ("not") → its kind.
         devices: names of lines, tubes and other devices (the kinds of `support_device`).
         descriptors: names of the descriptors.
         within: place → the larger place it lies in (a base lies in a lower zone).
@@ -254,7 +254,7 @@ class Ontology:
     observations: Mapping[str, Observation]
     structures: Mapping[str, Structure]
     cues: Mapping[str, Cue]
-    verb_parts: frozenset[str]
+    verb_parts: Mapping[str, str]
     devices: frozenset[str]
     descriptors: frozenset[str]
     within: Mapping[str, str]
