@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import cast
 
 from cxr_rewards.findings.ontology import Ontology
@@ -47,7 +48,7 @@ def join_parted(known: Ontology, found: list[Item], sentence: str) -> list[Item]
         result[j] = item
         for i in range(k - 1, max(-1, k - 3), -1):  # what its first words mean by themselves
             if found[i].start >= start:
-                result[i] = found[i]._replace(kind="read_over", names=(), attributes=())
+                result[i] = replace(found[i], kind="read_over", names=(), attributes=())
     return result
 
 
@@ -69,7 +70,7 @@ def _joined(known: Ontology, place: int, head: Item, sentence: str) -> tuple[Ite
     for words, start in (((match[1], match[2]), match.start()), ((match[2],), match.start(2))):
         entry = _entry(known, (*words, *ends)) if words[0] else None
         if entry is not None and entry[0] == "observation" and entry[1] != head.names:
-            return head._replace(names=entry[1], attributes=entry[2]), start
+            return replace(head, names=entry[1], attributes=entry[2]), start
     return None
 
 
@@ -80,7 +81,7 @@ def _kind(known: Ontology, before: list[Item], place: Item, head: Item) -> tuple
         return None
     if head.names[0] not in known.observations[last.names[0]].ancestors:
         return None
-    return head._replace(names=last.names, attributes=(*last.attributes, *head.attributes)), last.start
+    return replace(head, names=last.names, attributes=(*last.attributes, *head.attributes)), last.start
 
 
 def _entry(known: Ontology, words: tuple[str, ...]) -> Entry | None:
