@@ -151,10 +151,14 @@ def _add(known: Ontology, group: list[Finding], finding: Finding) -> None:
 
 def _absorb_signs(known: Ontology, groups: dict[str, list[Finding]], name: str) -> None:
     """Drop signs that stand beside what they are signs of; only a side and a severity are taken over."""
-    causes = groups.get(known.observations[name].ancestors[0], [])
+    observation = known.observations[name]
+    causes = groups.get(observation.ancestors[0], [])
+    others = [finding for other in sorted(observation.like) for finding in groups.get(other, ())]
     remaining = []
     for sign in groups[name]:
         i = next((i for i, cause in enumerate(causes) if sides_meet(cause, sign)), None)
+        if i is None and any(_clash(known, other, sign) for other in others):
+            continue  # "blunted angle from pleural thickening"
         if i is None:
             remaining.append(sign)
         else:

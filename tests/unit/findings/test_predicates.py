@@ -41,6 +41,15 @@ DENIED_OR_DOUBTED = {
     "No mass, and the effusion there is still visible.": ["lung_mass absent", "pleural_effusion present stable"],
     "No mass there is an effusion": ["lung_mass absent", "pleural_effusion present"],
     "No mass, and the scar at the left apex looks old.": ["lung_mass absent", "scarring present left"],
+    "Clearing of the edema but not of the effusion.": ["pulmonary_edema absent", "pleural_effusion present stable"],
+    "Resolution of the left effusion, though not of the edema.": [
+        "pleural_effusion absent left resolved",
+        "pulmonary_edema present stable",
+    ],
+    "Worsening of the edema but not of the effusion.": [
+        "pulmonary_edema present increased",
+        "pleural_effusion present stable",
+    ],
     "Neither the mass nor the effusion was present last year.": [
         "lung_mass present new",
         "pleural_effusion present new",
@@ -56,6 +65,7 @@ DENIED_OR_DOUBTED = {
     "Left apical nodule, 9 mm versus 12 mm.": ["lung_nodule present left decreased"],
     "The two left nodules have become four.": ["lung_nodule present left increased"],
     "The right hilum is bulkier than the left.": ["hilar_enlargement present right"],
+    "The right hilum is larger than the left.": ["hilar_enlargement present right"],
     "The right effusion is bigger than the left.": ["pleural_effusion present bilateral"],
     "ETT pulled, lungs clear.": ["endotracheal_tube absent resolved"],
     "The left drain has been withdrawn by 2 cm.": ["chest_tube present left"],

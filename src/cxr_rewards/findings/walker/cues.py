@@ -147,7 +147,9 @@ def _contrast(state: State) -> bool:
     other = "right" if named == "left" else "left"
     before = state.items[state.index - 1].attributes if state.index else ()
     for mention in (state.clause.mentions or state.mentions)[-1:]:
-        if mention.of_structure:  # "the right hilum is bulkier than the left"
+        if mention.of_structure:  # "the right hilum is larger than the left"
+            if before and before[0] == ("change", mention.change):
+                mention.change = ""
             continue
         mention.side = "bilateral"
         if ("change", "increased") in before:

@@ -28,8 +28,9 @@ _BEHIND_IMAGE = 5
 _BETWEEN = 4
 """Most phrases between a device and the word that it is out."""
 _CLOSES = frozenset((*JOINS, "end_clause", "close"))
-_DENIED_TWICE = ("free", "not_of")
-"""Cues of "free of edema, if not of effusion"."""
+_NOT_OF = "not_of"
+_LEAVES = ("free", "resolution_of", "clearing_of")
+"""Cues that "not of" takes back: "free of edema, if not of effusion"."""
 _REMOVAL = "removal"
 _INSTEAD, _OVER = "instead", "over"
 """Cues of "rather than" and of "favor A over B", which mean the same behind what is favored."""
@@ -63,8 +64,7 @@ def _deny_forward(state: State) -> None:
             state.mentions[-1].certainty = current_cue(state).grade
             return
     denied = state.scope.denied
-    if denied is not None and (denied.name, current_cue(state).name) == _DENIED_TWICE:
-        state.scope.denied = None
+    if current_cue(state).name == _NOT_OF and _denies_what_goes_on(state):
         return
     if denied is None or not denied.of_change:  # "neither ... nor"
         state.scope.denied = current_cue(state)
@@ -74,6 +74,26 @@ def _deny_forward(state: State) -> None:
     if state.mentions and side_stands_alone(state.items, state.index + 1) and can_repeat(state):
         state.side, state.clause.since_comma = "", []
         repeat_last(state)  # "seen on the left, but not on the right"
+
+
+def _denies_what_goes_on(state: State) -> bool:
+    """Read "not of" as the denial of what the words before it say: "clearing of the edema, but not of the effusion"."""
+    denied, last = state.scope.denied, state.clause.mentions[-1:]
+    if denied is not None and denied.name in _LEAVES:
+        state.scope.denied = None
+        if denied.name != "free":
+            _expect_no_change(state)
+        return True
+    if denied is None and last and last[0].change in ("increased", "decreased"):
+        _expect_no_change(state)  # "worsening of the edema, but not of the effusion"
+        return True
+    return False
+
+
+def _expect_no_change(state: State) -> None:
+    state.waiting["change"], state.change_used = ("stable", state.item.last), False
+    if state.side_used:
+        state.side = ""
 
 
 def _is_removal_of_previous(state: State) -> bool:
@@ -112,7 +132,7 @@ def _deny_like_before(state: State) -> bool:
         return False
     if items[i + 1].kind not in ("observation", "modifier") or items[i + 1].first - state.item.last != 2:
         return False
-    state.waiting["change"], state.change_used = ("stable", state.item.last), False
+    _expect_no_change(state)
     return True
 
 

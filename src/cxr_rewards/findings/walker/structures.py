@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from cxr_rewards.findings.finding import DENIED
+from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.attributes import read_modifier
 from cxr_rewards.findings.walker.locating import LOCATION
 from cxr_rewards.findings.walker.lookahead import (
@@ -32,6 +33,7 @@ _JOINS = frozenset((*JOINS, "deny_forward"))
 """Kinds of phrase that join findings in a list: "fluid, edema or collapse", "neither fluid nor edema"."""
 _TOP_NORMAL = "top_normal"
 _NONDISPLACED = ("descriptor", "nondisplaced")
+_IS_SEEN = ("conclude", "deny_backward", "doubt_backward")
 _IN_LIST_OF_FINDINGS = {"fluid": "pleural_effusion"}
 """Quality → what it is in a list of findings, where it is said of no structure."""
 
@@ -192,6 +194,8 @@ def _opens_value(state: State) -> bool:
 def _join_with_next(state: State, name: str) -> bool:
     """Join a quality with the structure or observation after it: "enlarged heart", "calcified nodule"."""
     item, items, i = state.item, state.items, state.index
+    if not state.clause.parts:
+        i = _past_verb(items, i)
     j = next_of(items, i, NOUNS)
     combined = None
     while j is not None:
@@ -224,6 +228,14 @@ def _join_with_next(state: State, name: str) -> bool:
     add_finding(state, observation, possible=possible, use_attributes=False)
     state.refined[j] = combined
     return True
+
+
+def _past_verb(items: list[Item], i: int) -> int:
+    """Return where "is seen" ends behind the quality at `i`, or `i`: "calcification is not seen in the aorta"."""
+    k = i + 1
+    while k < i + 3 and k < len(items) and items[k].kind == "verb":
+        k += 1
+    return k if k < len(items) and items[k].kind in _IS_SEEN else i
 
 
 def _stands_before_noun(state: State, j: int, name: str, combined: tuple[str, bool]) -> bool:

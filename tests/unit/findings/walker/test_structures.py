@@ -22,6 +22,26 @@ def test_a_structure_makes_an_observation_more_precise(text, observation):
     assert [f.observation for f in read(text)] == [observation]
 
 
+@pytest.mark.parametrize(
+    ("text", "observation", "certainty"),
+    [
+        ("Crescents of gas are visible beneath both hemidiaphragms.", "free_air", "present"),
+        ("A sliver of air can be seen under the diaphragm.", "free_air", "present"),
+        ("Gas is not seen below the diaphragm.", "free_air", "absent"),
+        ("Calcification is seen in the aortic arch.", "aortic_atherosclerosis", "present"),
+        ("Calcification has not been identified in the aorta.", "aortic_atherosclerosis", "absent"),
+        ("Thickening cannot be excluded at the right pleura.", "pleural_thickening", "possible"),
+        ("Widening is noted of the mediastinum.", "mediastinal_widening", "present"),
+        ("Blunting is present at the left costophrenic angle.", "costophrenic_blunting", "present"),
+        ("Prominence is seen in both hila.", "hilar_enlargement", "present"),
+        ("Enlargement is seen, and the lungs are clear.", "", ""),
+    ],
+)
+def test_a_quality_that_is_seen_is_joined_with_the_structure_behind_the_verb(text, observation, certainty):
+    named = [(f.observation, f.certainty) for f in read(text) if not f.implied]
+    assert named == ([(observation, certainty)] if observation else [])
+
+
 @pytest.mark.parametrize("text", ["A calcified nodule.", "A nodule, calcified."])
 def test_a_quality_makes_an_observation_more_precise(text):
     assert [f.observation for f in read(text)] == ["granuloma"]
