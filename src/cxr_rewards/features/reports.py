@@ -16,7 +16,7 @@ class Reports(Feature):
     """The `Report` of each text, or None if nothing could be read in it."""
 
     name = "reports"
-    version = 3
+    version = 4
     over = "text"
     persistent = False
     chunk_size = 4096  # quick to compute again; the collector is paused less often
