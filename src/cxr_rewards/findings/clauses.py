@@ -16,6 +16,7 @@ from typing import NamedTuple
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.parted import join_parted
 from cxr_rewards.findings.phrases import Item, items
+from cxr_rewards.findings.plurals import on_both_sides
 
 _LOOK = 14
 """Most phrases to look ahead or back: bounds the work on hostile text."""
@@ -73,7 +74,7 @@ def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         ['end_clause', 'observation', 'end_clause', 'and', 'observation', 'verb', 'deny_backward']
     """
     found, count = items(known, sentence)
-    found = join_parted(known, found, sentence)
+    found = on_both_sides(join_parted(known, found, sentence), sentence)
     kinds = {item.kind for item in found}
     if "doubt_forward" in kinds and any(item.names == (_CHANCE,) for item in found):
         found = [_rated(known, item, sentence) if item.names == (_CHANCE,) else item for item in found]

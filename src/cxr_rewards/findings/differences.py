@@ -48,7 +48,8 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     =================== ===================================================================== =============
     unspecific          the candidate names something the finding is a kind of, in 1, 2, 3    0.25, 0.375,
                         steps                                                                 0.5
-    unspecific          the candidate names what is `close` to it in the ontology             0.015625
+    unspecific          the candidate names what is `close` to it in the ontology, or what it 0.015625
+                        is a kind of, and says of it what makes it this kind ("cavitary")
     overinterpretation  the candidate names a kind of it, or what it is mistaken for          the same
     either of these     the kind is only possible or likely: both state what it is a kind of  half of it
     location            the other side; for a device: misplaced or not                        0.5
@@ -83,7 +84,10 @@ def differences(known: Ontology, reference: Finding, candidate: Finding) -> tupl
     errors: list[Difference] = []
     doubtful = _is_doubtful_kind(known, reference, candidate)
     if "tension" not in reference.descriptors or "tension" not in candidate.descriptors:  # one of them in its name
-        _kind(reference.observation, candidate.observation, errors, share=0.5 if doubtful else 1.0)
+        if _is_described(known, reference, candidate):
+            errors.append(Difference("unspecific", WORDING, f"{reference.observation}, not {candidate.observation}"))
+        else:
+            _kind(reference.observation, candidate.observation, errors, share=0.5 if doubtful else 1.0)
     _place(known, reference, candidate, errors)
     _size(reference, candidate, errors)
     if reference.change != candidate.change:
@@ -129,6 +133,14 @@ def _is_doubtful_kind(known: Ontology, one: Finding, two: Finding) -> bool:
     return one.certainty in _DOUBTFUL and two.observation in known.observations[one.observation].ancestors
 
 
+def _is_described(known: Ontology, one: Finding, two: Finding) -> bool:
+    """Return whether one finding is a kind of the other by its looks: a cavity, and a cavitary nodule."""
+    if one.observation in known.observations[two.observation].ancestors:
+        one, two = two, one
+    kind = known.observations[one.observation]
+    return two.observation in kind.ancestors and not kind.usual.isdisjoint(two.descriptors)
+
+
 def _kind(one: str, two: str, errors: list[Difference], share: float) -> None:
     kin = kinship(one, two) if one != two else None
     if kin is not None:
@@ -147,7 +159,9 @@ def _place(known: Ontology, reference: Finding, candidate: Finding, errors: list
     if reference.places and reference.places != candidate.places:
         places = ", ".join(reference.places)
         if not candidate.places:
-            if not usual.issuperset(reference.places):
+            spread = candidate.side == "bilateral" or candidate.number >= 3
+            unsaid = {*usual, "diffuse"} if spread else usual
+            if not unsaid.issuperset(reference.places):
                 errors.append(Difference("location", UNSAID, f"{places}, not told"))
         elif not places_meet(known, reference, candidate):
             errors.append(Difference("location", UNKNOWN, f"{places}, not {', '.join(candidate.places)}"))

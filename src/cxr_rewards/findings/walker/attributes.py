@@ -50,7 +50,7 @@ def read_modifier(state: State) -> None:
             continue
         if not forward and slot in COUNTED and COUNTED[slot](state, slot, float(value)):
             continue
-        if slot == "severity" and grades_change(state.items, i):
+        if slot == "severity" and grades_change(state.items, i) and not _grades_size(state):
             continue
         if slot == "side" and i and state.items[i - 1].kind == "compare_places" and value in OTHER_SIDE:
             for mention in state.clause.mentions[-1:]:
@@ -85,6 +85,14 @@ def read_modifier(state: State) -> None:
             locate(state, slot, str(value))
         elif slot == "change" or value == "tension" or not _denied_since(state):
             _give_to_previous(state, slot, value)
+
+
+def _grades_size(state: State) -> bool:
+    """Return whether the degree of a growth is that of a finding: "the heart size is mildly increased"."""
+    following = state.items[state.index + 1] if state.index + 1 < len(state.items) else None
+    if following is None or following.kind != "quality" or not state.clause.verb:
+        return False
+    return any((part.name, following.names[0]) in state.known.combinations for part in state.clause.parts)
 
 
 def _give_tension(state: State) -> bool:

@@ -60,8 +60,14 @@ def add_finding(
         mention.place = mention.place or part.place
         mention.of_structure = True
     source = state.location_of
-    if source is not None and not mention.side and not mention.place and not _is_directed(state, observation):
-        mention.side, mention.place = "" if _is_directed(state, source.observation) else source.side, source.place
+    if (
+        source is not None
+        and not mention.place
+        and mention.side in ("", source.side)
+        and not _is_directed(state, observation)
+    ):
+        mention.side = mention.side or ("" if _is_directed(state, source.observation) else source.side)
+        mention.place = source.place
     _keep(state, mention, attributes)
     if source is not None and observation:
         _explain_away(state, source, mention)

@@ -48,6 +48,8 @@ def read_structure(state: State) -> None:
         places = (*cast("tuple[str, ...]", waiting[0]), *places)
     clause = state.clause
     clause.parts = [*clause.parts[1 - KEPT :], Part(item.names[0], side, places, item)]
+    if _names_place_of_last(state):
+        return
     joined = joined_structure(state, state.index) if clause.joint and clause.mentions else ""
     if joined:
         before = clause.mentions[-1]
@@ -59,6 +61,22 @@ def read_structure(state: State) -> None:
     elif item.attributes:
         read_modifier(state)
     clause.verb = False
+
+
+def _names_place_of_last(state: State) -> bool:
+    """Read "a fracture is seen in the left clavicle" as one of the clavicle."""
+    clause, item, items = state.clause, state.item, state.items
+    last = clause.mentions[-1] if clause.mentions and clause.verb else None
+    combined = state.known.combinations.get((item.names[0], last.observation)) if last is not None else None
+    if last is None or combined is None or combined[1] or item.first - last.at > REACH + 2:
+        return False
+    i = state.index - 1
+    while i >= 0 and items[i].kind == "modifier" and items[i].first > last.at:
+        i -= 1
+    if items[i].kind != "conclude" or items[i].first < last.at:
+        return False
+    last.observation = combined[0]
+    return True
 
 
 def read_observation(state: State) -> None:
@@ -85,7 +103,7 @@ def refine_by_structure(state: State, name: str) -> tuple[str, bool] | None:
     item, combinations = state.item, state.known.combinations
     for part in reversed(state.clause.parts):
         combined = combinations.get((part.name, name))
-        if combined is not None and item.first - part.item.last <= REACH:
+        if combined is not None and item.first - part.item.last <= REACH and not _parted(state, part):
             return combined
     j = next_of(state.items, state.index, NOUNS)
     if j is None or state.items[j].kind != "structure":
@@ -93,6 +111,12 @@ def refine_by_structure(state: State, name: str) -> tuple[str, bool] | None:
     if any(between.kind in ("end_scope", "quality") for between in state.items[state.index + 1 : j]):
         return None  # "lung mass with destruction of a rib"
     return combinations.get((state.items[j].names[0], name))
+
+
+def _parted(state: State, part: Part) -> bool:
+    """Return whether a "with" parts a structure from the current phrase: "the humerus, with fractured ribs"."""
+    between = state.items[max(0, state.index - REACH) : state.index]
+    return any(item.kind == "end_scope" and item.first > part.item.last for item in between)
 
 
 def read_quality(state: State) -> None:
