@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.parted import join_parted
-from cxr_rewards.findings.phrases import Item, items
+from cxr_rewards.findings.phrases import Item, Words, items
 from cxr_rewards.findings.plurals import on_both_sides
 
 _LOOK = 14
@@ -65,15 +65,17 @@ _WORD = re.compile("[a-z0-9]+")
 _ARTICLE = re.compile(r"\s+(the|an?|this|these)\b")
 
 
-def clauses(known: Ontology, sentence: str) -> tuple[list[Item], int]:
+def clauses(known: Ontology, sentence: str, words: Words | None = None) -> tuple[list[Item], int]:
     """Return the phrases of a lower-case sentence, ready for the walk, and its number of words.
+
+    Pass `words_of` the sentence if they are there already.
 
     Example:
         >>> from cxr_rewards.findings.ontology import ontology
         >>> [item.kind for item in clauses(ontology(), "there is edema, and the effusion has not been seen")[0]]
         ['end_clause', 'observation', 'end_clause', 'and', 'observation', 'verb', 'deny_backward']
     """
-    found, count = items(known, sentence)
+    found, count = items(known, sentence, words)
     found = on_both_sides(join_parted(known, found, sentence), sentence)
     kinds = {item.kind for item in found}
     if "doubt_forward" in kinds and any(item.names == (_CHANCE,) for item in found):

@@ -249,26 +249,32 @@ def _near(words: Iterable[str], parts: frozenset[str]) -> Iterator[str]:
     return takewhile(lambda word: word not in parts, words)
 
 
-def _words(known: Ontology, sentence: str, tokens: list[str], starts: list[int]) -> list[str]:
-    """Return the known word that each token is a form of."""
-    words = list(map(known.forms.get, tokens, repeat(_UNKNOWN)))
-    if _UNKNOWN in words:
-        for i, word in enumerate(words):
-            if word is _UNKNOWN and len(tokens[i]) > _SHORT and (corrected := known.spelling.correct(tokens[i])):
-                words[i] = known.forms[corrected]
-    if "?" in sentence:
-        for i, (mark, at) in enumerate(zip(tokens, starts, strict=True)):
-            if mark == "?":  # "effusion?", but "? effusion"
-                asked = _QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")]
-                words[i] = known.forms.get(asked, _UNKNOWN)
-    return words
+@dataclass(slots=True)
+class Words:
+    """The words and marks of a sentence; read-only.
+
+    Attributes:
+        tokens: as they stand there; "" for a phrase that has numbers.
+        starts: where they begin.
+        known: the known word that each is a form of, or a misspelling.
+        numbered: position → phrase that has numbers and begins there.
+        ordinary: all of them are known, and none has numbers or an apostrophe.
+    """
+
+    tokens: list[str]
+    starts: list[int]
+    known: list[str]
+    numbered: dict[int, Item]
+    ordinary: bool
 
 
-def _tokens(sentence: str) -> tuple[list[str], list[int], dict[int, Item]]:
-    """Return words and marks, where they begin, and position → phrase of each that has numbers: its word is ""."""
+def words_of(known: Ontology, sentence: str) -> Words:
+    """Return the words of a sentence in lower case."""
     numbered: dict[int, Item] = {}
+    ordinary = "'" not in sentence
     in_words = "rib" in sentence or "verteb" in sentence or "limet" in sentence or "timet" in sentence
     if in_words or "#" in sentence or _DIGIT.search(sentence) is not None:
+        ordinary = False
         tokens, starts, at = list[str](), list[int](), 0
         for item in _numbered(sentence):
             if item.start < at:
@@ -282,10 +288,27 @@ def _tokens(sentence: str) -> tuple[list[str], list[int], dict[int, Item]]:
     else:  # the same, faster: every second part is a word or mark
         parts = _TOKEN.split(sentence)
         tokens, starts = parts[1::2], list(accumulate(map(len, parts)))[:-1:2]
-    if is_contracted(sentence):
+    if is_contracted(sentence, tokens):
+        ordinary = False
         pairs = spell_out(list(zip(tokens, starts, strict=True)))
         tokens, starts = [word for word, _ in pairs], [at for _, at in pairs]
-    return tokens, starts, numbered
+    words = list(map(known.forms.get, tokens, repeat(_UNKNOWN)))
+    if _UNKNOWN in words:
+        ordinary = False
+        _correct(known, sentence, tokens, starts, words)
+    return Words(tokens, starts, words, numbered, ordinary)
+
+
+def _correct(known: Ontology, sentence: str, tokens: list[str], starts: list[int], words: list[str]) -> None:
+    """Replace the unknown words that are misspellings, and question marks."""
+    for i, word in enumerate(words):
+        if word is _UNKNOWN and len(tokens[i]) > _SHORT and (corrected := known.spelling.correct(tokens[i])):
+            words[i] = known.forms[corrected]
+    if "?" in sentence:
+        for i, (mark, at) in enumerate(zip(tokens, starts, strict=True)):
+            if mark == "?":  # "effusion?", but "? effusion"
+                asked = _QUESTION[at > 0 and (sentence[at - 1].isalnum() or sentence[at - 1] in ")]")]
+                words[i] = known.forms.get(asked, _UNKNOWN)
 
 
 def _tokenize(sentence: str, start: int, end: int, tokens: list[str], starts: list[int]) -> None:
@@ -295,8 +318,10 @@ def _tokenize(sentence: str, start: int, end: int, tokens: list[str], starts: li
         starts.append(match.start())
 
 
-def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
+def items(known: Ontology, sentence: str, given: Words | None = None) -> tuple[list[Item], int]:
     """Return the known phrases of a lower-case sentence, at each word the longest one, and the number of words.
+
+    Pass `words_of` the sentence if they are there already.
 
     Example:
         >>> from cxr_rewards.findings.ontology import ontology
@@ -304,10 +329,10 @@ def items(known: Ontology, sentence: str) -> tuple[list[Item], int]:
         [('deny_forward', ('negation',), ()), ('modifier', (), (('severity', 2.0),)),
          ('observation', ('pleural_effusion',), ())]
     """
-    tokens, starts, numbered = _tokens(sentence)
-    words = _words(known, sentence, tokens, starts)
+    given = given or words_of(known, sentence)
+    tokens, starts, words, numbered = given.tokens, given.starts, given.known, given.numbered
     nodes: list[Node | None] = list(map(known.phrases.get, words))
-    words.append(_UNKNOWN)  # ends the last phrase
+    words = [*words, _UNKNOWN]  # ends the last phrase
     result: list[Item] = []
     said: set[str] = set()
     done, count = 0, len(tokens)

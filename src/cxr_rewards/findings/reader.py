@@ -20,6 +20,7 @@ from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Certainty, Change, Finding
 from cxr_rewards.findings.layout import Span, Statement, passages, stands_for_fracture, without_legend
 from cxr_rewards.findings.ontology import ontology
+from cxr_rewards.findings.phrases import words_of
 from cxr_rewards.findings.plain import plain_sentences
 from cxr_rewards.findings.same_side import named_sides
 from cxr_rewards.findings.unread import is_aside, is_request, strange_words
@@ -223,11 +224,12 @@ _NOTHING = Sentence((), refers_back=False, unclaimed=())
 
 def _read_sentence(text: str) -> tuple[Sentence, bool, int, tuple[Span, ...], tuple[Span, ...]]:
     """Return the reading of a sentence, whether it is an aside that is not about the image, and its `Strange` words."""
-    strange = strange_words(text)
+    known = ontology()
+    words = words_of(known, text)
+    strange = strange_words(text, words)
     if "?" in text and is_request(text):
         return _NOTHING, True, strange.words, strange.spans, strange.clinical
-    known = ontology()
-    items, count = clauses(known, text)
+    items, count = clauses(known, text, words)
     sentence = walk(known, items, count)
     aside = not sentence.findings and is_aside(text, items, strange)
     return sentence, aside, strange.words, strange.spans, strange.clinical

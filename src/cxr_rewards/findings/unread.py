@@ -13,7 +13,7 @@ from cxr_rewards.errors import ConfigError, shorten, unknown_name
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.ontology.load import data_files, parse
 from cxr_rewards.findings.ontology.vocabulary import expand
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.phrases import Item, Words
 
 _FILE = "unread.toml"
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")
@@ -141,8 +141,10 @@ def _texts(where: str, texts: object) -> list[str]:
     return texts
 
 
-def strange_words(sentence: str) -> Strange:
+def strange_words(sentence: str, known: Words | None = None) -> Strange:
     """Return the words of a sentence, given in lower case, that no report has.
+
+    Pass `words_of` the sentence if they are there already.
 
     Example:
         >>> sentence = "the bunny has lymphangiosarcomatosis."
@@ -150,6 +152,8 @@ def strange_words(sentence: str) -> Strange:
         >>> [sentence[a:b] for a, b in strange.spans], [sentence[a:b] for a, b in strange.clinical]
         (['bunny', 'lymphangiosarcomatosis'], ['lymphangiosarcomatosis'])
     """
+    if known is not None and known.ordinary:
+        return Strange((), (), sum(map(str.isalpha, known.tokens)))
     words, forms = _WORD.findall(sentence), ontology().forms
     strange = {word for word in words if word not in forms and len(word) >= _SHORT and not _is_known(word)}
     if not strange:

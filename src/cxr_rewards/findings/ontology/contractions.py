@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 _VERBS = {
     **{verb + "n": verb for verb in ("is", "are", "was", "were", "has", "have", "had", "does", "do", "did")},
@@ -18,11 +19,11 @@ _S = frozenset(("there", "it", "here", "that"))
 _CONTRACTED = re.compile(rf"n't|(?:{'|'.join(sorted(_S))})'s|(?<![a-z])(?:{'|'.join(_APART)})(?![a-z])")
 
 
-def is_contracted(text: str) -> bool:
-    """Return whether a text has a contraction."""
-    if "'" not in text and "nt " not in text and "cannot" not in text:  # most have none
-        return False
-    return _CONTRACTED.search(text) is not None
+def is_contracted(text: str, words: Iterable[str]) -> bool:
+    """Return whether a text has a contraction, given its words, too."""
+    if "'" in text:
+        return _CONTRACTED.search(text) is not None
+    return ("nt " in text or "cannot" in text) and not _APART.keys().isdisjoint(words)
 
 
 def spell_out(tokens: list[tuple[str, int]]) -> list[tuple[str, int]]:
