@@ -43,6 +43,8 @@ class Item:
 
 _TOKEN = re.compile(r"([a-z0-9]+|[,;:()\[\]?<>]|(?<!#)#(?!#| ?(?:[0-9]{1,2}(?![0-9a-z-])|[0-9]{3})))")
 """Words and marks: "# of rib 5", but not "#1 Effusion." or "## Lungs"."""
+_PLAIN_TOKEN = re.compile(r"([a-z]+|[,;:()\[\]?<>])")
+"""The same for a sentence without numbers and such marks."""
 _UNKNOWN = " "
 """Stands for a word that no phrase has; no node of the tree has such a key."""
 _QUESTION = {True: "questioned", False: "query"}
@@ -286,7 +288,7 @@ def words_of(known: Ontology, sentence: str) -> Words:
             at = item.end
         _tokenize(sentence, at, len(sentence), tokens, starts)
     else:  # the same, faster: every second part is a word or mark
-        parts = _TOKEN.split(sentence)
+        parts = _PLAIN_TOKEN.split(sentence)
         tokens, starts = parts[1::2], list(accumulate(map(len, parts)))[:-1:2]
     if is_contracted(sentence, tokens):
         ordinary = False

@@ -89,8 +89,8 @@ class Mention:
     def placed(self) -> Placed:
         """Return the fields of the finished finding, and its span in the sentence."""
         change: Change = self.change
-        if self.certainty in DENIED:
-            change = "resolved" if change == "resolved" else ""
+        if change and change != "resolved" and self.certainty in DENIED:
+            change = ""
         fields = (
             self.observation,
             self.certainty,

@@ -171,8 +171,10 @@ def _keep(state: State, mention: Mention, attributes: Iterable[Attribute]) -> No
         state.positions = []
     mention.joint, clause.joint = clause.joint, ""
     state.mentions.append(mention)
-    keep_recent(clause.mentions, mention)
-    keep_recent(clause.since_comma, mention)
+    for recent in (clause.mentions, clause.since_comma):
+        recent.append(mention)
+        if len(recent) > KEPT:
+            del recent[0]
     clause.predicated = True
     state.referred_back = False
 
@@ -206,13 +208,6 @@ def subjects(state: State) -> list[Mention]:
     first = items[clause.begins + 1]
     begins = first.kind in _PREDICATES and first.first - items[clause.begins].last == 1
     return state.before if begins else []
-
-
-def keep_recent(mentions: list[Mention], mention: Mention) -> None:
-    """Append a mention, and drop the oldest beyond `KEPT`."""
-    mentions.append(mention)
-    if len(mentions) > KEPT:
-        del mentions[0]
 
 
 def rule_out(

@@ -42,7 +42,7 @@ def read_structure(state: State) -> None:
     """Keep a structure for what the clause says of it."""
     item = state.item
     side = state.side if item.first - state.side_at <= 3 else ""
-    places = tuple(str(value) for slot, value in item.attributes if slot == "place")
+    places = tuple(str(value) for slot, value in item.attributes if slot == "place") if item.attributes else ()
     waiting = state.waiting.get("place")
     if waiting is not None and item.first - waiting[1] <= 3:
         places = (*cast("tuple[str, ...]", waiting[0]), *places)

@@ -56,11 +56,12 @@ def _finish(state: State) -> Sentence:
     unclaimed = tuple(state.unclaimed)
     if state.positions:
         unclaimed = (*unclaimed, *(("position", position) for position in state.positions))
+    devices = state.known.devices
     others: bool | None = None
     for mention in state.mentions:
         if mention.rows and _is_fracture(state.known, mention.observation):  # "fractures of ribs 5 to 7"
             mention.number = mention.number or mention.rows
-        if mention.observation in state.known.devices:
+        if mention.observation in devices:
             mention.severity = 0.0  # "a large right chest tube"
         if mention.descriptor:
             mention.descriptor = tuple(name for name in mention.descriptor if name != "other")
@@ -72,7 +73,7 @@ def _finish(state: State) -> Sentence:
     if len(state.mentions) > 1:
         _part_pairs(state.mentions)
     findings = [mention.placed() for mention in state.mentions]
-    if findings or not refers_back:
+    if (findings or not refers_back) and (state.unclaimed or state.compared is not None):
         findings += _comparison(state, findings)
     return Sentence(tuple(findings), refers_back, unclaimed)
 
@@ -92,7 +93,7 @@ def _is_fracture(known: Ontology, observation: str) -> bool:
 
 def _comparison(state: State, findings: list[Placed]) -> list[Placed]:
     """Return a finding `comparison` if the sentence compares with an earlier image, and states no finding's change."""
-    if (not state.unclaimed and state.compared is None) or any(fields[_CHANGE] for fields, _, _ in findings):
+    if any(fields[_CHANGE] for fields, _, _ in findings):
         return []
     change = next((value for slot, value in state.unclaimed if slot == "change"), None)
     if change is not None:
