@@ -8,6 +8,7 @@ from dataclasses import replace
 from cxr_rewards.findings.phrases import Item
 
 _BOTH = re.compile(r"\b(?:bases|apices|(lobes|zones))\Z")
+_PLURALS = ("bases", "apices", "lobes", "zones")
 _LOOK = 4
 """How many phrases before a plural can name the side it is on: "right middle and lower lobes"."""
 _JOINS = frozenset(("and", "comma", "or"))
@@ -24,6 +25,8 @@ def on_both_sides(found: list[Item], sentence: str) -> list[Item]:
         >>> on_both_sides(items(ontology(), sentence)[0], sentence)[-1].attributes
         (('side', 'bilateral'), ('place', 'base'))
     """
+    if not any(map(sentence.__contains__, _PLURALS)):  # as most
+        return found
     result = found
     for i, item in enumerate(found):
         if item.kind not in ("modifier", "structure") or not any(slot == "place" for slot, _ in item.attributes):
