@@ -8,6 +8,7 @@ from typing import cast
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Change, Side
 from cxr_rewards.findings.ontology import Value
 from cxr_rewards.findings.walker.denials import deny_change
+from cxr_rewards.findings.walker.each_side import is_of_one_side
 from cxr_rewards.findings.walker.locating import LOCATION, locate
 from cxr_rewards.findings.walker.lookahead import (
     JOINS,
@@ -48,7 +49,8 @@ def read_modifier(state: State) -> None:
         if slot in ("size", "severity") and forward and 0 <= state.dated_back == item.first - 1:
             state.waiting["former"] = ((slot, float(value)), item.last)  # "the previously large effusion is small"
             continue
-        if not forward and slot in COUNTED and COUNTED[slot](state, slot, float(value)):
+        counted = slot in COUNTED and not forward and COUNTED[slot](state, slot, float(value))
+        if counted or (not forward and is_of_one_side(state, slot, value)):
             continue
         if slot == "severity" and grades_change(state.items, i) and not _grades_size(state):
             continue

@@ -14,7 +14,14 @@ from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker import denials, doubts, marks, planned, scopes
 from cxr_rewards.findings.walker.attributes import read_modifier, speak_of_all
 from cxr_rewards.findings.walker.locating import pair
-from cxr_rewards.findings.walker.lookahead import REACH, changes_next, dated_behind, next_is, side_stands_alone
+from cxr_rewards.findings.walker.lookahead import (
+    REACH,
+    changes_next,
+    dated_behind,
+    next_is,
+    side_stands_alone,
+    speaks_of_next,
+)
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import add_finding, can_repeat, end_clause, names_side_only, repeat_last
 from cxr_rewards.findings.walker.structures import refine_by_structure
@@ -92,13 +99,18 @@ def _refer_back(state: State) -> None:
         state.clause.verb = True
 
 
+_LARGEST = "largest"
+
+
 def _repeat(state: State) -> bool:
     """Add the finding before once more: "a small one on the left"; return whether it did."""
     item = state.item
+    if item.names[0] == _LARGEST and (state.index or speaks_of_next(state, 0)):
+        return False
     if state.index + 1 < len(state.items) and side_stands_alone(state.items, state.index + 1):
         side = next(value for slot, value in state.items[state.index + 1].attributes if slot == "side")
         state.side, state.side_at, state.side_used = cast("Side", side), item.first, False  # "one on the right"
-    fresh = bool(state.side) and not state.side_used
+    fresh = (bool(state.side) and not state.side_used) or item.names[0] == _LARGEST
     if not can_repeat(state) or not (state.waiting or fresh or (state.mentions and item.last > item.first)):
         return False
     name = state.mentions[-1].observation if state.mentions else ""

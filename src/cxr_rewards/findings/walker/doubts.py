@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cxr_rewards.findings.phrases import Item
-from cxr_rewards.findings.walker.lookahead import REACH, doubts_change, has_complement, next_of, speaks_of_next
+from cxr_rewards.findings.walker.lookahead import LOOK, REACH, doubts_change, has_complement, next_of, speaks_of_next
 from cxr_rewards.findings.walker.planned import SUGGESTION, plan_next
 from cxr_rewards.findings.walker.scopes import (
     ABSENCE,
@@ -17,6 +17,7 @@ from cxr_rewards.findings.walker.state import State
 
 _CAUSES = frozenset(("probable_cause", "possible_cause"))
 """Cues behind which a cause is named."""
+_UNCHANGED_IN = ("unchanged_in",)
 
 
 def doubt_forward(state: State) -> None:
@@ -98,6 +99,8 @@ def doubt_both(state: State) -> None:
     if 0 < i < len(items) - 1 and _is_size(items[i - 1]) and _is_size(items[i + 1]):
         state.dated_back = state.item.last  # "9 mm versus 12 mm"
         return
+    if any(item.names == _UNCHANGED_IN for item in items[max(state.clause.begins + 1, i - LOOK) : i]):
+        return  # "no change in the effusion or edema"
     if state.scope.denied is not None or not mentions or next_of(items, i, ("observation",)) is None:
         return
     last = mentions[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cxr_rewards.findings.finding import OTHER_SIDE
 from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.state import State
 
@@ -214,6 +215,12 @@ def tells_of_other_side(state: State, i: int) -> bool:
     items, mentions = state.items, state.clause.mentions
     if not mentions or mentions[-1].located_at < 0 or mentions[-1].side not in ("left", "right"):
         return False
+    before = mentions[-2] if len(mentions) > 1 else None
+    if before is not None and (before.observation, before.side) == (
+        mentions[-1].observation,
+        OTHER_SIDE[mentions[-1].side],
+    ):
+        return False  # it has been read of each side
     for j in range(i + 1, min(i + 1 + LOOK, len(items))):
         if has_side(items[j]):
             return j > i + 1 and ("side", mentions[-1].side) not in items[j].attributes and side_stands_alone(items, j)

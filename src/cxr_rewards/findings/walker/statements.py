@@ -115,7 +115,11 @@ def _certainty(state: State, possible: bool) -> Certainty:
 def _take_waiting(state: State, mention: Mention, reach: int) -> None:
     """Give a new mention the side and the attributes that wait for it; what is too far away stays unclaimed."""
     first = mention.at
-    near = state.side and first - state.side_at <= REACH
+    placed = state.waiting.get("place")  # "at the left base, there is ...": the place waits, and its side with it
+    last = state.clause.mentions[-1] if state.clause.joint in ("and", "or") and state.clause.mentions else None
+    listed = last is not None and state.side_used and last.side == state.side and first - last.at <= REACH
+    listed = listed or (placed is not None and _is_beside(placed[1], state.side_at))
+    near = state.side and (listed or first - state.side_at <= REACH)
     if near and not (state.side_used and _is_directed(state, mention.observation)):
         mention.side, mention.borrowed = state.side, state.side_used
         state.side_used = True
@@ -130,6 +134,10 @@ def _take_waiting(state: State, mention: Mention, reach: int) -> None:
             state.change_used = True
         else:
             del waiting[slot]
+
+
+def _is_beside(at: int, side_at: int) -> bool:
+    return 0 < abs(at - side_at) <= _NEXT
 
 
 def _is_directed(state: State, observation: str) -> bool:
