@@ -147,7 +147,8 @@ def names_heading(plain: str) -> bool:
         (True, False)
     """
     starts = heading_starts(plain)
-    return bool(starts) and any(_HEADING.match(lower(plain), at) for at in starts)
+    small = lower(plain) if starts else ""
+    return any(_HEADING.match(small, at) for at in starts)
 
 
 def sections(text: str) -> tuple[Section, ...]:
