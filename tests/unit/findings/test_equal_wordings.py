@@ -46,6 +46,10 @@ ALIKE = [
     ["PICC in the right atrium, should be withdrawn.", "PICC in the right atrium, recommend withdrawal."],
     ["Elevation of the left hemidiaphragm.", "Raised left hemidiaphragm.", "Something raises the left hemidiaphragm."],
     ["Opacity, which may be due to soft tissue.", "Opacity, which may be caused by soft tissue."],
+    ["No change in the effusion or edema.", "Effusion and edema are unchanged."],
+    ["ETT and NG tube unchanged.", "ET and NG tubes are unchanged."],
+    ["Unchanged opacity, likely pneumonia.", "Opacity, likely pneumonia, unchanged."],
+    ["Left opacity, which may represent hemorrhage.", "Left opacity, possibly pulmonary hemorrhage."],
     ["Thickened bronchial walls.", "Bronchial wall thickening."],
     ["The left lung is well aerated.", "Good aeration of the left lung."],
 ]

@@ -104,11 +104,21 @@ def doubt_both(state: State) -> None:
     if state.scope.denied is not None or not mentions or next_of(items, i, ("observation",)) is None:
         return
     last = mentions[-1]
+    if last.change == "stable" and _is_of_no_change(state):
+        return
     if last.certainty == "present" and state.item.first - last.at <= REACH:
         last.certainty = "possible"
         state.scope.next_doubted = True
         if state.location_of is None and not side_follows(state):
             _locate_alternatives(state)
+
+
+def _is_of_no_change(state: State) -> bool:
+    """Return whether "no change in" begins the list that an "or" goes on with: "no change in the effusion or edema"."""
+    for item in reversed(state.items[max(0, state.clause.begins + 1, state.index - LOOK) : state.index]):
+        if ("change", "stable") in item.attributes:
+            return item.last > item.first + 1 and item.first < state.clause.mentions[0].at
+    return False
 
 
 def _locate_alternatives(state: State) -> None:

@@ -37,6 +37,7 @@ class Mention:
         past: attributes that are those of an earlier time, unless others follow ("was 4 mm and is now 8 mm").
         former: an attribute, and its value at an earlier time ("previously 6 mm").
         borrowed: its side is that of a finding before it, too, and gives way to one of its own.
+        taken_for: what it is held to explain ("an opacity, likely pneumonia").
         of_structure: it was read of a structure and a quality ("the hilum is enlarged").
         shared_change: its change is that of a finding before it, too, and gives way to one of its own.
         repeats: it is the finding before once more ("the right one").
@@ -68,10 +69,11 @@ class Mention:
     shared_change: bool = False
     borrowed: bool = False
     of_structure: bool = False
+    taken_for: Mention | None = None
 
     def copy(self) -> Mention:
         """Return a mention of the same finding that nothing has located or joined to another yet."""
-        return replace(self, implied=False, located_at=-1, joint="")
+        return replace(self, implied=False, located_at=-1, joint="", taken_for=None)
 
     def give(self, slot: str, value: Stated) -> None:
         """Set an attribute, unless an earlier word has set it. Places, descriptors and positions add up."""

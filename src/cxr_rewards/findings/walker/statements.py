@@ -71,6 +71,9 @@ def add_finding(
     _keep(state, mention, attributes)
     if source is not None and observation:
         _explain_away(state, source, mention)
+        known = state.known.observations[observation]
+        if source.observation in known.ancestors or source.observation in known.like:
+            mention.taken_for = source
 
 
 def _is_known(state: State) -> bool:

@@ -72,6 +72,7 @@ def _finish(state: State) -> Sentence:
                 mention.descriptor = (*mention.descriptor, "other")  # "no new effusion" denies none that was there
     if len(state.mentions) > 1:
         _part_pairs(state.mentions)
+        _share_changes(state.mentions)
     findings = [mention.placed() for mention in state.mentions]
     if (findings or not refers_back) and (state.unclaimed or state.compared is not None):
         findings += _comparison(state, findings)
@@ -85,6 +86,16 @@ def _part_pairs(mentions: list[Mention]) -> None:
             before.side = OTHER_SIDE[mention.side]
         elif mention.repeats and not mention.side and before.side in OTHER_SIDE:
             mention.side = before.side  # "two left nodules, the lower one has grown"
+
+
+def _share_changes(mentions: list[Mention]) -> None:
+    """Give a finding and what it is taken for one change: "an opacity, likely pneumonia, unchanged"."""
+    for mention in mentions:
+        source = mention.taken_for
+        if source is None or mention.certainty in DENIED or source.certainty in DENIED:
+            continue
+        source.change = source.change or mention.change
+        mention.change = mention.change or source.change
 
 
 def _is_fracture(known: Ontology, observation: str) -> bool:
