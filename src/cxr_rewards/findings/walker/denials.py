@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cxr_rewards.findings.finding import DENIED
 from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.walker.locating import LOCATION
 from cxr_rewards.findings.walker.lookahead import (
     DATES,
     JOINS,
@@ -28,9 +29,14 @@ _BEHIND_IMAGE = 5
 _BETWEEN = 4
 """Most phrases between a device and the word that it is out."""
 _CLOSES = frozenset((*JOINS, "end_clause", "close"))
+_NO_LONGER = "no_longer"
 _NOT_OF = "not_of"
 _LEAVES = ("free", "resolution_of", "clearing_of")
 """Cues that "not of" takes back: "free of edema, if not of effusion"."""
+_FOREIGN = "foreign_body"
+_WHERE = (*LOCATION, "position")
+_TO_PLACE = 4
+"""Most words to the place: "no longer lodged in the gullet"."""
 _REMOVAL = "removal"
 _INSTEAD, _OVER = "instead", "over"
 """Cues of "rather than" and of "favor A over B", which mean the same behind what is favored."""
@@ -63,6 +69,11 @@ def _deny_forward(state: State) -> None:
         if state.mentions and not state.clause.parts:  # "pneumonia is possible, but unlikely"
             state.mentions[-1].certainty = current_cue(state).grade
             return
+    if current_cue(state).name == _NO_LONGER and _is_elsewhere_now(state):
+        _deny_findings(state, state.clause.mentions[-1:])
+        for mention in state.clause.mentions[-1:]:
+            mention.change = "resolved"
+        return
     denied = state.scope.denied
     if current_cue(state).name == _NOT_OF and _denies_what_goes_on(state):
         return
@@ -88,6 +99,21 @@ def _denies_what_goes_on(state: State) -> bool:
         _expect_no_change(state)  # "worsening of the edema, but not of the effusion"
         return True
     return False
+
+
+def _is_elsewhere_now(state: State) -> bool:
+    """Return whether only a place follows: "the coin is no longer at the base". A device may just have moved."""
+    items, i, mentions = state.items, state.index, state.clause.mentions
+    if not mentions or not i or items[i - 1].kind not in ("verb", "past"):
+        return False
+    name = mentions[-1].observation
+    following = next((item for item in items[i + 1 : i + 3] if item.kind != "point"), None)
+    if name in state.known.devices and _FOREIGN not in (name, *state.known.observations[name].ancestors):
+        return False
+    if following is None or following.first - state.item.last > _TO_PLACE:
+        return False
+    located = any(slot in _WHERE for slot, _ in following.attributes[:1])
+    return following.kind == "structure" or (following.kind == "modifier" and located)
 
 
 def _expect_no_change(state: State) -> None:
