@@ -244,7 +244,7 @@ def _repeated(findings: list[Finding], fields: Fields) -> Fields | None:
         return ("comparison", *fields[1:])
     if not _can_repeat(findings[-1], fields):
         return None
-    if fields[2] in OTHER_SIDE and findings[-1].side == "bilateral":
+    if fields[2] in OTHER_SIDE and findings[-1].side == "bilateral" and findings[-1].number <= len(OTHER_SIDE):
         findings[-1] = findings[-1]._replace(side=OTHER_SIDE[fields[2]])
     return (findings[-1].observation, *fields[1:])
 

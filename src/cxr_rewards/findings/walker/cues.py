@@ -82,7 +82,7 @@ def _remain(state: State) -> None:
 
 
 _OPENS = frozenset(("doubt_forward", "explain", "deny_forward"))
-_ENDS_STATEMENT = frozenset(("comma", "and", "open", "close"))
+_ENDS_STATEMENT = frozenset(("comma", "and", "open", "close", "end_clause"))
 
 
 def _is_position(item: Item) -> bool:
@@ -197,6 +197,9 @@ def _compare(state: State) -> None:
 
 def _grade_comparison(state: State) -> bool:
     state.graded = state.item
+    items, i = state.items, state.index
+    if state.clause.verb and state.clause.mentions and (i + 1 == len(items) or items[i + 1].kind in _ENDS_STATEMENT):
+        state.clause.mentions[-1].give("change", state.item.attributes[0][1])  # "the edema is less"
     used = state.compared is not None and next_is(state.items, state.index, "observation")
     return not used  # "a larger heart than before, and less edema"
 

@@ -64,7 +64,8 @@ def set_aside_backward(state: State) -> None:
 
 
 def end_scope(state: State) -> None:
-    if state.item.kind == "subordinate" and state.clause.mentions:
+    removed = state.waiting.get("change", ("", 0))[0] == "resolved"
+    if state.clause.mentions and (removed or state.item.kind == "subordinate"):
         state.waiting.pop("change", None)  # "increasing effusion despite a drain"
     if _accompanies(state):
         share_location(state)

@@ -18,6 +18,8 @@ KEPT = 12
 CONDITION = "condition"
 _CONDITION_OF_KNOWN = "condition_of_known"
 _IN_NOUNS = frozenset(("modifier", "quality", "observation", "structure", "and"))
+_MULTIFOCAL = ("diffuse",)
+"""Places that tell of no side."""
 _NEXT = 2
 """Most words by which a clause is apart that a cue still reaches: "we cannot say that there is"."""
 
@@ -62,12 +64,12 @@ def add_finding(
     source = state.location_of
     if (
         source is not None
-        and not mention.place
+        and mention.place in ((), _MULTIFOCAL)
         and mention.side in ("", source.side)
         and not _is_directed(state, observation)
     ):
         mention.side = mention.side or ("" if _is_directed(state, source.observation) else source.side)
-        mention.place = source.place
+        mention.place = mention.place or source.place
     _keep(state, mention, attributes)
     if source is not None and observation:
         _explain_away(state, source, mention)
