@@ -13,9 +13,10 @@ import re
 from dataclasses import replace
 from typing import NamedTuple
 
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.parted import join_parted
-from cxr_rewards.findings.phrases import Item, Words, items
+from cxr_rewards.findings.phrases import Words, items
 from cxr_rewards.findings.plurals import on_both_sides
 
 _LOOK = 14

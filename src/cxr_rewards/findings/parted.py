@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 from typing import cast
 
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.ontology.model import Entry, Node
-from cxr_rewards.findings.phrases import Item
 
 _HEADS = frozenset((("lung_opacity",), ("lung_nodule",), ("fracture",)))
 """Observations whose names end many phrases that name a kind of them."""

@@ -14,8 +14,6 @@ from cxr_rewards.findings.ontology import Ontology
 from cxr_rewards.findings.ontology.contractions import is_contracted, spell_out
 from cxr_rewards.findings.ontology.model import OTHERWISE, Entry, Node
 
-__all__ = ["Item", "Words", "items", "words_of"]
-
 _TOKEN = re.compile(r"([a-z0-9]+|[,;:()\[\]?<>]|(?<!#)#(?!#| ?(?:[0-9]{1,2}(?![0-9a-z-])|[0-9]{3})))")
 """Words and marks: "# of rib 5", but not "#1 Effusion." or "## Lungs"."""
 _PLAIN_TOKEN = re.compile(r"([a-z]+|[,;:()\[\]?<>])")

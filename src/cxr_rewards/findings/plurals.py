@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.item import Item
 
 _BOTH = re.compile(r"\b(?:bases|apices|(lobes|zones))\Z")
 _PLURALS = ("bases", "apices", "lobes", "zones")

@@ -10,10 +10,11 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from cxr_rewards.errors import ConfigError, shorten, unknown_name
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.ontology import ontology
 from cxr_rewards.findings.ontology.load import data_files, parse
 from cxr_rewards.findings.ontology.vocabulary import expand
-from cxr_rewards.findings.phrases import Item, Words
+from cxr_rewards.findings.phrases import Words
 
 _FILE = "unread.toml"
 _WORD = re.compile(r"[a-z]+(?:'[a-z]+)?")

@@ -8,9 +8,10 @@ from typing import NamedTuple
 
 from cxr_rewards.findings.clauses import clauses
 from cxr_rewards.findings.finding import DENIED
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.layout.words import WORD, layout_words
 from cxr_rewards.findings.ontology import ontology
-from cxr_rewards.findings.phrases import Item, items
+from cxr_rewards.findings.phrases import items
 from cxr_rewards.findings.walker import Sentence, walk
 
 LONGEST = 80

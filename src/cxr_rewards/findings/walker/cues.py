@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from cxr_rewards.findings.finding import DENIED, Side
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.walker import denials, doubts, marks, planned, scopes
 from cxr_rewards.findings.walker.attributes import read_modifier, speak_of_all
 from cxr_rewards.findings.walker.locating import pair

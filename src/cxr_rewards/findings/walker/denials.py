@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cxr_rewards.findings.finding import DENIED
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.walker.locating import LOCATION
 from cxr_rewards.findings.walker.lookahead import (
     DATES,

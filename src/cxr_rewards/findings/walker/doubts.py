@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.walker.lookahead import LOOK, REACH, doubts_change, has_complement, next_of, speaks_of_next
 from cxr_rewards.findings.walker.planned import SUGGESTION, plan_next
 from cxr_rewards.findings.walker.scopes import (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.walker.lookahead import JOINS, LOOK
 from cxr_rewards.findings.walker.scopes import PURPOSE
 from cxr_rewards.findings.walker.state import State

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cxr_rewards.findings.finding import Change, Side
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.ontology import Cue, Ontology
-from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.mention import Mention, Stated
 
 Waiting = dict[str, tuple[Stated, int]]

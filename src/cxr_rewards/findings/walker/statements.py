@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cxr_rewards.findings.finding import DENIED, Certainty, Side
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.ontology import Attribute
-from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.lookahead import LOOK, REACH
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import Clause, Part, Scope, State

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import cast
 
 from cxr_rewards.findings.finding import DENIED
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.walker.attributes import read_modifier
 from cxr_rewards.findings.walker.locating import LOCATION
 from cxr_rewards.findings.walker.lookahead import (

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from cxr_rewards.findings.finding import Change
-from cxr_rewards.findings.phrases import Item
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.walker.lookahead import DATES, dated_behind, next_is
 from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import cast
 
 from cxr_rewards.findings.finding import Side
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.ontology import Value
-from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.state import State, Waiting
 
 _LISTS = frozenset(("place", "descriptor"))

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import cast
 
 from cxr_rewards.findings.finding import DENIED, OTHER_SIDE, Change, Finding
+from cxr_rewards.findings.item import Item
 from cxr_rewards.findings.ontology import Ontology
-from cxr_rewards.findings.phrases import Item
 from cxr_rewards.findings.walker.attributes import read_modifier
 from cxr_rewards.findings.walker.cues import read_cue
 from cxr_rewards.findings.walker.mention import Mention, Placed, Sentence
