@@ -39,7 +39,7 @@ def join_parted(known: Ontology, found: list[Item], sentence: str) -> list[Item]
         k, joined = j, None
         while joined is None and k and j - k < _LONGEST_LOCATION and _is_location(found[k - 1], found[k]):
             k -= 1
-            joined = _joined(known, found[k].start, head, sentence) or _kind(known, found[:k], found[k], head)
+            joined = _joined(known, found[k].start, head, sentence) or _kind(known, found[k - 1 : k], found[k], head)
         if joined is None:
             continue
         item, start = joined
