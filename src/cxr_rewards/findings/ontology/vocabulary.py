@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -19,11 +20,15 @@ _CORRECTED = ("side", "place", "severity")
 """Modifiers whose misspellings are corrected. Those of others are too close to ordinary words: "remove", "removed"."""
 
 
+_MOST = 10_000
+"""Most sequences of words that one phrase may stand for."""
+
+
 def expand(where: str, phrase: str) -> Iterator[tuple[str, ...]]:
     """Yield the word sequences that a phrase with `a|b` and `(c)` stands for.
 
     Raises:
-        ConfigError: the phrase has other characters or unpaired brackets; names `where`.
+        ConfigError: the phrase has other characters or unpaired brackets, or stands for too many; names `where`.
 
     Example:
         >>> list(expand("cues.toml", "no (clear) sign|hint"))
@@ -43,6 +48,12 @@ def expand(where: str, phrase: str) -> Iterator[tuple[str, ...]]:
         slots.append([*choices, ()] if optional else choices)
     if re.sub(r"\([^()]*\)|[^()\s]+|\s", "", phrase) or not slots:
         raise ConfigError(f"{where}: {shorten(phrase)} is empty or has an unpaired bracket")
+    count = math.prod(map(len, slots))
+    if count > _MOST:
+        raise ConfigError(
+            f"{where}: {shorten(phrase)} stands for {count} sequences of words, and each takes time whenever a process "
+            f"starts; leave out what is rare, or write two phrases: at most {_MOST}"
+        )
     for sequence in itertools.product(*slots):
         words = tuple(itertools.chain.from_iterable(sequence))
         if words:

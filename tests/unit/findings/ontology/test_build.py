@@ -8,6 +8,7 @@ import pytest
 
 from cxr_rewards.errors import ConfigError
 from cxr_rewards.findings.ontology.build import build
+from cxr_rewards.findings.ontology.vocabulary import expand
 from cxr_rewards.findings.phrases import items
 
 FILES = {
@@ -115,6 +116,11 @@ def test_alternatives_options_and_hyphens_expand():
     assert built.phrases["dense"]["shade"][""][1] == ("opacity",)
     assert built.phrases["patchy"]["air"]["space"][""][1] == ("opacity",)
     assert built.phrases["shade"][""][1] == ("opacity",)
+
+
+def test_a_phrase_of_too_many_options_is_refused():
+    with pytest.raises(ConfigError, match="stands for 16384 sequences of words"):
+        list(expand("cues.toml", " ".join(["(a)"] * 14)))
 
 
 def test_close_observations_are_close_both_ways_and_what_is_usual_is_kept():
