@@ -5,10 +5,11 @@
 - `state.py`: the state, field by field; `mention.py`: a finding in the making, and the result.
 - `walk.py`: the loop, and the end of the sentence.
 - `cues.py`: verbs, references, and which function reads each kind of cue: those of denials (`denials.py`), doubts
-  (`doubts.py`), the ends of both and what is set aside (`scopes.py`), and punctuation (`marks.py`).
+  (`doubts.py`), the ends of both and what is set aside (`scopes.py`), devices that are only planned (`planned.py`), and
+  punctuation (`marks.py`).
 - `structures.py`: structures, observations and qualities; how they combine. `normal.py`: what is called normal.
 - `attributes.py`: which finding an attribute belongs to: a side or place (`locating.py`), one of two sizes
-  (`two_times.py`), one that is said before its finding (`waiting.py`).
+  (`two_times.py`), one that is said before its finding (`waiting.py`), a change for each side (`each_side.py`).
 - `statements.py`: add a finding; end a scope or a clause.
 - `lookahead.py`: questions about the phrases to come. They change nothing.
 """
