@@ -23,6 +23,7 @@ _LOOK = 14
 """Most phrases to look ahead or back: bounds the work on hostile text."""
 _JOINS = frozenset(("comma", "and", "or"))
 _NOUNS = frozenset(("observation", "structure", "quality", "repeat"))
+_NAMED = frozenset(("modifier", "quality", "observation"))
 _ENDS = frozenset(("comma", "and", "end_clause"))
 _STOPS = frozenset(("end_clause", "open", "close", "introduce"))
 _WITHIN_VERB = re.compile(
@@ -135,11 +136,16 @@ def _join_verbs(known: Ontology, found: list[Item], sentence: str) -> list[Item]
                     skip = j
                     break
         denied = denied or item.kind == "deny_forward"
-        if denied or item.kind != "point":
+        if denied or item.kind != "point" or _is_reason(found, i):
             result.append(item)
         elif (first := _first_word(known, item, sentence)) is not None:
             result.append(first)
     return result
+
+
+def _is_reason(found: list[Item], i: int) -> bool:
+    """Return whether something is planned for what is known: "CT is advised for these nodules"."""
+    return bool(i) and found[i - 1].kind == "plan" and i + 1 < len(found) and found[i + 1].kind in _NAMED
 
 
 def _first_word(known: Ontology, item: Item, sentence: str) -> Item | None:

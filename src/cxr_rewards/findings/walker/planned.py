@@ -11,7 +11,9 @@ SUGGESTION = "suggestion"
 """Cue of what is suggested; it also doubts findings."""
 _PLACEMENT = "placement"
 """Cue of the placement of a device."""
-_ENDS = frozenset((*JOINS, "end_clause", "close", "set_aside_forward", "end_scope", "subordinate", "explain"))
+_ENDS = frozenset(
+    (*JOINS, "end_clause", "close", "now", "set_aside_forward", "point", "end_scope", "subordinate", "explain")
+)
 _BEFORE = ("modifier", "begin_statement")
 _ARTICLE = 1
 """Most words before a device that no phrase covers: more speak of what is done to it ("removal of the drain")."""
@@ -54,7 +56,7 @@ def is_advised(state: State) -> bool:
 def _is_planned(state: State) -> bool:
     """Return whether the placement of the device right before is all that its clause speaks of."""
     items, i = state.items, state.index
-    if not _ends(state, i):
+    if not _ends(state, i, spare=1):  # "a drain is planned tomorrow"
         return False
     if state.item.first - items[i - 1].last > 1:  # "drain removal is planned"
         return False
@@ -89,9 +91,9 @@ def _is_device(state: State, item: Item) -> bool:
     return item.kind == "observation" and item.names[0] in state.known.devices
 
 
-def _ends(state: State, i: int) -> bool:
-    """Return whether the statement ends behind the phrase at `i`."""
+def _ends(state: State, i: int, spare: int = 0) -> bool:
+    """Return whether the statement ends behind the phrase at `i`, or its sentence behind `spare` unknown words more."""
     items = state.items
     if i + 1 == len(items):
-        return items[i].last + 1 == state.word_count
+        return items[i].last + 1 + spare >= state.word_count
     return items[i + 1].first - items[i].last == 1 and items[i + 1].kind in _ENDS

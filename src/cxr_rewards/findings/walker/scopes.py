@@ -9,9 +9,8 @@ from cxr_rewards.findings.walker.mention import Mention
 from cxr_rewards.findings.walker.state import State
 from cxr_rewards.findings.walker.statements import CONDITION, end_scopes, subjects
 
-_PLANNED = "planned"
 PURPOSE = "purpose"
-"""Cues of what is planned, and of what something is done for."""
+"""Cue of what something is done for."""
 NAMING = frozenset(("observation", "structure", "quality", "conclude"))
 ABSENCE = "absence"
 """Cue of an absence: to doubt it leaves the finding possible."""
@@ -34,22 +33,12 @@ def listed_together(state: State) -> list[Mention]:
 
 
 def set_aside_forward(state: State) -> None:
-    if not _is_reason(state):
-        state.scope.set_aside = current_cue(state)
+    state.scope.set_aside = current_cue(state)
 
 
 def suppose(state: State) -> None:
     """Set aside what follows, but for known findings right behind: `add_finding` looks for this phrase."""
     state.scope.set_aside = state.known.cues[CONDITION]
-
-
-def _is_reason(state: State) -> bool:
-    """Return whether something is planned for what is known: "CT is advised for the left nodule"."""
-    items, i = state.items, state.index
-    if not i or i + 1 == len(items) or items[i - 1].names[:1] != (_PLANNED,):
-        return False
-    definite = state.item.end - state.item.start in (len("for the"), len("for this"))
-    return definite and state.item.names[0] == PURPOSE and items[i + 1].kind in ("modifier", "quality", "observation")
 
 
 def set_aside_backward(state: State) -> None:
