@@ -157,7 +157,9 @@ def test_files_are_scored_in_actors_and_go_on_after_a_kill(tmp_path):
     again = run(tmp_path / "in", "-o", out, *distributed)
     output, errors = again.communicate(timeout=180)
     assert again.returncode == 0, errors
-    assert [file["resumed_rows"] for file in json.loads(output)["files"]] == [8192, 0]
+    resumed, other = (file["resumed_rows"] for file in json.loads(output)["files"])
+    assert 0 < resumed < len(rows)  # a batch, or what of it was written when the kill came
+    assert other == 0
     for name in ("a.jsonl", "b.csv"):
         assert (out / name).read_text() == (tmp_path / "local" / name).read_text()
 
